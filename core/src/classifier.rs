@@ -1,0 +1,162 @@
+//! The hall where networks and methods meet: what a method may ask.
+
+use crate::error::Error;
+use crate::mask::{Masked, Window};
+use crate::tensor::{Shape, TensorId};
+
+/// Which number of a class is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Score {
+    /// The value before the final softmax or sigmoid (the output itself if there is none).
+    Logit,
+    /// The value after it.
+    Probability,
+}
+
+/// How a ReLU (also clipped, leaky or parametric) passes a gradient back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// The derivative.
+    Gradient,
+    /// `ReLU(g)`, the forward gate of the ReLU ignored (Zeiler & Fergus 2014, arXiv 1311.2901).
+    /// The upper bound of a clipped ReLU keeps its gate.
+    Deconvolution,
+    /// `ReLU(g)` where the forward gate is open (Springenberg et al. 2015, arXiv 1412.6806).
+    Guided,
+}
+
+/// Where a gradient or an activation is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum At {
+    /// The network's input, in model space.
+    Input,
+    /// A tensor of the network.
+    Tensor(TensorId),
+}
+
+/// A change to a base picture: the elements of `window` are taken from the
+/// side that the base's mask does not show (revealed or covered).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// The box that changes.
+    pub window: Window,
+}
+
+/// The questions of one batch: `view(i)` makes the `i`-th masked picture.
+/// It is pure, so a backend may ask in any order and from any thread.
+pub type Views<'a> = dyn Fn(usize) -> Masked<'a> + Sync + 'a;
+
+/// The edits of one batch: `edit(i)` makes the `i`-th. Pure, as [`Views`].
+pub type Edits<'a> = dyn Fn(usize) -> Edit + Sync + 'a;
+
+/// Takes the scores of question `i`, all classes, strictly in the order of `i`.
+/// An error (also [`Error::Stopped`]) ends the batch and is handed on.
+pub type Sink<'a> = dyn FnMut(usize, &[f32]) -> Result<(), Error> + 'a;
+
+/// A black box: a masked picture in, one score a class out. This is all that
+/// RISE, HOC and Occlusion need; any engine can implement it.
+pub trait Classifier {
+    /// Shape of the input picture.
+    fn input(&self) -> Shape;
+
+    /// Number of classes.
+    fn classes(&self) -> usize;
+
+    /// Writes one score a class for the picture `x` into `out` (at least
+    /// [`Classifier::classes`] long).
+    ///
+    /// # Errors
+    /// A shape that does not fit, a short buffer, NaN, or the backend's own failure.
+    fn classify(&mut self, x: &Masked<'_>, score: Score, out: &mut [f32]) -> Result<(), Error>;
+
+    /// Classifies `view(0)`, `view(1)`, .. `view(count - 1)` and hands each
+    /// result to `sink` in this order. `scores` is scratch of at least
+    /// [`Classifier::classes`] elements. The default is a loop; backends with
+    /// threads or batches override it and still deliver in order.
+    ///
+    /// # Errors
+    /// Those of [`Classifier::classify`] and of `sink`.
+    fn classify_batch(
+        &mut self,
+        count: usize,
+        view: &Views<'_>,
+        score: Score,
+        scores: &mut [f32],
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
+        let classes = self.classes();
+        let have = scores.len();
+        let scores = scores.get_mut(..classes).ok_or(Error::BufferTooSmall {
+            need: classes,
+            have,
+        })?;
+        for i in 0..count {
+            self.classify(&view(i), score, scores)?;
+            sink(i, scores)?;
+        }
+        Ok(())
+    }
+
+    /// As [`Classifier::classify_batch`], for pictures that differ from `base`
+    /// in one box each. A backend that keeps the base's activations recomputes
+    /// only what the box can reach; the default evaluates in full.
+    ///
+    /// # Errors
+    /// As [`Classifier::classify_batch`]; [`Error::BadParameter`] if the base's
+    /// mask cannot be edited (it must be `Keep` or `Windows` without an extra).
+    fn classify_edits(
+        &mut self,
+        base: &Masked<'_>,
+        count: usize,
+        edit: &Edits<'_>,
+        score: Score,
+        scores: &mut [f32],
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
+        base.editable()?;
+        let base = *base;
+        self.classify_batch(count, &|i| base.edited(edit(i).window), score, scores, sink)
+    }
+
+    /// The white box, if this classifier is one.
+    fn layers(&mut self) -> Option<&mut dyn Layers> {
+        None
+    }
+}
+
+/// A white box: activations and gradients of one picture.
+///
+/// [`Layers::run`] comes first; then any number of [`Layers::backward`],
+/// [`Layers::activation`] and [`Layers::scores`] read from that run.
+pub trait Layers {
+    /// Shape of the tensor at `at`.
+    ///
+    /// # Errors
+    /// A tensor that does not exist.
+    fn shape(&self, at: At) -> Result<Shape, Error>;
+
+    /// Runs forward, keeping what a backward pass with `rule` down to `at` needs.
+    ///
+    /// # Errors
+    /// No memory plan for `at`, an arena that is too small, a wrong picture, NaN.
+    fn run(&mut self, x: &Masked<'_>, at: At, rule: Rule) -> Result<(), Error>;
+
+    /// Scores of the last run, one a class.
+    ///
+    /// # Errors
+    /// [`Error::BadOrder`] without a run.
+    fn scores(&mut self, score: Score) -> Result<&[f32], Error>;
+
+    /// The tensor at the last run's `at`, HWC, in model space.
+    ///
+    /// # Errors
+    /// [`Error::BadOrder`] without a run or for [`At::Input`], whose values the caller has.
+    fn activation(&mut self) -> Result<&[f32], Error>;
+
+    /// Gradient of `sum weight * score(class)` over the pairs of `seed` with
+    /// respect to the last run's `at`, HWC.
+    ///
+    /// # Errors
+    /// [`Error::BadOrder`] without a run, a target out of range.
+    fn backward(&mut self, seed: &[(usize, f32)], score: Score) -> Result<&[f32], Error>;
+}

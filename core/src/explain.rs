@@ -1,0 +1,102 @@
+//! The methods: one file each, one row each in the method table.
+//!
+//! A method is a plain struct of parameters with a `Default`. It states its
+//! cost before it runs, asks a [`Classifier`] its questions, and fills one map
+//! a target: raw, signed, f32, HWC. Normalising and colouring happen only
+//! where a map is shown.
+
+use crate::classifier::{Classifier, Score};
+use crate::error::Error;
+use crate::picture::Picture;
+use crate::tensor::Shape;
+
+/// What is asked of a method.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'a> {
+    /// The picture, of the classifier's input shape.
+    pub picture: Picture<'a>,
+    /// Classes to explain; all share the passes over the perturbations.
+    pub targets: &'a [usize],
+    /// Score to explain; `None` is the method's own default (logit for gradient
+    /// methods, probability for perturbation methods).
+    pub score: Option<Score>,
+    /// Key of every random number.
+    pub seed: u64,
+}
+
+/// What a method costs for one query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// Forward passes, all targets together (an upper bound where it depends on the picture).
+    pub forward: u64,
+    /// Backward passes, all targets together.
+    pub backward: u64,
+    /// Scratch, in f32 elements.
+    pub scratch: usize,
+}
+
+/// What became of one map.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Outcome {
+    /// A map with differences to see.
+    Ok,
+    /// Every element is the same: no evidence.
+    Flat,
+    /// There is no map, for this reason.
+    Undefined(&'static str),
+    /// Stopped before the end; the map holds what `done` of `total` passes give.
+    Partial {
+        /// Passes done.
+        done: u64,
+        /// Passes wanted.
+        total: u64,
+    },
+}
+
+/// Told how far a method is; answers whether to go on.
+pub trait Progress {
+    /// `done` of `total` passes are done. `false` stops the method, which then
+    /// returns what it has as [`Outcome::Partial`].
+    fn step(&mut self, done: u64, total: u64) -> bool;
+}
+
+/// Goes on without a word.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn step(&mut self, _done: u64, _total: u64) -> bool {
+        true
+    }
+}
+
+/// A method of explanation.
+pub trait Method {
+    /// Shape of one map: the input's shape for methods that attribute to every
+    /// input element, one channel for the others (native resolution for CAM).
+    ///
+    /// # Errors
+    /// A layer or parameter that does not fit the classifier.
+    fn map_shape(&self, classifier: &mut dyn Classifier) -> Result<Shape, Error>;
+
+    /// Cost for `targets` targets.
+    ///
+    /// # Errors
+    /// As [`Method::map_shape`].
+    fn cost(&self, classifier: &mut dyn Classifier, targets: usize) -> Result<Cost, Error>;
+
+    /// Fills `maps` (one map after the other, in the order of the targets) and
+    /// `outcomes` (one a target), with `scratch` as stated by [`Method::cost`].
+    ///
+    /// # Errors
+    /// Short buffers, targets out of range, and what the classifier reports.
+    fn explain(
+        &self,
+        classifier: &mut dyn Classifier,
+        query: &Query<'_>,
+        maps: &mut [f32],
+        outcomes: &mut [Outcome],
+        scratch: &mut [f32],
+        progress: &mut dyn Progress,
+    ) -> Result<(), Error>;
+}

@@ -1,0 +1,124 @@
+//! Masked pictures: views that are written straight into the input, never stored.
+
+use crate::error::Error;
+use crate::picture::{MAX_CHANNELS, Picture};
+
+/// A box of the input: rows `y..y+h`, columns `x..x+w`, channels `c..c+d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// First row.
+    pub y: usize,
+    /// First column.
+    pub x: usize,
+    /// First channel.
+    pub c: usize,
+    /// Rows.
+    pub h: usize,
+    /// Columns.
+    pub w: usize,
+    /// Channels.
+    pub d: usize,
+}
+
+/// What shows where the mask is 0.
+#[derive(Clone, Copy, Debug)]
+pub enum Fill<'a> {
+    /// One value a channel, in model space; a single-channel value for tensors
+    /// with more channels than [`MAX_CHANNELS`] is `colour[0]` for all of them.
+    Colour([f32; MAX_CHANNELS]),
+    /// Another picture of the same shape.
+    Picture(Picture<'a>),
+}
+
+/// A RISE mask: a random grid of cells, upsampled bilinearly and shifted. It
+/// is a pure function of its numbers, so it needs no memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Grid {
+    /// Key of the random numbers.
+    pub seed: u64,
+    /// Which mask of the sequence.
+    pub sample: u32,
+    /// Cells along each side.
+    pub cells: u16,
+    /// Probability that a cell is kept, 0..1.
+    pub keep: f32,
+    /// MindSpore's geometry (shift of 0..=10 pixels) instead of the paper's.
+    pub mindspore: bool,
+}
+
+/// Which part of the picture shows: 1 = kept, 0 = the fill.
+#[derive(Clone, Copy, Debug)]
+pub enum Mask<'a> {
+    /// All of it.
+    Keep,
+    /// Boxes, and one more. Inside them the picture shows if `reveal`, the
+    /// fill otherwise; outside the other way round.
+    Windows {
+        /// The boxes.
+        boxes: &'a [Window],
+        /// One more box.
+        extra: Option<Window>,
+        /// Whether boxes reveal or cover the picture.
+        reveal: bool,
+    },
+    /// A RISE mask.
+    Grid(Grid),
+    /// One weight a pixel, row by row, 0..1.
+    Soft(&'a [f32]),
+    /// One weight a pixel, row by row, as byte / 255.
+    SoftBytes(&'a [u8]),
+}
+
+/// A picture behind a mask, with a fill for what the mask hides:
+/// `m * picture + (1 - m) * fill` in model space.
+#[derive(Clone, Copy, Debug)]
+pub struct Masked<'a> {
+    /// The picture.
+    pub picture: Picture<'a>,
+    /// What shows where it is hidden.
+    pub fill: Fill<'a>,
+    /// Where it is hidden.
+    pub mask: Mask<'a>,
+}
+
+impl<'a> Masked<'a> {
+    /// The picture as it is.
+    pub const fn whole(picture: Picture<'a>) -> Self {
+        Self {
+            picture,
+            fill: Fill::Colour([0.0; MAX_CHANNELS]),
+            mask: Mask::Keep,
+        }
+    }
+
+    /// Whether [`Masked::edited`] may be called: the mask is `Keep`, or
+    /// `Windows` without an extra box.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] otherwise.
+    pub fn editable(&self) -> Result<(), Error> {
+        match self.mask {
+            Mask::Keep | Mask::Windows { extra: None, .. } => Ok(()),
+            _ => Err(Error::BadParameter("mask of an edited picture")),
+        }
+    }
+
+    /// This picture with one more box: covered if the mask is `Keep`,
+    /// else revealed or covered as the mask's other boxes are.
+    #[must_use]
+    pub fn edited(mut self, window: Window) -> Self {
+        self.mask = match self.mask {
+            Mask::Windows { boxes, reveal, .. } => Mask::Windows {
+                boxes,
+                extra: Some(window),
+                reveal,
+            },
+            _ => Mask::Windows {
+                boxes: &[],
+                extra: Some(window),
+                reveal: false,
+            },
+        };
+        self
+    }
+}

@@ -1,0 +1,14 @@
+//! The network: a model file read in place, and the session that runs it.
+//!
+//! * [`op`]: the operators as values.
+//! * [`ops`]: what they compute, forward and backward; one file an operator family.
+//! * [`arch`]: which instruction sets may be used, and the only `unsafe` of the crate.
+//! * [`format`](mod@format): the `.fov` model file, specified and checked.
+//! * [`model`]: a checked file. [`session`]: runs it in an arena.
+
+pub mod arch;
+pub mod format;
+pub mod model;
+pub mod op;
+pub mod ops;
+pub mod session;

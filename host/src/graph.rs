@@ -1,0 +1,113 @@
+//! The network between import and compilation: tensors, nodes, names.
+
+use std::collections::BTreeMap;
+
+use foveola_core::net::op::{Activation, Op};
+use foveola_core::{Shape, TensorId};
+
+/// A tensor: a value that a node makes, the input, or a constant.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    /// Name, for messages.
+    pub name: String,
+    /// Height, width, channels.
+    pub shape: Shape,
+    /// Values in HWC order, if it is a constant.
+    pub constant: Option<Vec<f32>>,
+}
+
+/// A node in run order.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// The ONNX node's name (or its first output's, where it has none).
+    pub name: String,
+    /// What it computes.
+    pub op: Op,
+    /// What follows it (see [`Op`]; anything but `None`, `Relu`, `Clip`, `LeakyRelu` only for `Op::Activate`).
+    pub activation: Activation,
+    /// Inputs.
+    pub inputs: Vec<TensorId>,
+    /// Output.
+    pub output: TensorId,
+    /// Weights in plain order: OHWI for Conv, HWC for Depthwise, OI for Dense, C for Affine.
+    pub weights: Vec<f32>,
+    /// Bias (for Affine the shifts), one an output channel; empty for none.
+    pub bias: Vec<f32>,
+    /// Whether a Dropout followed it in the training graph.
+    pub dropout: bool,
+}
+
+/// Where the ONNX model expects the axes of its input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// N, C, H, W.
+    Nchw,
+    /// N, H, W, C.
+    Nhwc,
+    /// N, features.
+    Flat,
+}
+
+/// The type of the numbers that the ONNX model takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputType {
+    /// 32-bit float.
+    F32,
+    /// 16-bit float.
+    F16,
+    /// 8-bit unsigned.
+    U8,
+    /// 8-bit signed.
+    I8,
+}
+
+/// A whole network.
+#[derive(Clone, Debug)]
+pub struct Graph {
+    /// Tensors; a [`TensorId`] is an index here.
+    pub tensors: Vec<Tensor>,
+    /// Nodes in run order.
+    pub nodes: Vec<Node>,
+    /// The input picture.
+    pub input: TensorId,
+    /// Its layout in the ONNX file.
+    pub layout: Layout,
+    /// Its number type in the ONNX file.
+    pub input_type: InputType,
+    /// Name of the ONNX input.
+    pub input_name: String,
+    /// The model's output: a vector of scores.
+    pub output: TensorId,
+    /// Name of the ONNX output that `output` stands for.
+    pub output_name: String,
+    /// The scores before the final softmax or sigmoid (the output itself where there is none).
+    pub logits: TensorId,
+    /// Every ONNX tensor and node name whose value some tensor holds. Where a
+    /// tensor and a node share a name, the tensor wins.
+    pub names: BTreeMap<String, TensorId>,
+    /// Class labels found in the file (a ZipMap's), or empty.
+    pub labels: Vec<String>,
+    /// The file's metadata properties.
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl Graph {
+    /// A tensor. The id must come from this graph.
+    pub fn tensor(&self, id: TensorId) -> &Tensor {
+        &self.tensors[usize::from(id.0)]
+    }
+
+    /// The node that makes a tensor; `None` for the input and constants.
+    pub fn producer(&self, id: TensorId) -> Option<&Node> {
+        self.nodes.iter().find(|n| n.output == id)
+    }
+
+    /// How many inputs of nodes read a tensor.
+    pub fn readers(&self, id: TensorId) -> usize {
+        self.nodes
+            .iter()
+            .flat_map(|n| &n.inputs)
+            .filter(|&&i| i == id)
+            .count()
+    }
+}

@@ -1,0 +1,4 @@
+#!/bin/sh
+# Everything that must hold.
+set -eu
+cargo test --workspace

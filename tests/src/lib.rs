@@ -1,0 +1,1 @@
+//! Where the shared test data lies, and readers for it.
