@@ -7,4 +7,7 @@
 //! * [`explainer`]: model file and picture in, maps out.
 //! * [`report`]: overlays, sentences, files. [`cli`]: the `foveola` program.
 
+pub mod card;
 pub mod graph;
+pub mod report;
+pub mod suggest;

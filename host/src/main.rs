@@ -1,1 +1,2 @@
+//! The `foveola` program.
 fn main() {}
