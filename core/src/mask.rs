@@ -1,7 +1,13 @@
 //! Masked pictures: views that are written straight into the input, never stored.
 
+mod grid;
+mod row;
+
 use crate::error::Error;
 use crate::picture::{MAX_CHANNELS, Picture};
+use crate::tensor::Shape;
+
+pub use grid::{Grid, MAX_CELLS};
 
 /// A box of the input: rows `y..y+h`, columns `x..x+w`, channels `c..c+d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +26,40 @@ pub struct Window {
     pub d: usize,
 }
 
+impl Window {
+    /// All rows, columns and channels of a picture of this shape.
+    #[must_use]
+    pub const fn whole(shape: Shape) -> Self {
+        Self {
+            y: 0,
+            x: 0,
+            c: 0,
+            h: shape.h,
+            w: shape.w,
+            d: shape.c,
+        }
+    }
+
+    /// The part of the box that lies inside a picture of this shape.
+    #[must_use]
+    pub fn cut(&self, shape: Shape) -> Self {
+        let inside = |begin: usize, length: usize, side: usize| {
+            let begin = begin.min(side);
+            (begin, length.min(side - begin))
+        };
+        let (y, h) = inside(self.y, self.h, shape.h);
+        let (x, w) = inside(self.x, self.w, shape.w);
+        let (c, d) = inside(self.c, self.d, shape.c);
+        Self { y, x, c, h, w, d }
+    }
+
+    /// Whether the box has rows, columns and channels, and row `y` is one of them.
+    #[must_use]
+    pub const fn touches(&self, y: usize) -> bool {
+        y >= self.y && y - self.y < self.h && self.w > 0 && self.d > 0
+    }
+}
+
 /// What shows where the mask is 0.
 #[derive(Clone, Copy, Debug)]
 pub enum Fill<'a> {
@@ -28,22 +68,6 @@ pub enum Fill<'a> {
     Colour([f32; MAX_CHANNELS]),
     /// Another picture of the same shape.
     Picture(Picture<'a>),
-}
-
-/// A RISE mask: a random grid of cells, upsampled bilinearly and shifted. It
-/// is a pure function of its numbers, so it needs no memory.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Grid {
-    /// Key of the random numbers.
-    pub seed: u64,
-    /// Which mask of the sequence.
-    pub sample: u32,
-    /// Cells along each side.
-    pub cells: u16,
-    /// Probability that a cell is kept, 0..1.
-    pub keep: f32,
-    /// MindSpore's geometry (shift of 0..=10 pixels) instead of the paper's.
-    pub mindspore: bool,
 }
 
 /// Which part of the picture shows: 1 = kept, 0 = the fill.

@@ -1,1 +1,112 @@
-//! Philox4x32-10.
+//! Random numbers that are a function of their place: Philox4x32-10
+//! (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
+//!
+//! The key is the seed, the counter says which number is meant: (sample, index,
+//! block, purpose). So masks are the same in any order, batch, thread or shard,
+//! on host and device.
+
+/// What a random number is for; the last word of the counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Purpose {
+    /// Whether a cell of a RISE mask is kept: sample = mask, index = row of
+    /// cells, block = column / 4.
+    RiseCells = 0,
+    /// The shift of a RISE mask: sample = mask, words 0 and 1 for rows and columns.
+    RiseShift = 1,
+}
+
+const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
+const ROUNDS: usize = 10;
+
+/// Philox4x32 with 10 rounds: 128 random bits for each `counter` under `key`.
+#[must_use]
+pub const fn philox4x32_10(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+    let [mut a, mut b, mut c, mut d] = counter;
+    let [mut k0, mut k1] = key;
+    let [m0, m1] = MULTIPLIERS;
+    let [w0, w1] = WEYL;
+    let mut round = 0;
+    while round < ROUNDS {
+        let p0 = m0 as u64 * a as u64;
+        let p1 = m1 as u64 * c as u64;
+        a = (p1 >> 32) as u32 ^ b ^ k0;
+        b = p1 as u32;
+        c = (p0 >> 32) as u32 ^ d ^ k1;
+        d = p0 as u32;
+        k0 = k0.wrapping_add(w0);
+        k1 = k1.wrapping_add(w1);
+        round += 1;
+    }
+    [a, b, c, d]
+}
+
+/// Four random words for one place of one purpose.
+#[must_use]
+pub const fn words(seed: u64, sample: u32, index: u32, block: u32, purpose: Purpose) -> [u32; 4] {
+    let key = [seed as u32, (seed >> 32) as u32];
+    philox4x32_10([sample, index, block, purpose as u32], key)
+}
+
+/// A number in 0..1 (1 excluded) from the upper 24 bits of a random word, so
+/// that every value is exact in f32.
+#[must_use]
+pub const fn unit(word: u32) -> f32 {
+    (word >> 8) as f32 / 16_777_216.0
+}
+
+/// An integer in 0..n from a random word; 0 if `n` is 0. No value is favoured
+/// by more than n / 2^32.
+#[must_use]
+pub const fn below(word: u32, n: u32) -> u32 {
+    ((word as u64 * n as u64) >> 32) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Random123 1.14, tests/kat_vectors, "philox 4x32 10".
+    #[test]
+    fn known_answers() {
+        let pi = [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344];
+        let cases = [
+            (
+                [0; 4],
+                [0; 2],
+                [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8],
+            ),
+            (
+                [u32::MAX; 4],
+                [u32::MAX; 2],
+                [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd],
+            ),
+            (
+                pi,
+                [0xa409_3822, 0x299f_31d0],
+                [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1],
+            ),
+        ];
+        for (counter, key, answer) in cases {
+            assert_eq!(philox4x32_10(counter, key), answer);
+        }
+    }
+
+    #[test]
+    fn seed_is_the_key_and_place_the_counter() {
+        assert_eq!(
+            words(0x299f_31d0_a409_3822, 5, 6, 7, Purpose::RiseShift),
+            philox4x32_10([5, 6, 7, 1], [0xa409_3822, 0x299f_31d0])
+        );
+    }
+
+    #[test]
+    fn unit_and_below_stay_in_range() {
+        assert_eq!(unit(0), 0.0);
+        assert_eq!(unit(u32::MAX), 1.0 - 1.0 / 16_777_216.0);
+        assert_eq!(unit(1 << 31), 0.5);
+        assert_eq!([below(0, 7), below(u32::MAX, 7), below(9, 0)], [0, 6, 0]);
+        assert_eq!(below(1 << 31, 32), 16);
+    }
+}

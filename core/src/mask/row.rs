@@ -1,0 +1,492 @@
+//! One row of a masked picture at a time.
+
+use super::{Fill, Mask, Masked, Window};
+use crate::error::Error;
+use crate::picture::{MAX_CHANNELS, Picture};
+use crate::tensor::Shape;
+
+impl Mask<'_> {
+    /// Whether the mask fits a picture of this shape.
+    ///
+    /// # Errors
+    /// [`Error::BufferTooSmall`] for too few weights, [`Error::BadParameter`]
+    /// for a RISE mask with numbers out of range.
+    pub fn check(&self, shape: Shape) -> Result<(), Error> {
+        match *self {
+            Self::Keep | Self::Windows { .. } => Ok(()),
+            Self::Grid(grid) => grid.check(),
+            Self::Soft(weights) => enough(shape.area(), weights.len()),
+            Self::SoftBytes(weights) => enough(shape.area(), weights.len()),
+        }
+    }
+
+    /// Writes the weights of the pixels of row `y` (1 = kept) into the first
+    /// `shape.w` elements of `out`. A box that takes only some channels counts
+    /// for the whole pixel.
+    ///
+    /// # Errors
+    /// [`Error::BufferTooSmall`] for a short mask or `out`,
+    /// [`Error::BadParameter`] for a weight outside 0..1.
+    pub fn row(&self, shape: Shape, y: usize, out: &mut [f32]) -> Result<(), Error> {
+        let out = front(out, shape.w)?;
+        match *self {
+            Self::Keep => out.fill(1.0),
+            Self::Windows {
+                boxes,
+                extra,
+                reveal,
+            } => {
+                out.fill(if reveal { 0.0 } else { 1.0 });
+                for window in touching(boxes, extra, shape, y) {
+                    for weight in out.iter_mut().skip(window.x).take(window.w) {
+                        *weight = if reveal { 1.0 } else { 0.0 };
+                    }
+                }
+            }
+            Self::Grid(grid) => put(out, grid.weights(shape, y)),
+            Self::Soft(weights) => put(out, soft(weights, shape, y)?.iter().copied()),
+            Self::SoftBytes(weights) => put(out, soft_bytes(weights, shape, y)?),
+        }
+        Ok(())
+    }
+}
+
+impl Masked<'_> {
+    /// Height, width and channels.
+    #[must_use]
+    pub const fn shape(&self) -> Shape {
+        self.picture.shape()
+    }
+
+    /// Whether picture, fill and mask fit together and the network's input.
+    /// (Whether their values are finite shows when a row is written.)
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`], [`Error::BufferTooSmall`] for short data, or
+    /// [`Error::BadParameter`] for u8 pixels with too many channels and for RISE
+    /// masks with numbers out of range.
+    pub fn check(&self, input: Shape) -> Result<(), Error> {
+        self.picture.check(input)?;
+        if let Fill::Picture(other) = self.fill {
+            other.check(input)?;
+        }
+        self.mask.check(input)
+    }
+
+    /// Writes row `y` in model space, pixel by pixel, into the first
+    /// `w * c` elements of `out`: `m * picture + (1 - m) * fill`. Where m is 1
+    /// (or 0) these are exactly the picture's (the fill's) bits.
+    ///
+    /// # Errors
+    /// [`Error::BufferTooSmall`] for a short `out`, picture, fill or mask;
+    /// [`Error::PictureNotFinite`] for NaN or infinity in what shows of picture
+    /// or fill; [`Error::BadParameter`] for a weight outside 0..1.
+    pub fn row(&self, y: usize, out: &mut [f32]) -> Result<(), Error> {
+        let shape = self.shape();
+        let out = front(out, shape.row())?;
+        let whole = Window::whole(shape);
+        let picture = Source::Picture(self.picture);
+        let fill = Source::of(self.fill);
+        match self.mask {
+            Mask::Keep => picture.write(y, whole, shape, out),
+            Mask::Windows {
+                boxes,
+                extra,
+                reveal,
+            } => {
+                let (inside, outside) = if reveal {
+                    (picture, fill)
+                } else {
+                    (fill, picture)
+                };
+                outside.write(y, whole, shape, out)?;
+                for window in touching(boxes, extra, shape, y) {
+                    inside.write(y, window, shape, out)?;
+                }
+                Ok(())
+            }
+            Mask::Grid(grid) => self.blend(y, grid.weights(shape, y), out),
+            Mask::Soft(weights) => self.blend(y, soft(weights, shape, y)?.iter().copied(), out),
+            Mask::SoftBytes(weights) => self.blend(y, soft_bytes(weights, shape, y)?, out),
+        }
+    }
+
+    /// A row with one weight a pixel.
+    fn blend(
+        &self,
+        y: usize,
+        weights: impl Iterator<Item = f32>,
+        out: &mut [f32],
+    ) -> Result<(), Error> {
+        let shape = self.shape();
+        Source::Picture(self.picture).write(y, Window::whole(shape), shape, out)?;
+        let fill = Source::of(self.fill);
+        let pixels = out.chunks_exact_mut(shape.c.max(1)).zip(weights);
+        for (x, (pixel, weight)) in pixels.enumerate() {
+            if weight == 1.0 {
+                continue;
+            }
+            for (c, value) in pixel.iter_mut().enumerate() {
+                let hidden = fill.value(y, x, c, shape)?;
+                *value = if weight == 0.0 {
+                    hidden
+                } else {
+                    weight * *value + (1.0 - weight) * hidden
+                };
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What fills a part of a row.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    Picture(Picture<'a>),
+    Colour([f32; MAX_CHANNELS]),
+}
+
+impl<'a> Source<'a> {
+    const fn of(fill: Fill<'a>) -> Self {
+        match fill {
+            Fill::Colour(colour) => Self::Colour(colour),
+            Fill::Picture(picture) => Self::Picture(picture),
+        }
+    }
+
+    /// Writes the columns and channels of `window` (cut to the picture) into row `y`.
+    fn write(&self, y: usize, window: Window, shape: Shape, out: &mut [f32]) -> Result<(), Error> {
+        match *self {
+            Self::Colour(colour) => {
+                for c in window.c..window.c + window.d {
+                    let value = finite(channel_colour(&colour, c, shape))?;
+                    let column = out.iter_mut().skip(window.x * shape.c + c);
+                    for element in column.step_by(shape.c.max(1)).take(window.w) {
+                        *element = value;
+                    }
+                }
+                Ok(())
+            }
+            Self::Picture(picture) => picture.write(y, window, out),
+        }
+    }
+
+    /// One element.
+    fn value(&self, y: usize, x: usize, c: usize, shape: Shape) -> Result<f32, Error> {
+        match *self {
+            Self::Colour(colour) => finite(channel_colour(&colour, c, shape)),
+            Self::Picture(picture) => picture.value(y, x, c),
+        }
+    }
+}
+
+/// A fill's value for channel `c`.
+fn channel_colour(colour: &[f32; MAX_CHANNELS], c: usize, shape: Shape) -> f32 {
+    let own = if shape.c > MAX_CHANNELS { 0 } else { c };
+    colour.get(own).copied().unwrap_or(0.0)
+}
+
+fn finite(value: f32) -> Result<f32, Error> {
+    if value.is_finite() {
+        Ok(value)
+    } else {
+        Err(Error::PictureNotFinite)
+    }
+}
+
+/// The boxes that row `y` meets, cut at the border.
+fn touching<'a>(
+    boxes: &'a [Window],
+    extra: Option<Window>,
+    shape: Shape,
+    y: usize,
+) -> impl Iterator<Item = Window> + 'a {
+    let cut = boxes.iter().copied().chain(extra);
+    cut.map(move |window| window.cut(shape))
+        .filter(move |window| window.touches(y))
+}
+
+/// Row `y` of a mask with one f32 weight a pixel.
+fn soft(weights: &[f32], shape: Shape, y: usize) -> Result<&[f32], Error> {
+    let row = mask_row(weights, shape, y)?;
+    if row.iter().all(|w| (0.0..=1.0).contains(w)) {
+        Ok(row)
+    } else {
+        Err(Error::BadParameter("weight of a mask"))
+    }
+}
+
+/// Row `y` of a mask with one byte a pixel.
+fn soft_bytes(
+    weights: &[u8],
+    shape: Shape,
+    y: usize,
+) -> Result<impl Iterator<Item = f32> + '_, Error> {
+    let row = mask_row(weights, shape, y)?;
+    Ok(row.iter().map(|byte| f32::from(*byte) / 255.0))
+}
+
+fn mask_row<T>(weights: &[T], shape: Shape, y: usize) -> Result<&[T], Error> {
+    let begin = y * shape.w;
+    weights
+        .get(begin..begin + shape.w)
+        .ok_or(Error::BufferTooSmall {
+            need: begin + shape.w,
+            have: weights.len(),
+        })
+}
+
+fn put(out: &mut [f32], values: impl Iterator<Item = f32>) {
+    for (element, value) in out.iter_mut().zip(values) {
+        *element = value;
+    }
+}
+
+const fn enough(need: usize, have: usize) -> Result<(), Error> {
+    if have < need {
+        Err(Error::BufferTooSmall { need, have })
+    } else {
+        Ok(())
+    }
+}
+
+fn front(out: &mut [f32], need: usize) -> Result<&mut [f32], Error> {
+    let have = out.len();
+    out.get_mut(..need)
+        .ok_or(Error::BufferTooSmall { need, have })
+}
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::unwrap_used)] // tests may panic
+mod tests {
+    use super::*;
+    use crate::picture::Normalisation;
+    use std::vec;
+    use std::vec::Vec;
+
+    const SHAPE: Shape = Shape::new(4, 6, 3);
+
+    const NORMALISATION: Normalisation = Normalisation {
+        mean: [1.5, -2.0, 127.0, f32::NAN],
+        scale: [0.25, 3.0, 0.01, f32::NAN],
+    };
+
+    fn pixels(step: usize) -> Vec<u8> {
+        (0..SHAPE.len()).map(|i| (i * step % 251) as u8).collect()
+    }
+
+    fn model(pixels: &[u8]) -> Vec<f32> {
+        let value = |(i, p): (usize, &u8)| {
+            let c = i % SHAPE.c;
+            (f32::from(*p) - NORMALISATION.mean[c]) * NORMALISATION.scale[c]
+        };
+        pixels.iter().enumerate().map(value).collect()
+    }
+
+    fn picture(data: &[u8]) -> Picture<'_> {
+        Picture::Pixels {
+            shape: SHAPE,
+            data,
+            normalisation: &NORMALISATION,
+        }
+    }
+
+    fn all(masked: &Masked<'_>) -> Result<Vec<f32>, Error> {
+        masked.check(SHAPE)?;
+        let mut out = vec![0.0; SHAPE.len()];
+        for (y, row) in out.chunks_exact_mut(SHAPE.row()).enumerate() {
+            masked.row(y, row)?;
+        }
+        Ok(out)
+    }
+
+    const BOXES: [Window; 3] = [
+        Window {
+            y: 1,
+            x: 4,
+            c: 1,
+            h: 1,
+            w: 1,
+            d: 1,
+        },
+        Window {
+            y: 3,
+            x: 5,
+            c: 0,
+            h: 9,
+            w: usize::MAX,
+            d: 3,
+        },
+        Window {
+            y: 9,
+            x: 9,
+            c: 9,
+            h: 1,
+            w: 1,
+            d: 1,
+        },
+    ];
+
+    const EXTRA: Window = Window {
+        y: 0,
+        x: 1,
+        c: 1,
+        h: 2,
+        w: 2,
+        d: 2,
+    };
+
+    /// Which elements the boxes above hold, written out by hand.
+    fn in_boxes(y: usize, x: usize, c: usize) -> bool {
+        (y, x, c) == (1, 4, 1) || (y, x) == (3, 5) || (y < 2 && (x == 1 || x == 2) && c > 0)
+    }
+
+    #[test]
+    fn boxes_cover_and_reveal() {
+        let (data, other) = (pixels(7), pixels(11));
+        let (shown, hidden) = (model(&data), model(&other));
+        let colour = [0.5, -1.0, 9.0, 0.0];
+        for reveal in [false, true] {
+            let mask = Mask::Windows {
+                boxes: &BOXES,
+                extra: Some(EXTRA),
+                reveal,
+            };
+            for fill in [Fill::Picture(picture(&other)), Fill::Colour(colour)] {
+                let masked = Masked {
+                    picture: picture(&data),
+                    fill,
+                    mask,
+                };
+                let out = all(&masked).unwrap();
+                for (i, value) in out.iter().enumerate() {
+                    let (y, x, c) = (i / 18, i / 3 % 6, i % 3);
+                    let fill = match fill {
+                        Fill::Picture(_) => hidden[i],
+                        Fill::Colour(colour) => colour[c],
+                    };
+                    let show = in_boxes(y, x, c) == reveal;
+                    let expected = if show { shown[i] } else { fill };
+                    assert_eq!(value.to_bits(), expected.to_bits(), "{y} {x} {c} {reveal}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn whole_pictures_keep_their_bits() {
+        let data = pixels(7);
+        let expected = model(&data);
+        assert_eq!(all(&Masked::whole(picture(&data))).unwrap(), expected);
+        let values: Vec<f32> = expected.iter().map(|v| -v * 1e-40).collect();
+        let tensor = Picture::Tensor {
+            shape: SHAPE,
+            data: &values,
+        };
+        let out = all(&Masked::whole(tensor)).unwrap();
+        assert!(
+            out.iter()
+                .zip(&values)
+                .all(|(a, b)| a.to_bits() == b.to_bits())
+        );
+    }
+
+    #[test]
+    fn weights_blend() {
+        let (data, other) = (pixels(7), pixels(11));
+        let (shown, hidden) = (model(&data), model(&other));
+        let bytes: Vec<u8> = (0..24).map(|i| [0, 255, 51, 200][i % 4]).collect();
+        let weights: Vec<f32> = bytes.iter().map(|b| f32::from(*b) / 255.0).collect();
+        for mask in [Mask::Soft(&weights), Mask::SoftBytes(&bytes)] {
+            let masked = Masked {
+                picture: picture(&data),
+                fill: Fill::Picture(picture(&other)),
+                mask,
+            };
+            let out = all(&masked).unwrap();
+            for (i, value) in out.into_iter().enumerate() {
+                let m = f64::from(bytes[i / 3]) / 255.0;
+                let expected = m * f64::from(shown[i]) + (1.0 - m) * f64::from(hidden[i]);
+                assert!((f64::from(value) - expected).abs() < 1e-4);
+                if m == 0.0 || m == 1.0 {
+                    assert_eq!(value, if m == 0.0 { hidden[i] } else { shown[i] });
+                }
+            }
+            let mut row = [9.0; 6];
+            mask.row(SHAPE, 2, &mut row).unwrap();
+            assert_eq!(row, weights[12..18]);
+        }
+        let mut row = [9.0; 6];
+        let mask = Mask::Windows {
+            boxes: &BOXES,
+            extra: Some(EXTRA),
+            reveal: true,
+        };
+        mask.row(SHAPE, 1, &mut row).unwrap();
+        assert_eq!(row, [0.0, 1.0, 1.0, 0.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn one_colour_for_many_channels() {
+        let shape = Shape::new(1, 2, 6);
+        let data = [1.0; 12];
+        let masked = Masked {
+            picture: Picture::Tensor { shape, data: &data },
+            fill: Fill::Colour([3.0, 4.0, 5.0, 6.0]),
+            mask: Mask::Soft(&[0.5, 0.0]),
+        };
+        let mut out = [0.0; 12];
+        masked.row(0, &mut out).unwrap();
+        assert_eq!(
+            out,
+            [2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0]
+        );
+    }
+
+    #[test]
+    fn bad_input_is_an_error() {
+        let data = [1.0, f32::NAN, 1.0, 1.0];
+        let shape = Shape::new(2, 2, 1);
+        let tensor = Picture::Tensor { shape, data: &data };
+        let whole = Masked::whole(tensor);
+        let mut out = [0.0; 2];
+        assert_eq!(whole.row(0, &mut out), Err(Error::PictureNotFinite));
+        assert_eq!(whole.row(1, &mut out), Ok(()));
+        let short = |need, have| Err(Error::BufferTooSmall { need, have });
+        assert_eq!(whole.row(1, &mut out[1..]), short(2, 1));
+        assert_eq!(whole.row(2, &mut out), short(6, 4));
+        let wide = Shape::new(2, 3, 1);
+        assert_eq!(
+            whole.check(wide),
+            Err(Error::ShapeMismatch {
+                expected: wide,
+                found: shape
+            })
+        );
+        let with = |mask, fill| Masked {
+            picture: tensor,
+            fill,
+            mask,
+        };
+        let black = Fill::Colour([0.0; 4]);
+        assert_eq!(with(Mask::Soft(&[0.5; 3]), black).check(shape), short(4, 3));
+        let weight = with(Mask::Soft(&[0.5, 1.0, 1.5, 1.0]), black);
+        assert_eq!(
+            weight.row(1, &mut out),
+            Err(Error::BadParameter("weight of a mask"))
+        );
+        let infinite = with(Mask::Soft(&[0.5; 4]), Fill::Colour([f32::INFINITY; 4]));
+        assert_eq!(infinite.row(1, &mut out), Err(Error::PictureNotFinite));
+        let normalisation = Normalisation {
+            scale: [f32::NAN; 4],
+            ..Normalisation::IDENTITY
+        };
+        let pixels = Picture::Pixels {
+            shape,
+            data: &[1; 4],
+            normalisation: &normalisation,
+        };
+        let whole = Masked::whole(pixels);
+        assert_eq!(whole.row(0, &mut out), Err(Error::PictureNotFinite));
+    }
+}
