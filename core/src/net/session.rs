@@ -1,1 +1,244 @@
-//! Runs a model in an arena.
+//! Runs a model in an arena of the caller.
+
+mod backward;
+mod forward;
+
+use core::ops::Range;
+
+use zerocopy::FromBytes;
+
+use super::arch::Isa;
+use super::format::ALIGNMENT;
+use super::model::{Buffer, Model, NodeView, Pass, Plan};
+use super::ops::{Node, Operand};
+use crate::classifier::{At, Classifier, Layers, Rule, Score};
+use crate::error::Error;
+use crate::mask::Masked;
+use crate::tensor::{Shape, TensorId};
+
+/// A model, an arena, and what the last run left there. Arithmetic is Strict:
+/// the same bits on every machine.
+#[derive(Debug)]
+pub struct Session<'m, 'a> {
+    model: &'m Model<'m>,
+    arena: &'a mut [u8],
+    isa: Isa,
+    last: Option<Run>,
+}
+
+/// What the arena holds.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    at: At,
+    rule: Rule,
+}
+
+impl<'m, 'a> Session<'m, 'a> {
+    /// A session in `arena`, which starts on a multiple of 16 and holds at
+    /// least [`Plan::arena_len`] of every pass that will be asked for. What
+    /// it has beyond that serves faster kernels as scratch.
+    ///
+    /// # Errors
+    /// [`Error::Misaligned`].
+    pub fn new(model: &'m Model<'m>, arena: &'a mut [u8], isa: Isa) -> Result<Self, Error> {
+        let offset = arena.as_ptr().addr() % ALIGNMENT;
+        if offset != 0 {
+            return Err(Error::Misaligned { offset });
+        }
+        Ok(Self {
+            model,
+            arena,
+            isa,
+            last: None,
+        })
+    }
+
+    /// The model.
+    pub const fn model(&self) -> &'m Model<'m> {
+        self.model
+    }
+
+    /// Runs a plain forward pass; [`Session::tensor`] reads what it left.
+    ///
+    /// # Errors
+    /// A picture of the wrong shape, a small arena, NaN.
+    pub fn forward(&mut self, x: &Masked<'_>) -> Result<(), Error> {
+        self.last = None;
+        let plan = self.plan(Pass::Forward)?;
+        self.run_forward(&plan, x, None)
+    }
+
+    fn plan(&self, pass: Pass) -> Result<Plan<'m>, Error> {
+        let plan = self.model.plan(pass).ok_or(Error::NoPlan)?;
+        let (need, have) = (plan.arena_len(), self.arena.len());
+        if have < need {
+            return Err(Error::ArenaTooSmall { need, have });
+        }
+        Ok(plan)
+    }
+
+    fn backward_plan(&self) -> Result<(Plan<'m>, Run), Error> {
+        let run = self.last.ok_or(Error::BadOrder)?;
+        Ok((self.plan(Pass::Backward(run.at))?, run))
+    }
+
+    /// Tensor id of a point.
+    fn id(&self, at: At) -> TensorId {
+        match at {
+            At::Input => self.model.input_id(),
+            At::Tensor(id) => id,
+        }
+    }
+
+    /// The values in a buffer.
+    fn values(&self, buffer: &Buffer) -> Result<&[f32], Error> {
+        let bytes = self.arena.get(buffer.range()).ok_or(Error::Internal)?;
+        <[f32]>::ref_from_bytes(bytes).map_err(|_| Error::Internal)
+    }
+
+    /// The node as its kernels see it, for input number `part`.
+    fn kernel_node(&self, view: &NodeView<'m>, part: usize) -> Result<Node<'m>, Error> {
+        let input = view.input(part).ok_or(Error::Internal)?;
+        Ok(Node {
+            op: view.op,
+            activation: view.activation,
+            input: self.model.shape(input),
+            output: self.model.shape(view.output),
+            weights: view.weights,
+            bias: view.bias,
+        })
+    }
+
+    /// What lies behind the plan's part of the arena.
+    fn scratch_range(&self, plan: &Plan<'_>) -> Range<usize> {
+        let start = plan.arena_len().min(self.arena.len());
+        let bytes = (self.arena.len() - start) & !3;
+        start..start + bytes
+    }
+}
+
+/// Where a node finds an operand.
+#[derive(Clone, Debug)]
+enum Place<'m> {
+    Constant(Operand<'m>),
+    Arena(Shape, Range<usize>),
+}
+
+impl<'m> Place<'m> {
+    fn of(model: &Model<'m>, plan: &Plan<'_>, id: TensorId) -> Result<Self, Error> {
+        let tensor = model.tensor(id).ok_or(Error::Internal)?;
+        Ok(match tensor.constant {
+            Some(data) => Self::Constant(Operand {
+                shape: tensor.shape,
+                data,
+            }),
+            None => Self::Arena(tensor.shape, plan.value(id).range()),
+        })
+    }
+
+    /// The bytes of the arena to borrow for it.
+    fn range(&self) -> Range<usize> {
+        match self {
+            Self::Constant(_) => 0..0,
+            Self::Arena(_, range) => range.clone(),
+        }
+    }
+
+    /// The operand, `bytes` being what [`Place::range`] gave.
+    fn operand<'b>(&self, bytes: &'b [u8]) -> Result<Operand<'b>, Error>
+    where
+        'm: 'b,
+    {
+        Ok(match self {
+            Self::Constant(operand) => *operand,
+            Self::Arena(shape, _) => Operand {
+                shape: *shape,
+                data: floats(bytes)?,
+            },
+        })
+    }
+}
+
+fn floats(bytes: &[u8]) -> Result<&[f32], Error> {
+    <[f32]>::ref_from_bytes(bytes).map_err(|_| Error::Internal)
+}
+
+fn floats_mut(bytes: &mut [u8]) -> Result<&mut [f32], Error> {
+    <[f32]>::mut_from_bytes(bytes).map_err(|_| Error::Internal)
+}
+
+/// Takes several ranges out of the arena at once; a checked plan keeps them apart.
+fn carve<const N: usize>(
+    arena: &mut [u8],
+    ranges: [Range<usize>; N],
+) -> Result<[&mut [u8]; N], Error> {
+    arena.get_disjoint_mut(ranges).map_err(|_| Error::Internal)
+}
+
+fn copy_scores(scores: &[f32], out: &mut [f32]) -> Result<(), Error> {
+    let have = out.len();
+    let out = out.get_mut(..scores.len()).ok_or(Error::BufferTooSmall {
+        need: scores.len(),
+        have,
+    })?;
+    if let Some(class) = scores.iter().position(|s| !s.is_finite()) {
+        return Err(Error::ScoreNotFinite { class });
+    }
+    out.copy_from_slice(scores);
+    Ok(())
+}
+
+impl Classifier for Session<'_, '_> {
+    fn input(&self) -> Shape {
+        self.model.input()
+    }
+
+    fn classes(&self) -> usize {
+        self.model.classes()
+    }
+
+    fn classify(&mut self, x: &Masked<'_>, score: Score, out: &mut [f32]) -> Result<(), Error> {
+        self.forward(x)?;
+        let plan = self.plan(Pass::Forward)?;
+        copy_scores(self.values(&plan.value(self.model.score_id(score)))?, out)
+    }
+
+    fn layers(&mut self) -> Option<&mut dyn Layers> {
+        Some(self)
+    }
+}
+
+impl Layers for Session<'_, '_> {
+    fn shape(&self, at: At) -> Result<Shape, Error> {
+        let tensor = self.model.tensor(self.id(at)).ok_or(Error::NoPlan)?;
+        Ok(tensor.shape)
+    }
+
+    fn run(&mut self, x: &Masked<'_>, at: At, rule: Rule) -> Result<(), Error> {
+        self.last = None;
+        let plan = self.plan(Pass::Backward(at))?;
+        self.run_forward(&plan, x, Some(rule))?;
+        self.last = Some(Run { at, rule });
+        Ok(())
+    }
+
+    fn scores(&mut self, score: Score) -> Result<&[f32], Error> {
+        let (plan, _) = self.backward_plan()?;
+        self.values(&plan.value(self.model.score_id(score)))
+    }
+
+    fn activation(&mut self) -> Result<&[f32], Error> {
+        let (plan, run) = self.backward_plan()?;
+        match run.at {
+            At::Input => Err(Error::BadOrder),
+            At::Tensor(id) => self.values(&plan.value(id)),
+        }
+    }
+
+    fn backward(&mut self, seed: &[(usize, f32)], score: Score) -> Result<&[f32], Error> {
+        let (plan, run) = self.backward_plan()?;
+        self.seed(&plan, seed, score)?;
+        self.run_backward(&plan, score, run.rule)?;
+        self.values(&plan.gradient(self.id(run.at)))
+    }
+}

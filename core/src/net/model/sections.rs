@@ -1,0 +1,146 @@
+//! From bytes to tables: bounds, alignment, hashes.
+
+use sha2::{Digest, Sha256};
+use zerocopy::{FromBytes, Immutable, KnownLayout};
+
+use super::Model;
+use crate::error::Error;
+use crate::net::format::{ALIGNMENT, Header, MAGIC, SectionRecord, VERSION, section};
+
+const CRC: crc::Crc<u32, crc::NoTable> = crc::Crc::<u32, crc::NoTable>::new(&crc::CRC_32_ISCSI);
+
+/// CRC-32C (Castagnoli) of some bytes.
+pub fn crc32c(bytes: &[u8]) -> u32 {
+    CRC.checksum(bytes)
+}
+
+/// SHA-256 of a model file, its digest and signature fields read as zeros.
+pub fn digest(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let (header, rest) = bytes
+        .split_at_checked(size_of::<Header>())
+        .unwrap_or((bytes, &[]));
+    let fields = header.get(..16).unwrap_or(header);
+    hash.update(fields);
+    hash.update([0; 96]);
+    hash.update(header.get(112..).unwrap_or(&[]));
+    hash.update(rest);
+    hash.finalize().into()
+}
+
+/// Reads header and section table and makes the tables of the sections.
+pub fn read(bytes: &[u8], hashed: bool) -> Result<Model<'_>, Error> {
+    let offset = bytes.as_ptr().addr() % ALIGNMENT;
+    if offset != 0 {
+        return Err(Error::Misaligned { offset });
+    }
+    let header = header(bytes)?;
+    if hashed && digest(bytes) != header.digest {
+        return Err(Error::BadHash);
+    }
+    let table = table(bytes, hashed)?;
+    let [
+        network,
+        tensors,
+        nodes,
+        edges,
+        quant,
+        weights,
+        labels,
+        names,
+        plans,
+        buffers,
+    ] = table;
+    if !quant.is_empty() {
+        return Err(Error::BadSection {
+            kind: section::QUANTISATION,
+        });
+    }
+    let [network] = records(network, section::NETWORK)? else {
+        return Err(Error::BadSection {
+            kind: section::NETWORK,
+        });
+    };
+    Ok(Model {
+        bytes,
+        digest: &header.digest,
+        network,
+        tensors: records(tensors, section::TENSORS)?,
+        nodes: records(nodes, section::NODES)?,
+        edges: records(edges, section::EDGES)?,
+        weights: records(weights, section::WEIGHTS)?,
+        labels,
+        names: core::str::from_utf8(names).map_err(|_| Error::BadSection {
+            kind: section::NAMES,
+        })?,
+        plans: records(plans, section::PLANS)?,
+        buffers: records(buffers, section::BUFFERS)?,
+    })
+}
+
+fn header(bytes: &[u8]) -> Result<&Header, Error> {
+    let (header, _) = Header::ref_from_prefix(bytes).map_err(|_| Error::Truncated {
+        need: size_of::<Header>(),
+        have: bytes.len(),
+    })?;
+    if header.magic != MAGIC {
+        return Err(Error::BadMagic);
+    }
+    if header.version.get() != VERSION {
+        return Err(Error::BadVersion {
+            found: header.version.get(),
+        });
+    }
+    let need = header.length.get() as usize;
+    if bytes.len() != need {
+        return Err(Error::Truncated {
+            need,
+            have: bytes.len(),
+        });
+    }
+    if header.sections.get() as usize != section::COUNT || header.flags.get() != 0 {
+        return Err(Error::BadSection { kind: 0 });
+    }
+    Ok(header)
+}
+
+/// The sections in the order of their kinds. They follow each other in the
+/// file, so none can overlap another or the header.
+fn table(bytes: &[u8], hashed: bool) -> Result<[&[u8]; section::COUNT], Error> {
+    let start = size_of::<Header>();
+    let end = start + section::COUNT * size_of::<SectionRecord>();
+    let table: &[SectionRecord] = bytes
+        .get(start..end)
+        .and_then(|b| <[SectionRecord]>::ref_from_bytes(b).ok())
+        .ok_or(Error::Truncated {
+            need: end,
+            have: bytes.len(),
+        })?;
+    let mut sections: [&[u8]; section::COUNT] = [&[]; section::COUNT];
+    let mut free = end;
+    for ((kind, record), place) in (1..).zip(table).zip(&mut sections) {
+        let wrong = Error::BadSection { kind };
+        let (offset, length) = (record.offset.get() as usize, record.length.get() as usize);
+        let aligned = free.next_multiple_of(ALIGNMENT);
+        if record.kind.get() != kind || record.reserved.get() != 0 || offset != aligned {
+            return Err(wrong);
+        }
+        let content = offset
+            .checked_add(length)
+            .and_then(|e| bytes.get(offset..e))
+            .ok_or(wrong)?;
+        if hashed && crc32c(content) != record.crc.get() {
+            return Err(Error::BadChecksum { kind });
+        }
+        free = offset + length;
+        *place = content;
+    }
+    if free != bytes.len() {
+        return Err(Error::BadSection { kind: 0 });
+    }
+    Ok(sections)
+}
+
+fn records<T: FromBytes + Immutable + KnownLayout>(bytes: &[u8], kind: u16) -> Result<&[T], Error> {
+    <[T]>::ref_from_bytes(bytes).map_err(|_| Error::BadSection { kind })
+}

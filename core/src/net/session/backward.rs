@@ -1,0 +1,170 @@
+//! The backward pass.
+
+use super::forward::extent;
+use super::{Place, Session, carve, floats, floats_mut};
+use crate::classifier::{Rule, Score};
+use crate::error::Error;
+use crate::net::model::{NodeView, Plan};
+use crate::net::op::{Activation, Op};
+use crate::net::ops::{self, Operand, Saved};
+use crate::tensor::TensorId;
+
+impl Session<'_, '_> {
+    /// Clears the gradient of the scores and sets the seeds.
+    pub(super) fn seed(
+        &mut self,
+        plan: &Plan<'_>,
+        seed: &[(usize, f32)],
+        score: Score,
+    ) -> Result<(), Error> {
+        let classes = self.model.classes();
+        let range = plan.gradient(self.model.score_id(score)).range();
+        let [bytes] = carve(self.arena, [range])?;
+        let gradient = floats_mut(bytes)?;
+        gradient.fill(0.0);
+        for &(target, weight) in seed {
+            *gradient
+                .get_mut(target)
+                .ok_or(Error::TargetOutOfRange { target, classes })? += weight;
+        }
+        Ok(())
+    }
+
+    /// Runs the nodes between the scores and the plan's end, last one first.
+    pub(super) fn run_backward(
+        &mut self,
+        plan: &Plan<'_>,
+        score: Score,
+        rule: Rule,
+    ) -> Result<(), Error> {
+        // The gradient of logits that feed probabilities is added to by the
+        // last node; there the probabilities' seed starts.
+        let seeded = self.model.score_id(score);
+        let count = self.model.node_count();
+        if score == Score::Probability && seeded != self.model.score_id(Score::Logit) {
+            let [bytes] = carve(
+                self.arena,
+                [plan.gradient(self.model.score_id(Score::Logit)).range()],
+            )?;
+            floats_mut(bytes)?.fill(0.0);
+        }
+        let mut reached = false;
+        for index in (0..count).rev() {
+            let view = self.model.node(index).ok_or(Error::Internal)?;
+            reached |= view.output == seeded;
+            let active = view.inputs().any(|id| plan.gradient(id).length > 0);
+            if reached && active {
+                self.step_back(plan, index, &view, rule)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn step_back(
+        &mut self,
+        plan: &Plan<'_>,
+        index: usize,
+        view: &NodeView<'_>,
+        rule: Rule,
+    ) -> Result<(), Error> {
+        self.gate(plan, index, view, rule)?;
+        let step = 2 * self.model.node_count() - 1 - index;
+        let mut offset = 0;
+        for (part, id) in view.inputs().enumerate() {
+            let gradient = plan.gradient(id);
+            if gradient.length > 0 {
+                let repeated = view.inputs().take(part).any(|earlier| earlier == id);
+                if usize::from(gradient.birth) == step && !repeated {
+                    let [bytes] = carve(self.arena, [gradient.range()])?;
+                    bytes.fill(0);
+                }
+                self.add_gradient(plan, index, part, offset, rule)?;
+            }
+            if let Op::Concat { axis } = view.op {
+                offset += extent(self.part_shape(view, part)?, axis);
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies the rule of the node's own ReLU to the gradient of its output.
+    fn gate(
+        &mut self,
+        plan: &Plan<'_>,
+        index: usize,
+        view: &NodeView<'_>,
+        rule: Rule,
+    ) -> Result<(), Error> {
+        let is_relu = matches!(
+            view.activation,
+            Activation::Relu | Activation::Clip { .. } | Activation::LeakyRelu { .. }
+        );
+        if !is_relu {
+            return Ok(());
+        }
+        let node = self.kernel_node(view, 0)?;
+        let ranges = [plan.gradient(view.output).range(), plan.keep(index).range()];
+        let [gradient, keep] = carve(self.arena, ranges)?;
+        ops::gate(&node, rule, keep, floats_mut(gradient)?)
+    }
+
+    fn add_gradient(
+        &mut self,
+        plan: &Plan<'_>,
+        index: usize,
+        part: usize,
+        offset: usize,
+        rule: Rule,
+    ) -> Result<(), Error> {
+        let view = self.model.node(index).ok_or(Error::Internal)?;
+        let node = self.kernel_node(&view, part)?;
+        let first = self.model.shape(view.input(0).ok_or(Error::Internal)?);
+        let keeps = ops::keeps(node.op, node.activation, first, node.output);
+        let place = |id: Option<TensorId>| match id {
+            Some(id) if keeps.inputs => Place::of(self.model, plan, id).map(Some),
+            _ => Ok(None),
+        };
+        let (a, b) = (place(view.input(0))?, place(view.input(1))?);
+        let range = |p: &Option<Place<'_>>| p.as_ref().map_or(0..0, Place::range);
+        let same = range(&a) == range(&b);
+        let ranges = [
+            plan.gradient(view.output).range(),
+            plan.gradient(view.input(part).ok_or(Error::Internal)?)
+                .range(),
+            plan.keep(index).range(),
+            self.scratch_range(plan),
+            range(&a),
+            if same { 0..0 } else { range(&b) },
+            if keeps.output {
+                plan.value(view.output).range()
+            } else {
+                0..0
+            },
+        ];
+        let [grad_out, grad_in, keep, scratch, a_bytes, b_bytes, output] =
+            carve(self.arena, ranges)?;
+        let b_bytes = if same { &*a_bytes } else { &*b_bytes };
+        let saved = Saved {
+            inputs: [operand(a.as_ref(), a_bytes)?, operand(b.as_ref(), b_bytes)?],
+            output: if keeps.output {
+                Some(floats(output)?)
+            } else {
+                None
+            },
+            keep,
+        };
+        let grad_in = floats_mut(grad_in)?;
+        let scratch = floats_mut(scratch)?;
+        let grad_out = floats(grad_out)?;
+        ops::backward(
+            &node, part, offset, rule, grad_out, &saved, grad_in, scratch, self.isa,
+        )
+    }
+}
+
+fn operand<'b, 'm: 'b>(
+    place: Option<&Place<'m>>,
+    bytes: &'b [u8],
+) -> Result<Option<Operand<'b>>, Error> {
+    place.map(|p| p.operand(bytes)).transpose()
+}
