@@ -100,7 +100,7 @@ impl Pass {
 }
 
 /// One buffer of a plan, in bytes of the arena.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Buffer {
     /// First byte.
     pub offset: usize,
@@ -169,17 +169,6 @@ impl Plan<'_> {
                 birth: b.birth.get(),
                 death: b.death.get(),
             })
-    }
-}
-
-impl Default for Buffer {
-    fn default() -> Self {
-        Self {
-            offset: 0,
-            length: 0,
-            birth: 0,
-            death: 0,
-        }
     }
 }
 

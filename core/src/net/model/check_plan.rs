@@ -83,7 +83,7 @@ impl Model<'_> {
             .saturating_sub(1)
             .saturating_mul(dilation)
             .saturating_add(1);
-        buffer.length % row.max(1) == 0 && rows >= span && reader.inputs().len() == 1
+        buffer.length.is_multiple_of(row.max(1)) && rows >= span && reader.inputs().len() == 1
     }
 
     fn runs(&self, plan: &Plan<'_>, step: usize, node: &NodeView<'_>) -> bool {
@@ -220,7 +220,8 @@ fn check_arena(plan: &Plan<'_>) -> Result<(), usize> {
         }
         let end = a.offset.checked_add(a.length);
         let inside = end.is_some_and(|end| end <= plan.arena);
-        if !inside || a.offset % ALIGNMENT != 0 || a.birth > a.death || a.birth == FOREVER {
+        if !inside || !a.offset.is_multiple_of(ALIGNMENT) || a.birth > a.death || a.birth == FOREVER
+        {
             return Err(i);
         }
         for j in 0..i {
