@@ -1,4 +1,45 @@
 #!/bin/sh
-# Everything that must hold.
+# Everything that must hold, step by step, from a fresh clone on a fresh machine.
 set -eu
-cargo test --workspace
+cd "$(dirname "$0")/.."
+
+TARGETS="thumbv6m-none-eabi thumbv7em-none-eabihf thumbv8m.main-none-eabihf riscv32imc-unknown-none-elf"
+
+step() {
+    name=$1
+    shift
+    echo "== $name: $*"
+    begin=$(date +%s)
+    "$@"
+    end=$(date +%s)
+    echo "== $name: $(( (end - begin) / 60 )) min $(( (end - begin) % 60 )) s"
+}
+
+install() {
+    command -v cargo >/dev/null || { echo "cargo is needed: https://rustup.rs"; exit 1; }
+    # Outside rustup the toolchain has to bring these itself.
+    if command -v rustup >/dev/null; then
+        rustup component add rustfmt clippy
+        # shellcheck disable=SC2086 # a list of words
+        rustup target add $TARGETS
+    fi
+}
+
+core_alone() {
+    for target in $TARGETS; do
+        cargo build --locked --release -p foveola-core --target "$target"
+    done
+}
+
+doc() {
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --no-deps -p foveola-core -p foveola
+}
+
+step install install
+step format cargo fmt --all -- --check
+step "core for bare targets" core_alone
+step "core with overflow checks" cargo test --locked -p foveola-core
+step demo cargo run --locked --release
+step clippy cargo clippy --locked --release --workspace --all-targets -- -D warnings
+step test cargo test --locked --release --workspace
+step doc doc

@@ -7,7 +7,10 @@
 //! * [`explainer`]: model file and picture in, maps out.
 //! * [`report`]: overlays, sentences, files. [`cli`]: the `foveola` program.
 
+pub mod aligned;
+pub mod backend;
 pub mod card;
+pub mod compile;
 pub mod graph;
 pub mod report;
 pub mod suggest;

@@ -1,0 +1,3 @@
+//! What runs a network: each backend is a `Classifier`.
+
+pub mod core;

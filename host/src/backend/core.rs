@@ -1,0 +1,290 @@
+//! The backend `core`: Foveola's own network code, one session a thread.
+
+use std::sync::Arc;
+
+use foveola_core::classifier::{Sink, Views};
+use foveola_core::net::arch::Isa;
+use foveola_core::net::model::Model;
+use foveola_core::net::ops;
+use foveola_core::net::session::Session;
+use foveola_core::{At, Classifier, Error, Layers, Masked, Rule, Score, Shape};
+use rayon::prelude::*;
+use self_cell::{MutBorrow, self_cell};
+
+use crate::aligned::AlignedBytes;
+
+/// Questions that each thread answers before the results are handed on.
+const QUESTIONS_A_ROUND: usize = 4;
+
+self_cell!(
+    struct ModelCell {
+        owner: AlignedBytes,
+        #[covariant]
+        dependent: Model,
+    }
+);
+
+/// A model file in memory, checked.
+pub struct ModelFile(ModelCell);
+
+impl std::fmt::Debug for ModelFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ModelFile({} bytes)", self.0.borrow_owner().len())
+    }
+}
+
+impl ModelFile {
+    /// Copies and checks the bytes of a `.fov` file.
+    ///
+    /// # Errors
+    /// What [`Model::from_bytes`] reports.
+    pub fn new(bytes: &[u8]) -> Result<Self, Error> {
+        ModelCell::try_new(AlignedBytes::copy_of(bytes), |bytes| {
+            Model::from_bytes(bytes)
+        })
+        .map(Self)
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model<'_> {
+        self.0.borrow_dependent()
+    }
+}
+
+type Sessions<'a> = Vec<Session<'a, 'a>>;
+
+struct Room {
+    file: Arc<ModelFile>,
+    arenas: Vec<MutBorrow<AlignedBytes>>,
+}
+
+self_cell!(
+    struct SessionsCell {
+        owner: Room,
+        #[covariant]
+        dependent: Sessions,
+    }
+);
+
+/// Runs a model file on the processor with Strict arithmetic. Results are the
+/// same bits for any number of threads.
+pub struct CoreBackend {
+    file: Arc<ModelFile>,
+    sessions: SessionsCell,
+    pool: rayon::ThreadPool,
+    scores: Vec<f32>,
+}
+
+impl std::fmt::Debug for CoreBackend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "CoreBackend({:?}, {} threads)",
+            self.file,
+            self.threads()
+        )
+    }
+}
+
+/// Why the backend could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The operating system gave no threads.
+    #[error("cannot start {threads} threads: {source}")]
+    Threads {
+        /// Threads wanted.
+        threads: usize,
+        /// Why not.
+        source: rayon::ThreadPoolBuildError,
+    },
+    /// A session could not be made.
+    #[error(transparent)]
+    Session(#[from] Error),
+}
+
+impl CoreBackend {
+    /// A backend with `threads` threads (at least one), each with an arena of its own.
+    ///
+    /// # Errors
+    /// If the threads cannot be started.
+    pub fn new(file: Arc<ModelFile>, threads: usize) -> Result<Self, StartError> {
+        let threads = threads.max(1);
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .map_err(|source| StartError::Threads { threads, source })?;
+        let isa = Isa::portable();
+        let length = arena_len(file.model(), isa);
+        let arenas = (0..threads)
+            .map(|_| MutBorrow::new(AlignedBytes::zeros(length)))
+            .collect();
+        let room = Room {
+            file: Arc::clone(&file),
+            arenas,
+        };
+        let sessions = SessionsCell::try_new(room, |room| {
+            let arenas = room.arenas.iter().map(|arena| &mut arena.borrow_mut()[..]);
+            arenas
+                .map(|arena| Session::new(room.file.model(), arena, isa))
+                .collect::<Result<_, _>>()
+        })?;
+        Ok(Self {
+            file,
+            sessions,
+            pool,
+            scores: Vec::new(),
+        })
+    }
+
+    /// The model file.
+    pub const fn file(&self) -> &Arc<ModelFile> {
+        &self.file
+    }
+
+    /// Number of threads.
+    pub fn threads(&self) -> usize {
+        self.sessions.borrow_dependent().len()
+    }
+
+    fn first<R>(
+        &mut self,
+        work: impl FnOnce(&mut Session<'_, '_>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        self.sessions.with_dependent_mut(|_, sessions| {
+            sessions.first_mut().ok_or(Error::Internal).and_then(work)
+        })
+    }
+}
+
+/// The largest plan and room for the fastest kernels.
+fn arena_len(model: &Model<'_>, isa: Isa) -> usize {
+    let plans = model.passes().filter_map(|pass| model.plan(pass));
+    let arena = plans.map(|plan| plan.arena_len()).max().unwrap_or(0);
+    let nodes = (0..model.node_count()).filter_map(|i| model.node(i));
+    let scratch = nodes.map(|view| {
+        let input = view
+            .input(0)
+            .map_or(Shape::new(0, 0, 0), |id| model.shape(id));
+        let node = ops::Node {
+            op: view.op,
+            activation: view.activation,
+            input,
+            output: model.shape(view.output),
+            weights: view.weights,
+            bias: view.bias,
+        };
+        ops::scratch_len(&node, isa) * size_of::<f32>()
+    });
+    arena + scratch.max().unwrap_or(0)
+}
+
+impl Classifier for CoreBackend {
+    fn input(&self) -> Shape {
+        self.file.model().input()
+    }
+
+    fn classes(&self) -> usize {
+        self.file.model().classes()
+    }
+
+    fn classify(&mut self, x: &Masked<'_>, score: Score, out: &mut [f32]) -> Result<(), Error> {
+        self.first(|session| session.classify(x, score, out))
+    }
+
+    fn classify_batch(
+        &mut self,
+        count: usize,
+        view: &Views<'_>,
+        score: Score,
+        _scores: &mut [f32],
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
+        let classes = self.classes();
+        let round = self.threads() * QUESTIONS_A_ROUND;
+        self.scores.resize(round * classes, 0.0);
+        let (scores, pool) = (&mut self.scores, &self.pool);
+        self.sessions.with_dependent_mut(|_, sessions| {
+            for start in (0..count).step_by(round) {
+                let here = round.min(count - start);
+                let failed = answer(
+                    pool,
+                    sessions,
+                    &mut scores[..here * classes],
+                    start,
+                    view,
+                    score,
+                );
+                for (i, scores) in scores.chunks_exact(classes).take(here).enumerate() {
+                    if let Some((at, error)) = failed
+                        && at == start + i
+                    {
+                        return Err(error);
+                    }
+                    sink(start + i, scores)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn layers(&mut self) -> Option<&mut dyn Layers> {
+        Some(self)
+    }
+}
+
+/// Answers the questions `start..` in parallel, one chunk of `scores` each;
+/// returns the first that failed.
+fn answer(
+    pool: &rayon::ThreadPool,
+    sessions: &mut Sessions<'_>,
+    scores: &mut [f32],
+    start: usize,
+    view: &Views<'_>,
+    score: Score,
+) -> Option<(usize, Error)> {
+    let classes = sessions.first()?.classes();
+    let each = (scores.len() / classes).div_ceil(sessions.len()).max(1);
+    let work = |((j, session), part): ((usize, &mut Session<'_, '_>), &mut [f32])| {
+        let first = start + j * each;
+        part.chunks_exact_mut(classes)
+            .enumerate()
+            .find_map(|(i, out)| {
+                let failed = session.classify(&view(first + i), score, out).err();
+                failed.map(|error| (first + i, error))
+            })
+    };
+    pool.install(|| {
+        sessions
+            .par_iter_mut()
+            .enumerate()
+            .zip(scores.par_chunks_mut(each * classes))
+            .filter_map(work)
+            .min_by_key(|(at, _)| *at)
+    })
+}
+
+impl Layers for CoreBackend {
+    fn shape(&self, at: At) -> Result<Shape, Error> {
+        let sessions = self.sessions.borrow_dependent();
+        sessions.first().ok_or(Error::Internal)?.shape(at)
+    }
+
+    fn run(&mut self, x: &Masked<'_>, at: At, rule: Rule) -> Result<(), Error> {
+        self.first(|session| session.run(x, at, rule))
+    }
+
+    fn scores(&mut self, score: Score) -> Result<&[f32], Error> {
+        self.sessions
+            .with_dependent_mut(|_, s| s.first_mut().ok_or(Error::Internal)?.scores(score))
+    }
+
+    fn activation(&mut self) -> Result<&[f32], Error> {
+        self.sessions
+            .with_dependent_mut(|_, s| s.first_mut().ok_or(Error::Internal)?.activation())
+    }
+
+    fn backward(&mut self, seed: &[(usize, f32)], score: Score) -> Result<&[f32], Error> {
+        self.sessions
+            .with_dependent_mut(|_, s| s.first_mut().ok_or(Error::Internal)?.backward(seed, score))
+    }
+}

@@ -1,0 +1,147 @@
+//! From a graph to a model file: simplify, append the probabilities, plan the
+//! memory, order the weights, write.
+
+use std::collections::BTreeMap;
+
+use foveola_core::net::format::{MAX_ELEMENTS, MAX_NODES, MAX_TENSORS};
+use foveola_core::net::model::Pass;
+use foveola_core::{At, TensorId};
+
+use crate::card::Card;
+use crate::graph::Graph;
+
+pub mod fold;
+pub mod network;
+mod plan;
+mod write;
+
+/// Why a graph cannot become a model file.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// No tensor has this name.
+    #[error("no layer is called {name:?}{}", vanished.as_ref().map(|why| format!(" ({why})")).unwrap_or_default())]
+    UnknownLayer {
+        /// The name.
+        name: String,
+        /// Why it is gone, if it was there before simplification.
+        vanished: Option<String>,
+    },
+    /// The network is larger than the format allows.
+    #[error("the network is too large for a model file: {what} ({have}, at most {most})")]
+    TooLarge {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much there is.
+        have: usize,
+        /// How much there may be.
+        most: usize,
+    },
+    /// The written file does not pass the check of its reader.
+    #[error("the compiled model does not pass its own check: {0}; please report this model")]
+    Check(foveola_core::Error),
+}
+
+/// What to put into a model file.
+#[derive(Clone, Debug, Default)]
+pub struct CompileOptions {
+    /// ONNX tensors or nodes that must stay readable: nothing folds over them.
+    pub taps: Vec<String>,
+    /// ONNX tensors or nodes down to which gradients are wanted, besides the
+    /// input and the default layer of CAM methods.
+    pub layers: Vec<String>,
+}
+
+/// A compiled network.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// The model file.
+    pub bytes: Vec<u8>,
+    /// The tensor that holds the value of each ONNX tensor or node that is left.
+    pub names: BTreeMap<String, TensorId>,
+    /// The layer that CAM methods use by default: the last tensor with height and width above 1.
+    pub cam_layer: Option<TensorId>,
+    /// What simplification did.
+    pub report: fold::Report,
+}
+
+/// Compiles a graph. The card goes into the file; its activation is appended
+/// to networks that end in logits.
+///
+/// # Errors
+/// An unknown layer or a network that is too large.
+pub fn compile(
+    mut graph: Graph,
+    card: &Card,
+    options: &CompileOptions,
+) -> Result<Compiled, CompileError> {
+    let mut taps = options.taps.clone();
+    taps.extend(options.layers.iter().cloned());
+    let report = fold::optimise(&mut graph, &taps);
+    check_size(&graph)?;
+    let cam_layer = fold::default_cam_layer(&graph);
+    let mut passes = vec![Pass::Forward, Pass::Backward(At::Input)];
+    let layers = options
+        .layers
+        .iter()
+        .map(|name| layer(&graph, &report, name));
+    let layers = layers.collect::<Result<Vec<_>, _>>()?;
+    for id in cam_layer.into_iter().chain(layers) {
+        let at = if id == graph.input {
+            At::Input
+        } else {
+            At::Tensor(id)
+        };
+        if !passes.contains(&Pass::Backward(at)) {
+            passes.push(Pass::Backward(at));
+        }
+    }
+    let names = graph.names.clone();
+    let network = network::Network::new(graph, card);
+    let plans: Vec<_> = passes
+        .into_iter()
+        .map(|pass| plan::plan(&network, pass))
+        .collect();
+    let bytes = write::write(&network, Some(card), &plans);
+    Ok(Compiled {
+        bytes,
+        names,
+        cam_layer,
+        report,
+    })
+}
+
+fn layer(graph: &Graph, report: &fold::Report, name: &str) -> Result<TensorId, CompileError> {
+    graph
+        .names
+        .get(name)
+        .copied()
+        .ok_or_else(|| CompileError::UnknownLayer {
+            name: name.to_owned(),
+            vanished: report.vanished.get(name).cloned(),
+        })
+}
+
+fn check_size(graph: &Graph) -> Result<(), CompileError> {
+    let limit = |what, have, most| {
+        if have > most {
+            Err(CompileError::TooLarge { what, have, most })
+        } else {
+            Ok(())
+        }
+    };
+    limit("nodes", graph.nodes.len(), MAX_NODES - 1)?;
+    limit("tensors", graph.tensors.len(), MAX_TENSORS - 1)?;
+    let weights: usize = graph
+        .nodes
+        .iter()
+        .map(|n| n.weights.len() + n.bias.len())
+        .sum();
+    limit("weights", weights, 1 << 27)?;
+    let largest = graph
+        .tensors
+        .iter()
+        .map(|t| t.shape.len())
+        .max()
+        .unwrap_or(0);
+    limit("elements of a tensor", largest, MAX_ELEMENTS)
+}

@@ -1,0 +1,41 @@
+#!/usr/bin/env python3
+"""Copies what the tests need out of the project's golden references.
+
+usage: extract.py GOLDEN_FOLDER    (writes n1..n5 beside this script)
+
+The references were computed in float64 by Captum 0.9.0, grad-cam 1.5.7, PyTorch
+2.15.0 and NumPy; each entry of a manifest names its peer, parameters and tolerance.
+"""
+import json
+import pathlib
+import re
+import shutil
+import sys
+
+import numpy as np
+
+METHODS = re.compile(
+    r"^(saliency|saliency_prob|deconvolution|guided_backprop|occlusion_[ab]|rise|rise_norm|rise_scores"
+    r"|layer_gradcam_(last|inner)(_relu|_up)?|gc_GradCAM_(raw|final|inner_raw))$"
+)
+here = pathlib.Path(__file__).parent
+
+
+def wanted(key):
+    return key in ("logits", "output_ort") or METHODS.match(key.split(".")[-1])
+
+
+for folder in sorted(pathlib.Path(sys.argv[1]).glob("n?")):
+    out = here / folder.name
+    out.mkdir(exist_ok=True)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    golden = np.load(folder / "golden.npz")
+    inputs = np.load(folder / "inputs.npz")
+    entries = {k: e for k, e in manifest["entries"].items() if wanted(k) and e.get("gate", True)}
+    manifest["entries"] = entries
+    (out / "manifest.json").write_text(json.dumps(manifest, indent=0, sort_keys=True) + "\n")
+    np.savez_compressed(out / "golden.npz", **{k: golden[k] for k in sorted(entries)})
+    np.savez_compressed(out / "inputs.npz", x=inputs["x"], rise_masks=inputs["rise_masks"])
+    for model in ("model.onnx", "model_bn.onnx", "model_fused.onnx"):
+        if (folder / model).exists():
+            shutil.copy(folder / model, out / model)
