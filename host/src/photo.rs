@@ -1,0 +1,310 @@
+//! The picture to explain: a photo brought to the network's input as the card
+//! says, or a tensor in the model's own input space.
+
+mod frame;
+mod npy;
+
+use std::path::{Path, PathBuf};
+
+use foveola_core::{Normalisation, Picture, Shape};
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits, Rgb, RgbImage};
+
+use crate::card::{Card, Channels};
+use crate::graph::{InputType, Layout};
+use crate::report::overlay::luma;
+
+pub use npy::read_masks;
+
+/// Longest side of a photo, in pixels.
+const MAX_SIDE: u32 = 16_384;
+/// Memory that decoding may take, in bytes.
+const MAX_DECODED: u64 = 1 << 30;
+/// Largest file, in bytes.
+const MAX_FILE: u64 = 1 << 28;
+
+/// Why there is no picture.
+#[derive(Debug, thiserror::Error)]
+pub enum PhotoError {
+    /// A file that cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Not a picture that this program reads.
+    #[error("{} is not a picture: {reason}", path.display())]
+    Decode {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A picture that the network cannot take.
+    #[error("{} does not fit the network: {reason}", path.display())]
+    Misfit {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// What the network takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Intake<'a> {
+    /// Height, width, channels.
+    pub shape: Shape,
+    /// Where the model file expects the axes, for tensors.
+    pub layout: Layout,
+    /// Number type of the model's input, for tensors.
+    pub input_type: InputType,
+    /// How photos are prepared.
+    pub card: &'a Card,
+}
+
+/// A picture, ready for the network.
+#[derive(Clone, Debug)]
+pub struct Photo {
+    shape: Shape,
+    content: Content,
+    normalisation: Normalisation,
+    display: RgbImage,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    Pixels(Vec<u8>),
+    Tensor(Vec<f32>),
+}
+
+impl Photo {
+    /// Reads PNG, JPEG or BMP (told by content), or a `.npy` tensor (told by
+    /// its first bytes).
+    ///
+    /// # Errors
+    /// A file that cannot be read or decoded, or that does not fit the network.
+    pub fn open(path: &Path, intake: &Intake<'_>) -> Result<Self, PhotoError> {
+        Self::from_bytes(&read(path)?, path, intake)
+    }
+
+    /// As [`Photo::open`], from the file's bytes; `path` is for messages.
+    ///
+    /// # Errors
+    /// As [`Photo::open`].
+    pub fn from_bytes(bytes: &[u8], path: &Path, intake: &Intake<'_>) -> Result<Self, PhotoError> {
+        if npy::is_npy(bytes) {
+            let values = npy::read_tensor(bytes, intake).map_err(|reason| misfit(path, reason))?;
+            return Ok(Self::from_tensor(values, intake));
+        }
+        let image = decode(bytes).map_err(|reason| PhotoError::Decode {
+            path: path.to_path_buf(),
+            reason,
+        })?;
+        Self::from_image(&image, intake).map_err(|reason| misfit(path, reason))
+    }
+
+    /// Prepares a decoded photo: resize rule, channel order.
+    ///
+    /// # Errors
+    /// A network that takes no photos, with the reason in words.
+    pub fn from_image(image: &DynamicImage, intake: &Intake<'_>) -> Result<Self, String> {
+        let card = intake.card;
+        let shape = intake.shape;
+        if shape.c != card.channels.count() || intake.layout == Layout::Flat && shape.area() == 1 {
+            return Err(format!(
+                "it takes {}x{}x{} (height, width, channels), not a photo; give a .npy tensor",
+                shape.h, shape.w, shape.c
+            ));
+        }
+        let whole = raw_pixels(image, card.channels);
+        let source = Shape::new(image.height() as usize, image.width() as usize, shape.c);
+        let mut pixels = frame::fit(whole, source, [shape.h, shape.w], card.resize)
+            .map_err(|e| e.to_string())?;
+        let display = shown(&pixels, shape);
+        if card.channels.blue_first() {
+            swap_red_and_blue(&mut pixels, shape.c);
+        }
+        Ok(Self {
+            shape,
+            content: Content::Pixels(pixels),
+            normalisation: card.normalisation(),
+            display,
+        })
+    }
+
+    /// A tensor in model space, HWC; `values` must have the network's length.
+    pub fn from_tensor(values: Vec<f32>, intake: &Intake<'_>) -> Self {
+        let normalisation = intake.card.normalisation();
+        let display = tensor_display(&values, intake, &normalisation);
+        Self {
+            shape: intake.shape,
+            content: Content::Tensor(values),
+            normalisation,
+            display,
+        }
+    }
+
+    /// The picture as `core` takes it.
+    pub fn picture(&self) -> Picture<'_> {
+        match &self.content {
+            Content::Pixels(data) => Picture::Pixels {
+                shape: self.shape,
+                data,
+                normalisation: &self.normalisation,
+            },
+            Content::Tensor(data) => Picture::Tensor {
+                shape: self.shape,
+                data,
+            },
+        }
+    }
+
+    /// Height, width, channels.
+    pub const fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// Whether it came as a tensor in model space.
+    pub const fn is_tensor(&self) -> bool {
+        matches!(self.content, Content::Tensor(_))
+    }
+
+    /// What the network sees, in colours for people, at the network's size.
+    pub const fn display(&self) -> &RgbImage {
+        &self.display
+    }
+
+    /// From pixel to model space; the card's.
+    pub const fn normalisation(&self) -> &Normalisation {
+        &self.normalisation
+    }
+}
+
+fn misfit(path: &Path, reason: String) -> PhotoError {
+    PhotoError::Misfit {
+        path: path.to_path_buf(),
+        reason,
+    }
+}
+
+/// Reads a file that is not larger than a picture may be.
+///
+/// # Errors
+/// A file that cannot be read, or is too large.
+pub fn read(path: &Path) -> Result<Vec<u8>, PhotoError> {
+    let failed = |source| PhotoError::Read {
+        path: path.to_path_buf(),
+        source,
+    };
+    let size = std::fs::metadata(path).map_err(failed)?.len();
+    if size > MAX_FILE {
+        return Err(PhotoError::Decode {
+            path: path.to_path_buf(),
+            reason: format!("{size} bytes are more than the {MAX_FILE} that are read"),
+        });
+    }
+    std::fs::read(path).map_err(failed)
+}
+
+/// Decodes a photo and turns it as its EXIF orientation says.
+fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
+    if bytes.is_empty() {
+        return Err(String::from("the file is empty"));
+    }
+    let mut reader = ImageReader::new(std::io::Cursor::new(bytes))
+        .with_guessed_format()
+        .map_err(|e| e.to_string())?;
+    if reader.format().is_none() {
+        return Err(String::from("neither PNG, JPEG, BMP nor .npy"));
+    }
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MAX_DECODED);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(|e| e.to_string())?;
+    let orientation = decoder.orientation().map_err(|e| e.to_string())?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|e| e.to_string())?;
+    image.apply_orientation(orientation);
+    match image.width() > 0 && image.height() > 0 {
+        true => Ok(image),
+        false => Err(String::from("it has no pixels")),
+    }
+}
+
+/// Pixels as grey, RGB or RGBA bytes. Alpha is dropped where the network does
+/// not take it, as Pillow's `convert` does.
+fn raw_pixels(image: &DynamicImage, channels: Channels) -> Vec<u8> {
+    match channels {
+        Channels::Gray if image.color().has_color() => {
+            image.to_rgb8().pixels().map(|p| luma(*p)).collect()
+        }
+        Channels::Gray => image.to_luma8().into_raw(),
+        Channels::Rgb | Channels::Bgr => image.to_rgb8().into_raw(),
+        Channels::Rgba | Channels::Bgra => image.to_rgba8().into_raw(),
+    }
+}
+
+fn swap_red_and_blue(pixels: &mut [u8], channels: usize) {
+    for pixel in pixels.chunks_exact_mut(channels) {
+        pixel.swap(0, 2);
+    }
+}
+
+/// Grey, RGB or RGBA bytes as an RGB picture.
+fn shown(pixels: &[u8], shape: Shape) -> RgbImage {
+    RgbImage::from_fn(shape.w as u32, shape.h as u32, |x, y| {
+        let at = (y as usize * shape.w + x as usize) * shape.c;
+        match pixels.get(at..at + shape.c) {
+            Some([grey]) => Rgb([*grey; 3]),
+            Some([r, g, b, ..]) => Rgb([*r, *g, *b]),
+            _ => Rgb([0; 3]),
+        }
+    })
+}
+
+/// A tensor for people: back to pixels where the card fits its range, else
+/// stretched from its least to its largest value.
+fn tensor_display(values: &[f32], intake: &Intake<'_>, n: &Normalisation) -> RgbImage {
+    let shape = intake.shape;
+    let colours = [1, 3, 4].contains(&shape.c);
+    let back = |i: usize, v: f32| {
+        let c = (i % shape.c.max(1)).min(3);
+        v / n.scale[c] + n.mean[c]
+    };
+    let pixels: Vec<f32> = values.iter().enumerate().map(|(i, v)| back(i, *v)).collect();
+    let fits = colours && pixels.iter().all(|p| (-0.75..255.75).contains(p));
+    let bytes: Vec<u8> = match fits {
+        true => pixels.iter().map(|p| p.round().clamp(0.0, 255.0) as u8).collect(),
+        false => stretch(values),
+    };
+    let mut bytes = match colours {
+        true => bytes,
+        false => bytes.chunks_exact(shape.c.max(1)).map(average).collect(),
+    };
+    let shape = Shape::new(shape.h, shape.w, if colours { shape.c } else { 1 });
+    if intake.card.channels.blue_first() && shape.c >= 3 {
+        swap_red_and_blue(&mut bytes, shape.c);
+    }
+    shown(&bytes, shape)
+}
+
+fn stretch(values: &[f32]) -> Vec<u8> {
+    let low = values.iter().copied().fold(f32::INFINITY, f32::min);
+    let high = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let range = if high > low { high - low } else { 1.0 };
+    values
+        .iter()
+        .map(|v| ((v - low) / range * 255.0).round() as u8)
+        .collect()
+}
+
+fn average(pixel: &[u8]) -> u8 {
+    let sum: u32 = pixel.iter().map(|&v| u32::from(v)).sum();
+    (sum / pixel.len().max(1) as u32) as u8
+}
+
+#[cfg(test)]
+mod tests;
