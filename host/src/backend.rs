@@ -1,3 +1,4 @@
 //! What runs a network: each backend is a `Classifier`.
 
 pub mod core;
+pub mod tract;

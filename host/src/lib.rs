@@ -12,5 +12,6 @@ pub mod backend;
 pub mod card;
 pub mod compile;
 pub mod graph;
+pub mod photo;
 pub mod report;
 pub mod suggest;
