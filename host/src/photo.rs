@@ -274,10 +274,17 @@ fn tensor_display(values: &[f32], intake: &Intake<'_>, n: &Normalisation) -> Rgb
         let c = (i % shape.c.max(1)).min(3);
         v / n.scale[c] + n.mean[c]
     };
-    let pixels: Vec<f32> = values.iter().enumerate().map(|(i, v)| back(i, *v)).collect();
+    let pixels: Vec<f32> = values
+        .iter()
+        .enumerate()
+        .map(|(i, v)| back(i, *v))
+        .collect();
     let fits = colours && pixels.iter().all(|p| (-0.75..255.75).contains(p));
     let bytes: Vec<u8> = match fits {
-        true => pixels.iter().map(|p| p.round().clamp(0.0, 255.0) as u8).collect(),
+        true => pixels
+            .iter()
+            .map(|p| p.round().clamp(0.0, 255.0) as u8)
+            .collect(),
         false => stretch(values),
     };
     let mut bytes = match colours {

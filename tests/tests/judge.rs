@@ -36,7 +36,9 @@ fn entries(zoo: &Path) -> Vec<Expected> {
 }
 
 fn folder(zoo: &Path, model: &str) -> std::path::PathBuf {
-    let name = model.trim_start_matches("models/").trim_end_matches(".onnx");
+    let name = model
+        .trim_start_matches("models/")
+        .trim_end_matches(".onnx");
     zoo.join("expected").join(name.replace('/', "__"))
 }
 
@@ -46,7 +48,9 @@ fn open(zoo: &Path, model: &str) -> (Arc<TractModel>, Card) {
     let model = TractModel::open(&bytes, None, false).expect("tract runs it");
     let card = PartialCard::beside(&path).expect("a card");
     let card = PartialCard::from_toml_file(&card).expect("a card");
-    let card = card.complete(&model.facts().into()).expect("a card that fits");
+    let card = card
+        .complete(&model.facts().into())
+        .expect("a card that fits");
     assert!(card.assumed.is_empty(), "{:?}", card.assumed);
     (Arc::new(model), card.card)
 }
@@ -75,13 +79,21 @@ fn tract_agrees_with_onnx_runtime_on_every_f32_model() {
         let photo = Photo::open(&folder.join("input.npy"), &intake).expect("the tensor fits");
         let output = read_f32(&folder.join("output.npy"));
         let mut scores = vec![0.0; output.len()];
-        let raw = if model.facts().normalised { Score::Probability } else { Score::Logit };
+        let raw = if model.facts().normalised {
+            Score::Probability
+        } else {
+            Score::Logit
+        };
         let mut backend = TractBackend::new(model.clone(), card.activation, 1).expect("threads");
         let whole = Masked::whole(photo.picture());
         backend.classify(&whole, raw, &mut scores).expect("scores");
         let largest = output.iter().fold(1.0f32, |m, v| m.max(v.abs()));
         for (got, want) in scores.iter().zip(&output) {
-            assert!((got - want).abs() <= 1e-4 * largest, "{}: {got} {want}", expected.model);
+            assert!(
+                (got - want).abs() <= 1e-4 * largest,
+                "{}: {got} {want}",
+                expected.model
+            );
         }
         let top = |v: &[f32]| (0..v.len()).max_by(|&a, &b| v[a].total_cmp(&v[b]));
         assert_eq!(top(&scores), top(&output), "{}", expected.model);
@@ -111,6 +123,12 @@ fn photos_become_the_tensors_that_pillow_made() {
         let photo = Photo::open(&zoo.join(&expected.picture), &intake).expect("a photo");
         let tensor = read_f32(&folder(&zoo, &expected.model).join("input.npy"));
         let s = facts.input;
+        // Two JPEG decoders may differ in the last levels; PNGs may not.
+        let levels = if expected.picture.ends_with("png") {
+            0.0
+        } else {
+            3.0
+        };
         for y in 0..s.h {
             for x in 0..s.w {
                 for c in 0..s.c {
@@ -119,8 +137,13 @@ fn photos_become_the_tensors_that_pillow_made() {
                         _ => (y * s.w + x) * s.c + c,
                     };
                     let got = photo.picture().value(y, x, c).expect("a value");
-                    let close = (got - tensor[at]).abs() <= 2e-6 * tensor[at].abs().max(1.0);
-                    assert!(close, "{}: {y} {x} {c}: {got} {}", expected.model, tensor[at]);
+                    let close = (got - tensor[at]).abs()
+                        <= levels * card.scale[c] + 2e-6 * tensor[at].abs().max(1.0);
+                    assert!(
+                        close,
+                        "{}: {y} {x} {c}: {got} {}",
+                        expected.model, tensor[at]
+                    );
                 }
             }
         }
@@ -135,7 +158,11 @@ fn threads_and_batches_do_not_change_a_bit() {
     let (model, card) = open(&zoo, "models/tinyml/vww96_float.onnx");
     let shape = model.facts().input;
     let pictures: Vec<Vec<f32>> = (0..9)
-        .map(|k| (0..shape.len()).map(|i| ((i * 7 + k * 31) % 256) as f32 / 255.0).collect())
+        .map(|k| {
+            (0..shape.len())
+                .map(|i| ((i * 7 + k * 31) % 256) as f32 / 255.0)
+                .collect()
+        })
         .collect();
     let run = |threads| {
         let mut backend =

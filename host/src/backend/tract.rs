@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use foveola_core::classifier::{Sink, Views};
 use foveola_core::{Classifier, Error, Masked, Score, Shape};
+use half::f16;
 use rayon::prelude::*;
 use tract_onnx::pb::tensor_proto::DataLocation;
 use tract_onnx::prelude::*;
-use half::f16;
 
 use crate::card::OutputActivation;
 use crate::graph::{InputType, Layout};
@@ -67,7 +67,12 @@ impl TractModel {
             .as_ref()
             .ok_or_else(|| TractError::Parse(String::from("it holds no graph")))?;
         let external = Some(DataLocation::External as i32);
-        if !allow_external && graph.initializer.iter().any(|t| t.data_location == external) {
+        if !allow_external
+            && graph
+                .initializer
+                .iter()
+                .any(|t| t.data_location == external)
+        {
             return Err(TractError::External);
         }
         let mut facts = facts::read(&mut proto)?;
@@ -146,7 +151,9 @@ fn count_classes(plan: &Plan) -> Result<usize, TractError> {
         TractError::NotAClassifier(format!("the shape of its output is open: {:?}", fact.shape))
     })?;
     match sides.iter().product() {
-        0 => Err(TractError::NotAClassifier(String::from("its output is empty"))),
+        0 => Err(TractError::NotAClassifier(String::from(
+            "its output is empty",
+        ))),
         n => Ok(n),
     }
 }
@@ -201,7 +208,9 @@ fn ask(
     };
     let tensor = wanted.ok_or(Error::Backend)?;
     let values = tensor.cast_to::<f32>().map_err(|_| Error::Backend)?;
-    let view = values.to_plain_array_view::<f32>().map_err(|_| Error::Backend)?;
+    let view = values
+        .to_plain_array_view::<f32>()
+        .map_err(|_| Error::Backend)?;
     let mut scores: Vec<f32> = view.iter().copied().collect();
     if score == Score::Probability && !model.facts.normalised {
         activate(&mut scores, activation);
@@ -223,7 +232,9 @@ fn activate(scores: &mut [f32], activation: OutputActivation) {
         }
         OutputActivation::Softmax => {
             let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let powers = scores.iter().map(|v| (f64::from(*v) - f64::from(top)).exp());
+            let powers = scores
+                .iter()
+                .map(|v| (f64::from(*v) - f64::from(top)).exp());
             let powers: Vec<f64> = powers.collect();
             let sum: f64 = powers.iter().sum();
             for (v, p) in scores.iter_mut().zip(powers) {
@@ -268,11 +279,16 @@ impl Classifier for TractBackend {
             let block = begin..count.min(begin + at_once);
             let answers: Vec<Result<Vec<f32>, Error>> = self.pool.install(|| {
                 let views = block.clone().into_par_iter();
-                views.map(|i| ask(model, activation, &view(i), score)).collect()
+                views
+                    .map(|i| ask(model, activation, &view(i), score))
+                    .collect()
             });
             for (i, answer) in block.zip(answers) {
                 copy(&answer?, scores)?;
-                sink(i, scores.get(..self.model.facts.classes).unwrap_or_default())?;
+                sink(
+                    i,
+                    scores.get(..self.model.facts.classes).unwrap_or_default(),
+                )?;
             }
         }
         Ok(())

@@ -65,7 +65,12 @@ fn letterbox(whole: &Crop<'_>, [to_h, to_w]: [usize; 2]) -> Result<Vec<u8>, Erro
     let inner = scale(whole, [ih, iw])?;
     let mut black = [0; 4];
     black[3] = u8::MAX;
-    let mut out: Vec<u8> = black[..c.min(4)].iter().copied().cycle().take(to_h * to_w * c).collect();
+    let mut out: Vec<u8> = black[..c.min(4)]
+        .iter()
+        .copied()
+        .cycle()
+        .take(to_h * to_w * c)
+        .collect();
     let (top, left) = ((to_h - ih) / 2, (to_w - iw) / 2);
     for (y, row) in inner.chunks_exact(iw * c).enumerate() {
         let at = ((top + y) * to_w + left) * c;

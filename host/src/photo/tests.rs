@@ -74,7 +74,8 @@ fn exif_orientation_turns_the_photo() {
     image.write_to(&mut jpeg, image::ImageFormat::Jpeg).unwrap();
     let jpeg = jpeg.into_inner();
     // An APP1 segment with one tag: orientation (0x0112), SHORT, 1, value 6 (turn right).
-    let exif = b"\xff\xe1\x00\x22Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+    let exif =
+        b"\xff\xe1\x00\x22Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
     let turned = [&jpeg[..2], exif, &jpeg[2..]].concat();
     let image = decode(&turned).unwrap();
     assert_eq!((image.width(), image.height()), (2, 3));
@@ -132,7 +133,10 @@ fn what_does_not_fit_says_why() {
     for (bytes, part) in cases {
         let error = Photo::from_bytes(&bytes, Path::new("p.png"), &intake).unwrap_err();
         let message = error.to_string();
-        assert!(message.contains(part) && message.contains("p.png"), "{message}");
+        assert!(
+            message.contains(part) && message.contains("p.png"),
+            "{message}"
+        );
     }
 }
 

@@ -140,7 +140,10 @@ fn axes(graph: &GraphProto, dims: &[usize]) -> Result<(Layout, Shape), TractErro
 fn brought_forward(graph: &GraphProto) -> bool {
     let mut name = graph.input[0].name.as_str();
     loop {
-        let mut readers = graph.node.iter().filter(|n| n.input.iter().any(|i| i == name));
+        let mut readers = graph
+            .node
+            .iter()
+            .filter(|n| n.input.iter().any(|i| i == name));
         let (Some(reader), None) = (readers.next(), readers.next()) else {
             return false;
         };

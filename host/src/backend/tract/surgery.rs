@@ -45,8 +45,16 @@ fn scaled(node: &NodeProto, constants: &mut Vec<TensorProto>) -> [NodeProto; 2] 
         ..NodeProto::default()
     };
     [
-        binary("Mul", [node.input[0].clone(), name("scale")], name("scaled")),
-        binary("Add", [name("scaled"), name("bias")], node.output[0].clone()),
+        binary(
+            "Mul",
+            [node.input[0].clone(), name("scale")],
+            name("scaled"),
+        ),
+        binary(
+            "Add",
+            [name("scaled"), name("bias")],
+            node.output[0].clone(),
+        ),
     ]
 }
 
@@ -128,7 +136,9 @@ fn score_output(graph: &GraphProto) -> Result<String, TractError> {
     }
     match found.as_slice() {
         [one] => Ok((*one).to_string()),
-        [] => Err(TractError::NotAClassifier(String::from("it puts out no scores"))),
+        [] => Err(TractError::NotAClassifier(String::from(
+            "it puts out no scores",
+        ))),
         many => Err(TractError::NotAClassifier(format!(
             "it has several outputs ({})",
             many.join(", ")
