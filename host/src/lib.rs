@@ -12,6 +12,7 @@ pub mod backend;
 pub mod card;
 pub mod compile;
 pub mod graph;
+pub mod import;
 pub mod photo;
 pub mod report;
 pub mod suggest;

@@ -1,0 +1,249 @@
+//! Convolutions and matrix products.
+
+use foveola_core::net::op::{Geometry, Op};
+use foveola_core::{Shape, TensorId};
+
+use super::array::{Array, Offsets};
+use super::builder::{Builder, Parts, small};
+use super::call::{Call, Value};
+use super::error::{Stop, malformed, unsupported_because};
+use super::view::{C, View, axis_strides, whole};
+use super::window::{kernel_shape, window};
+
+/// Conv: weights O, I / group, kernel height, kernel width.
+pub(super) fn conv(b: &mut Builder, call: &Call) -> Result<Vec<Value>, Stop> {
+    let (input, shape) = b.picture_input(call, 0)?;
+    let weights = call.constant(1)?;
+    let &[outputs, per_group, kh, kw] = &weights.dims[..] else {
+        return malformed(format!("its weights have dimensions {:?}", weights.dims));
+    };
+    let groups = call.int_attribute("group")?.unwrap_or(1);
+    let fits = usize::try_from(groups).is_ok_and(|g| {
+        g > 0
+            && outputs > 0
+            && outputs.is_multiple_of(g)
+            && per_group.checked_mul(g) == Some(shape.c)
+    });
+    if !fits {
+        return malformed(format!(
+            "weights {:?} in {groups} groups do not fit {} channels",
+            weights.dims, shape.c
+        ));
+    }
+    if kernel_shape(call)?.is_some_and(|k| k != [kh, kw]) {
+        return malformed("kernel_shape contradicts the weights");
+    }
+    let window = window(call, [kh, kw], [shape.h, shape.w], false)?;
+    let groups = small(groups, "group")?;
+    let parts = Parts {
+        weights: conv_weights(
+            weights,
+            usize::from(groups) == outputs && per_group == 1 && groups > 1,
+        )?,
+        bias: conv_bias(call, outputs)?,
+        ..Parts::plain(
+            conv_op(window.geometry, groups, per_group, outputs),
+            &[input],
+            Shape::new(window.output[0], window.output[1], outputs),
+        )
+    };
+    let shape = parts.shape;
+    let tensor = b.emit(call, parts)?;
+    Ok(vec![Value::Activation(View::nchw(tensor, shape))])
+}
+
+fn conv_op(geometry: Geometry, groups: u16, per_group: usize, outputs: usize) -> Op {
+    if groups > 1 && per_group == 1 && usize::from(groups) == outputs {
+        return Op::Depthwise { geometry };
+    }
+    Op::Conv { geometry, groups }
+}
+
+/// OIHW to OHWI, or C1HW to HWC for a depthwise convolution.
+fn conv_weights(weights: &Array, depthwise: bool) -> Result<Vec<f32>, Stop> {
+    let [o, i, kh, kw] = [0, 1, 2, 3].map(|d| weights.dims[d]);
+    let Some(values) = weights.floats() else {
+        return malformed("its weights are text");
+    };
+    let area = kh * kw;
+    let order = if depthwise {
+        Offsets::new(&[kh, kw, o], &[kw, 1, area], 0)
+    } else {
+        Offsets::new(&[o, kh, kw, i], &[i * area, kw, 1, area], 0)
+    };
+    Ok(order.map(|at| values[at]).collect())
+}
+
+fn conv_bias(call: &Call, outputs: usize) -> Result<Vec<f32>, Stop> {
+    if !call.has_input(2) {
+        return Ok(vec![]);
+    }
+    let bias = call.floats(2)?;
+    if bias.len() != outputs {
+        return malformed(format!("{} biases for {outputs} outputs", bias.len()));
+    }
+    Ok(bias)
+}
+
+/// A constant matrix that multiplies rows of `k` elements from the right.
+struct Matrix {
+    values: Vec<f32>,
+    k: usize,
+    n: usize,
+    /// Distances between neighbours along k and n.
+    strides: [usize; 2],
+}
+
+impl Matrix {
+    fn new(array: &Array, transposed: bool) -> Result<Self, Stop> {
+        let &[rows, columns] = &array.dims[..] else {
+            return unsupported_because(format!("its matrix has dimensions {:?}", array.dims));
+        };
+        let Some(values) = array.floats() else {
+            return malformed("its matrix holds text");
+        };
+        if rows == 0 || columns == 0 {
+            return malformed("its matrix is empty");
+        }
+        let (k, n, strides) = if transposed {
+            (columns, rows, [1, columns])
+        } else {
+            (rows, columns, [columns, 1])
+        };
+        Ok(Self {
+            values,
+            k,
+            n,
+            strides,
+        })
+    }
+
+    /// OI weights for inputs of `shape`, of which the dimension `dim` runs over the elements.
+    fn weights(&self, dim: &[super::view::Factor], shape: Shape, alpha: f32) -> Vec<f32> {
+        let [h, w, c] = axis_strides(dim, self.strides[0]);
+        Offsets::new(
+            &[self.n, shape.h, shape.w, shape.c],
+            &[self.strides[1], h, w, c],
+            0,
+        )
+        .map(|at| scaled(self.values[at], alpha))
+        .collect()
+    }
+}
+
+/// Product in f64, rounded once.
+fn scaled(value: f32, factor: f32) -> f32 {
+    (f64::from(value) * f64::from(factor)) as f32
+}
+
+/// Gemm: alpha * A' * B' + beta * C with A from the picture.
+pub(super) fn gemm(b: &mut Builder, call: &Call) -> Result<Vec<Value>, Stop> {
+    let mut view = b.whole_input(call, 0)?;
+    let sizes = view.sizes();
+    if sizes.len() != 2 {
+        return malformed(format!("its input has dimensions {sizes:?}, not two"));
+    }
+    if call.flag("transA")? {
+        view.dims.swap(0, 1);
+    }
+    let matrix = Matrix::new(call.constant(1)?, call.flag("transB")?)?;
+    let alpha = call.float_attribute("alpha")?.unwrap_or(1.0);
+    let beta = call.float_attribute("beta")?.unwrap_or(1.0);
+    let bias = match call
+        .optional_constant(2)?
+        .map(|c| (c.floats(), c.dims.clone()))
+    {
+        None => vec![],
+        Some((Some(v), _)) if v.len() == 1 => vec![scaled(v[0], beta); matrix.n],
+        Some((Some(v), dims)) if v.len() == matrix.n && dims.last() == Some(&matrix.n) => {
+            v.iter().map(|&v| scaled(v, beta)).collect()
+        }
+        Some((_, dims)) => {
+            return malformed(format!("C of {dims:?} does not fit {} outputs", matrix.n));
+        }
+    };
+    product(b, call, &view, &matrix, alpha, bias)
+}
+
+/// MatMul with a constant on the right.
+pub(super) fn matmul(b: &mut Builder, call: &Call) -> Result<Vec<Value>, Stop> {
+    let view = b.whole_input(call, 0)?;
+    let matrix = Matrix::new(call.constant(1)?, false)?;
+    product(b, call, &view, &matrix, 1.0, vec![])
+}
+
+/// A dense layer if there is one row; else a 1 x 1 convolution, where the rows
+/// are pixels.
+fn product(
+    b: &mut Builder,
+    call: &Call,
+    view: &View,
+    matrix: &Matrix,
+    alpha: f32,
+    bias: Vec<f32>,
+) -> Result<Vec<Value>, Stop> {
+    let shape = b.shape(view);
+    let Some((row, others)) = view.dims.split_last() else {
+        return malformed("its input is a scalar");
+    };
+    let length: usize = row.iter().map(|f| f.size).product();
+    if length != matrix.k {
+        return malformed(format!(
+            "rows of {length} elements meet a matrix of {} rows",
+            matrix.k
+        ));
+    }
+    let one_row = others.iter().all(Vec::is_empty);
+    if !one_row && shape.c != matrix.k {
+        return unsupported_because("its rows are not the channels of one pixel");
+    }
+    let parts = if one_row {
+        let out = Shape::new(1, 1, matrix.n);
+        (Op::Dense, shape, out)
+    } else {
+        let out = Shape::new(shape.h, shape.w, matrix.n);
+        (pointwise(), Shape::new(1, 1, shape.c), out)
+    };
+    let (op, taps, out) = parts;
+    let tensor = emit_product(
+        b,
+        call,
+        view.tensor,
+        (op, out),
+        matrix.weights(row, taps, alpha),
+        bias,
+    )?;
+    let mut dims = others.to_vec();
+    dims.push(whole(C, matrix.n));
+    Ok(vec![Value::Activation(View { tensor, dims })])
+}
+
+fn emit_product(
+    b: &mut Builder,
+    call: &Call,
+    input: TensorId,
+    (op, shape): (Op, Shape),
+    weights: Vec<f32>,
+    bias: Vec<f32>,
+) -> Result<TensorId, Stop> {
+    b.emit(
+        call,
+        Parts {
+            weights,
+            bias,
+            ..Parts::plain(op, &[input], shape)
+        },
+    )
+}
+
+fn pointwise() -> Op {
+    Op::Conv {
+        geometry: Geometry {
+            kernel: [1, 1],
+            stride: [1, 1],
+            dilation: [1, 1],
+            pad: [0, 0],
+        },
+        groups: 1,
+    }
+}

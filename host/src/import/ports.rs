@@ -1,0 +1,259 @@
+//! The model's input and output: which they are and how they lie.
+
+use foveola_core::net::op::{Activation, Op};
+use foveola_core::{Shape, TensorId};
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dimension;
+use tract_onnx::pb::type_proto::Value as Type;
+use tract_onnx::pb::{GraphProto, NodeProto, ValueInfoProto};
+
+use super::builder::Builder;
+use super::call::Value;
+use super::error::ImportError;
+use super::view::{C, H, View, W};
+use crate::graph::{InputType, Layout, Node};
+
+/// The input as the file declares it, with a batch of 1.
+pub(super) struct Input {
+    pub name: String,
+    pub kind: InputType,
+    pub layout: Layout,
+    pub dims: Vec<usize>,
+}
+
+/// Finds out about an input.
+pub(super) fn input(
+    info: &ValueInfoProto,
+    graph: &GraphProto,
+    size: Option<[usize; 2]>,
+) -> Result<Input, ImportError> {
+    let fail = |reason: String| ImportError::Input {
+        name: info.name.clone(),
+        reason,
+    };
+    let Some(Type::TensorType(tensor)) = info.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
+        return Err(fail("it is not a tensor".into()));
+    };
+    let kind = input_type(tensor.elem_type).map_err(fail)?;
+    let declared: Vec<Option<i64>> = tensor
+        .shape
+        .iter()
+        .flat_map(|s| &s.dim)
+        .map(|d| match d.value {
+            // Some exporters write 0 or -1 for an open dimension.
+            Some(Dimension::DimValue(n)) if n != 0 && n != -1 => Some(n),
+            _ => None,
+        })
+        .collect();
+    let layout = layout(&info.name, graph, &declared).map_err(fail)?;
+    let dims = closed(info, &declared, layout, size)?;
+    Ok(Input {
+        name: info.name.clone(),
+        kind,
+        layout,
+        dims,
+    })
+}
+
+fn input_type(kind: i32) -> Result<InputType, String> {
+    match DataType::try_from(kind) {
+        Ok(DataType::Float) => Ok(InputType::F32),
+        Ok(DataType::Float16) => Ok(InputType::F16),
+        Ok(DataType::Uint8) => Ok(InputType::U8),
+        Ok(DataType::Int8) => Ok(InputType::I8),
+        Ok(other) => Err(format!(
+            "it takes {}; export the model with a float input",
+            other.as_str_name()
+        )),
+        Err(_) => Err(format!("its type {kind} does not exist")),
+    }
+}
+
+fn layout(name: &str, graph: &GraphProto, dims: &[Option<i64>]) -> Result<Layout, String> {
+    match dims.len() {
+        2 => Ok(Layout::Flat),
+        // One gray plane lies alike in either order.
+        3 => Ok(Layout::Nchw),
+        4 => Ok(layout_by_use(name, graph).unwrap_or_else(|| layout_by_size(dims))),
+        n => Err(format!(
+            "it has {n} dimensions; a picture has 4 (N,C,H,W or N,H,W,C), a vector 2"
+        )),
+    }
+}
+
+/// Follows the input to the first operator that tells rows from channels.
+fn layout_by_use(name: &str, graph: &GraphProto) -> Option<Layout> {
+    let mut same = std::collections::HashSet::from([name]);
+    for node in &graph.node {
+        if !node.input.iter().any(|i| same.contains(i.as_str())) {
+            continue;
+        }
+        match node.op_type.as_str() {
+            "Transpose" => return transposed_layout(node),
+            "Conv" | "MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool" | "LRN"
+            | "BatchNormalization" | "ImageScaler" | "ConvInteger" | "QLinearConv" => {
+                return Some(Layout::Nchw);
+            }
+            "Identity" | "Cast" | "Add" | "Sub" | "Mul" | "Div" | "Sum" | "Relu" | "Clip"
+            | "Pad" | "QuantizeLinear" | "DequantizeLinear" | "Slice" | "Concat" => {
+                same.extend(node.output.iter().map(String::as_str));
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+fn transposed_layout(node: &NodeProto) -> Option<Layout> {
+    let order = node.attribute.iter().find(|a| a.name == "perm")?;
+    match order.ints[..] {
+        [0, 3, 1, 2] => Some(Layout::Nhwc),
+        [0, 2, 3, 1] => Some(Layout::Nchw),
+        _ => None,
+    }
+}
+
+/// Few channels at the end, and not at the front, mean N,H,W,C.
+fn layout_by_size(dims: &[Option<i64>]) -> Layout {
+    let few = |d: Option<i64>| d.is_some_and(|n| n <= 4);
+    if few(dims[3]) && !few(dims[1]) {
+        return Layout::Nhwc;
+    }
+    Layout::Nchw
+}
+
+/// Gives open dimensions their sizes.
+fn closed(
+    info: &ValueInfoProto,
+    declared: &[Option<i64>],
+    layout: Layout,
+    size: Option<[usize; 2]>,
+) -> Result<Vec<usize>, ImportError> {
+    let name = info.name.clone();
+    let fail = |reason: String| ImportError::Input {
+        name: info.name.clone(),
+        reason,
+    };
+    let rows = match (layout, declared.len()) {
+        (Layout::Flat, _) => None,
+        (Layout::Nhwc, _) | (_, 3) => Some(1),
+        (Layout::Nchw, _) => Some(2),
+    };
+    let mut dims = vec![];
+    for (d, &declared) in declared.iter().enumerate() {
+        let given = match (rows, size) {
+            (Some(r), Some([h, _])) if d == r => Some(h),
+            (Some(r), Some([_, w])) if d == r + 1 => Some(w),
+            _ => None,
+        };
+        let spatial = rows.is_some_and(|r| d == r || d == r + 1);
+        dims.push(match (declared, given) {
+            (None, _) if d == 0 => 1,
+            (Some(n), _) if d == 0 && n != 1 => {
+                return Err(fail(format!(
+                    "it takes batches of {n}; export it with a batch of 1"
+                )));
+            }
+            (None, None) if spatial => return Err(ImportError::NeedsSize { name }),
+            (None, None) => return Err(fail("its number of channels or features is open".into())),
+            (None, Some(n)) => n,
+            (Some(n), Some(m)) if usize::try_from(n) != Ok(m) => {
+                return Err(fail(format!("its size is fixed at {n}, {m} was asked for")));
+            }
+            (Some(n), _) => match usize::try_from(n) {
+                Ok(n) => n,
+                Err(_) => return Err(fail(format!("dimension {d} is {n}"))),
+            },
+        });
+    }
+    Ok(dims)
+}
+
+/// Makes the input tensor; it is always the first.
+pub(super) fn add_input(b: &mut Builder, input: &Input) -> Result<View, ImportError> {
+    let (shape, axes): (Shape, &[usize]) = match (&input.dims[..], input.layout) {
+        (&[_, n], _) => (Shape::new(1, 1, n), &[C]),
+        (&[_, h, w], _) => (Shape::new(h, w, 1), &[H, W]),
+        (&[_, h, w, c], Layout::Nhwc) => (Shape::new(h, w, c), &[H, W, C]),
+        (&[_, c, h, w], _) => (Shape::new(h, w, c), &[C, H, W]),
+        _ => {
+            return Err(ImportError::Input {
+                name: input.name.clone(),
+                reason: "its dimensions are neither a picture's nor a vector's".into(),
+            });
+        }
+    };
+    let tensor = b.add_tensor(&input.name, shape, None)?;
+    Ok(View::of_axes(tensor, shape, axes))
+}
+
+/// The scores: their tensor and the ONNX tensor that they stand for.
+pub(super) struct Scores {
+    pub tensor: TensorId,
+    pub name: String,
+}
+
+/// Picks the output that holds scores. `None` if a node that is not supported
+/// stands before all of them.
+pub(super) fn scores(b: &mut Builder, graph: &GraphProto) -> Result<Option<Scores>, ImportError> {
+    let mut found: Vec<Scores> = vec![];
+    let mut others = vec![];
+    let mut unknown = false;
+    for output in &graph.output {
+        let name = match b.values.get(&output.name) {
+            Some(Value::Tail(scores)) => scores.to_string(),
+            Some(Value::Unknown) => {
+                unknown = true;
+                continue;
+            }
+            _ => output.name.clone(),
+        };
+        match b.values.get(&name) {
+            Some(Value::Activation(view)) if is_vector(view) => {
+                if found.iter().all(|s| s.tensor != view.tensor) {
+                    let tensor = view.tensor;
+                    found.push(Scores { tensor, name });
+                }
+            }
+            Some(Value::Activation(view)) => {
+                others.push(format!("\"{name}\" is {:?}", view.sizes()))
+            }
+            Some(_) => others.push(format!("\"{name}\" does not depend on the picture")),
+            None => others.push(format!("nothing makes \"{name}\"")),
+        }
+    }
+    if found.is_empty() && !unknown {
+        let reason = match others[..] {
+            [] => "the graph names none".into(),
+            _ => others.join(", "),
+        };
+        return Err(ImportError::Output { reason });
+    }
+    if found.len() > 1 || (unknown && !found.is_empty()) {
+        b.warnings.push(format!(
+            "the model has several outputs; \"{}\" is taken for the scores",
+            found[0].name
+        ));
+    }
+    Ok(found.into_iter().next())
+}
+
+/// Whether a value is one row of channels.
+fn is_vector(view: &View) -> bool {
+    let factors: Vec<_> = view.dims.iter().flatten().collect();
+    matches!(factors[..], []) || matches!(factors[..], [f] if f.axis == C && f.stride == 1)
+}
+
+/// The scores before the softmax or sigmoid that makes them, if one does.
+pub(super) fn logits(nodes: &[Node], output: TensorId) -> TensorId {
+    let is_last = |n: &&Node| {
+        n.output == output
+            && (n.op == Op::Softmax
+                || (n.op == Op::Activate && n.activation == Activation::Sigmoid))
+    };
+    nodes
+        .iter()
+        .find(is_last)
+        .and_then(|n| n.inputs.first().copied())
+        .unwrap_or(output)
+}

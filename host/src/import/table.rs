@@ -1,0 +1,95 @@
+//! Which operator is lowered by what.
+
+use std::collections::BTreeMap;
+
+use super::array::{Array, Data};
+use super::builder::Builder;
+use super::call::{Call, Value};
+use super::error::{Stop, unsupported_because};
+use super::{elementwise, evaluate, linear, parts, reduce, rename, tail};
+
+/// What is not supported about an operator, if it is not in the table.
+pub(super) fn missing(op: &str, domain: &str) -> Option<&'static str> {
+    if tail::is_tail(op, domain) {
+        return None;
+    }
+    let quantised = op.contains("QuantizeLinear") || op.starts_with("QLinear");
+    if quantised || op.ends_with("Integer") {
+        return Some("quantised networks are not supported yet; use the float model");
+    }
+    if !matches!(domain, "" | "ai.onnx") {
+        return Some("operators of this domain are not supported");
+    }
+    let known = evaluate::is_known(op) || lowering(op).is_some();
+    (!known).then_some("this operator is not supported")
+}
+
+type Lowering = fn(&mut Builder, &Call) -> Result<Vec<Value>, Stop>;
+
+fn lowering(op: &str) -> Option<Lowering> {
+    Some(match op {
+        "Conv" => linear::conv,
+        "Gemm" => linear::gemm,
+        "MatMul" => linear::matmul,
+        "Relu" | "LeakyRelu" | "HardSigmoid" | "HardSwish" | "Sigmoid" | "Swish" | "Tanh" => {
+            elementwise::function
+        }
+        "Clip" => elementwise::clip,
+        "Min" | "Max" => elementwise::extremum,
+        "PRelu" => elementwise::prelu,
+        "Add" | "Sub" | "Mul" | "Div" | "Sum" => elementwise::arithmetic,
+        "Concat" => parts::concat,
+        "Split" => parts::split,
+        "Slice" => parts::slice,
+        "Pad" => parts::pad,
+        "MaxPool" | "AveragePool" => reduce::pool,
+        "GlobalAveragePool" | "GlobalMaxPool" => reduce::global_pool,
+        "ReduceMean" | "ReduceMax" => reduce::reduce,
+        "Softmax" => reduce::softmax,
+        "LRN" => reduce::lrn,
+        "BatchNormalization" => reduce::batch_normalization,
+        "ImageScaler" => reduce::image_scaler,
+        "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => rename::reshape,
+        "Transpose" => rename::transpose,
+        "Dropout" => rename::dropout,
+        "Identity" => |_, call| rename::identity(call),
+        "Cast" => |_, call| rename::cast(call),
+        "Expand" => |_, call| rename::expand(call),
+        _ => return None,
+    })
+}
+
+/// Lowers one node whose inputs are all known.
+pub(super) fn lower(b: &mut Builder, call: &Call) -> Result<Vec<Value>, Stop> {
+    if tail::applies(call) {
+        return tail::cut(b, call);
+    }
+    if evaluate::is_known(call.op()) && evaluate::all_constant(call) {
+        let array = evaluate::evaluate(call, b.elements_left())?;
+        return Ok(vec![Value::Constant(b.charge(array)?)]);
+    }
+    if let ("Shape" | "Size", Some(Some(Value::Activation(view)))) =
+        (call.op(), call.inputs.first())
+    {
+        let sizes = view.sizes();
+        let array = if call.op() == "Shape" {
+            Array::vector(rename::shape_of(call, &sizes)?)
+        } else {
+            Array::scalar(Data::Int(vec![sizes.iter().product::<usize>() as i64]))
+        };
+        return Ok(vec![Value::Constant(b.charge(array)?)]);
+    }
+    match lowering(call.op()) {
+        Some(lower) => lower(b, call),
+        None => unsupported_because("it is supported on constants only"),
+    }
+}
+
+/// How often each operator occurs.
+pub(super) fn census<'a>(ops: impl Iterator<Item = &'a str>) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for op in ops {
+        *counts.entry(op.to_owned()).or_insert(0) += 1;
+    }
+    counts
+}
