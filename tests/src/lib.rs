@@ -1,5 +1,6 @@
 //! Where the shared test data lies, and readers for it.
 
+pub mod interpreter;
 pub mod small;
 
 use std::collections::BTreeMap;

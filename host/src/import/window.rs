@@ -171,9 +171,9 @@ fn outputs(line: &mut Line, rule: Option<&str>, ceil: bool) -> Result<usize, Sto
 impl Window {
     /// Refuses a pool of which some window holds nothing but padding: it has no value.
     pub fn no_empty_window(&self, size: [usize; 2]) -> Result<(), Stop> {
-        for d in 0..2 {
+        for (d, &input) in size.iter().enumerate() {
             let line = Line {
-                input: size[d],
+                input,
                 kernel: self.geometry.kernel[d].into(),
                 stride: self.geometry.stride[d].into(),
                 dilation: self.geometry.dilation[d].into(),

@@ -1,0 +1,6 @@
+//! Import of ONNX and simplification of the graph, held to stored references
+//! and to tract.
+
+mod import {
+    mod zoo;
+}
