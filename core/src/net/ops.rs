@@ -8,12 +8,31 @@
 //! **NaN.** A kernel reports whether it saw NaN before a ReLU could hide it.
 
 use super::arch::Isa;
-use super::op::{Activation, Op};
+use super::op::{Activation, Arithmetic, Op};
 use crate::classifier::Rule;
 use crate::error::Error;
 use crate::tensor::Shape;
 
+mod activation;
+mod binary;
+mod check;
+mod conv;
+mod conv_backward;
+mod depthwise;
+mod layout;
+mod normalise;
 pub mod packing;
+mod pool;
+mod reduce;
+mod spans;
+#[cfg(test)]
+mod tests;
+mod tile;
+
+pub use check::check;
+
+use activation::{Needs, gate_bytes, needs, settle};
+use normalise::Lrn;
 
 /// One node, decoded: what it computes and on which shapes.
 #[derive(Clone, Copy, Debug)]
@@ -99,8 +118,53 @@ pub fn forward(
     scratch: &mut [f32],
     isa: Isa,
 ) -> Result<SawNan, Error> {
-    let _ = (node, inputs, offset, out, keep, scratch, isa);
-    Err(Error::Internal)
+    let _ = scratch;
+    let x = inputs.first().ok_or(Error::Internal)?.data;
+    let x = x.get(..node.input.len()).ok_or(Error::Internal)?;
+    let out = out.get_mut(..node.output.len()).ok_or(Error::Internal)?;
+    let kept = own_bytes(node.op, node.output).min(keep.len());
+    let keep = keep.get_mut(..kept).unwrap_or_default();
+    match node.op {
+        Op::Conv { .. } | Op::Dense => return conv::forward(node, x, out, isa),
+        Op::Depthwise { geometry } => {
+            let rows = Rows::whole(x, node.input);
+            return depthwise::forward_rows(node, geometry, rows, 0, out, isa);
+        }
+        Op::Activate => return Ok(activation::forward(node.activation, x, out)),
+        Op::Concat { axis } => {
+            return layout::concat(node, axis, offset, x, out).ok_or(Error::Internal);
+        }
+        _ => plain(node, inputs, x, out, keep).ok_or(Error::Internal)?,
+    }
+    Ok(settle(node.activation, out))
+}
+
+/// Operators whose activation is applied to the finished output.
+fn plain(
+    node: &Node<'_>,
+    inputs: &[Operand<'_>],
+    x: &[f32],
+    out: &mut [f32],
+    keep: &mut [u8],
+) -> Option<()> {
+    let (input, output) = (node.input, node.output);
+    match node.op {
+        Op::PRelu | Op::Binary(_) => return binary::forward(node, inputs, out, keep),
+        Op::Affine => normalise::affine(x, node.weights, node.bias, out),
+        Op::Slice { start, step } => return layout::slice(start, step, (input, output), x, out),
+        Op::Shuffle { groups } => layout::shuffle(groups, input.c, x, out),
+        Op::Pad { .. } => return layout::pad(node, x, out),
+        Op::MaxPool(geometry) => return pool::max_forward(node, geometry, x, out, keep),
+        Op::AveragePool { .. } => return pool::average_forward(node, x, out),
+        Op::Mean { axes } => return reduce::mean_forward(axes, input, output, x, out),
+        Op::GlobalMaxPool => reduce::max_forward(input, x, out, keep),
+        Op::Lrn { .. } => Lrn::of(node.op)?.forward(input.c, x, out),
+        Op::Softmax => normalise::softmax(input.c, x, out),
+        Op::Conv { .. } | Op::Depthwise { .. } | Op::Dense | Op::Activate | Op::Concat { .. } => {
+            return None;
+        }
+    }
+    Some(())
 }
 
 /// Output row `y` of a `Conv` or `Depthwise` whose input comes as [`Rows`],
@@ -115,8 +179,16 @@ pub fn forward_row(
     out_row: &mut [f32],
     isa: Isa,
 ) -> Result<SawNan, Error> {
-    let _ = (node, input, y, out_row, isa);
-    Err(Error::Internal)
+    let out = out_row
+        .get_mut(..node.output.row())
+        .ok_or(Error::Internal)?;
+    match node.op {
+        Op::Conv { geometry, groups } => {
+            conv::forward_rows(node, geometry, groups, input, y, out, isa)
+        }
+        Op::Depthwise { geometry } => depthwise::forward_rows(node, geometry, input, y, out, isa),
+        _ => Err(Error::Internal),
+    }
 }
 
 /// What the backward pass of a node reads besides its gradient. The bytes are
@@ -125,14 +197,36 @@ pub fn forward_row(
 /// endian; gate bits of `PRelu`), then one gate bit an output element for
 /// `Relu`, `Clip` and `LeakyRelu`.
 pub fn keeps(op: Op, activation: Activation, input: Shape, output: Shape) -> Keeps {
-    let _ = (op, activation, input, output);
-    Keeps::default()
+    let _ = input;
+    let (inputs, outputs) = match (op, needs(activation)) {
+        (Op::Activate, Needs::Input) | (Op::PRelu | Op::Lrn { .. }, _) => (true, false),
+        (Op::Binary(Arithmetic::Mul | Arithmetic::Div), _) => (true, false),
+        (Op::Activate, Needs::Output) | (Op::Softmax, _) => (false, true),
+        _ => (false, false),
+    };
+    Keeps {
+        bytes: own_bytes(op, output) + gate_bytes(activation, output.len()),
+        inputs,
+        output: outputs,
+    }
+}
+
+/// Bytes that the operator itself writes for its backward pass.
+fn own_bytes(op: Op, output: Shape) -> usize {
+    match op {
+        Op::MaxPool(geometry) => output.len() * pool::winner_bytes(geometry),
+        Op::GlobalMaxPool => output.c * 4,
+        Op::PRelu => output.len().div_ceil(8),
+        _ => 0,
+    }
 }
 
 /// Records the gate of the activation for `rule` from the node's output, into
 /// the bytes that [`keeps`] states.
 pub fn record_gate(node: &Node<'_>, rule: Rule, out: &[f32], keep: &mut [u8]) {
-    let _ = (node, rule, out, keep);
+    if let Some(bits) = keep.get_mut(own_bytes(node.op, node.output)..) {
+        activation::record_gate(node.activation, rule, out, bits);
+    }
 }
 
 /// Applies the rule of the node's `Relu`, `Clip` or `LeakyRelu` to the gradient
@@ -141,8 +235,14 @@ pub fn record_gate(node: &Node<'_>, rule: Rule, out: &[f32], keep: &mut [u8]) {
 /// # Errors
 /// [`Error::Internal`] if `keep` is too short.
 pub fn gate(node: &Node<'_>, rule: Rule, keep: &[u8], gradient: &mut [f32]) -> Result<(), Error> {
-    let _ = (node, rule, keep, gradient);
-    Err(Error::Internal)
+    let gradient = gradient
+        .get_mut(..node.output.len())
+        .ok_or(Error::Internal)?;
+    let bits = keep.get(own_bytes(node.op, node.output)..).unwrap_or(&[]);
+    let needed = gate_bytes(node.activation, gradient.len());
+    let bits = bits.get(..needed).ok_or(Error::Internal)?;
+    activation::gate(node.activation, rule, bits, gradient);
+    Ok(())
 }
 
 /// Adds to `grad_in` the gradient of input `part` (of shape `node.input`), given
@@ -162,23 +262,65 @@ pub fn backward(
     scratch: &mut [f32],
     isa: Isa,
 ) -> Result<(), Error> {
-    let _ = (
-        node, part, offset, rule, grad_out, saved, grad_in, scratch, isa,
-    );
-    Err(Error::Internal)
+    let g = grad_out.get(..node.output.len()).ok_or(Error::Internal)?;
+    let to = grad_in.get_mut(..node.input.len()).ok_or(Error::Internal)?;
+    match node.op {
+        Op::Conv { .. } | Op::Dense => conv_backward::backward(node, g, to, scratch, isa),
+        Op::Depthwise { geometry } => depthwise::backward(node, geometry, g, to, isa),
+        Op::PRelu | Op::Binary(_) => binary::backward(node, part, rule, g, saved, to),
+        Op::Activate => {
+            let value = match needs(node.activation) {
+                Needs::Output => saved.output,
+                _ => saved.inputs[0].map(|x| x.data),
+            };
+            activation::backward(node.activation, g, value, to)
+        }
+        Op::Concat { axis } => {
+            layout::concat_backward(node, axis, offset, g, to).ok_or(Error::Internal)
+        }
+        _ => plain_backward(node, g, saved, to, scratch).ok_or(Error::Internal),
+    }
+}
+
+/// Operators of one input that need neither a rule nor an instruction set.
+fn plain_backward(
+    node: &Node<'_>,
+    g: &[f32],
+    saved: &Saved<'_>,
+    to: &mut [f32],
+    scratch: &mut [f32],
+) -> Option<()> {
+    let (input, output) = (node.input, node.output);
+    match node.op {
+        Op::Affine => normalise::affine_backward(g, node.weights, to),
+        Op::Slice { start, step } => {
+            return layout::slice_backward(start, step, (input, output), g, to);
+        }
+        Op::Shuffle { groups } => layout::shuffle_backward(groups, input.c, g, to),
+        Op::Pad { .. } => return layout::pad_backward(node, g, to),
+        Op::MaxPool(geometry) => return pool::max_backward(node, geometry, g, saved.keep, to),
+        Op::AveragePool { .. } => return pool::average_backward(node, g, to),
+        Op::Mean { axes } => return reduce::mean_backward(axes, input, output, g, to),
+        Op::GlobalMaxPool => return reduce::max_backward(input, g, saved.keep, to),
+        Op::Lrn { .. } => {
+            let x = saved.inputs[0]?.data.get(..input.len())?;
+            Lrn::of(node.op)?.backward(input.c, x, g, to, scratch);
+        }
+        Op::Softmax => {
+            normalise::softmax_backward(input.c, saved.output?.get(..output.len())?, g, to);
+        }
+        _ => return None,
+    }
+    Some(())
 }
 
 /// f32 elements of scratch with which the fastest variants of the node's
 /// forward and backward pass run (0 if none needs any).
 pub fn scratch_len(node: &Node<'_>, isa: Isa) -> usize {
-    let _ = (node, isa);
-    0
-}
-
-/// Whether shapes, arity and attributes fit together, so that nothing can
-/// overflow, divide by zero or leave a buffer. `inputs` are all input shapes
-/// in order.
-pub fn check(op: Op, activation: Activation, inputs: &[Shape], output: Shape) -> bool {
-    let _ = (op, activation, inputs, output);
-    false
+    let _ = isa;
+    match node.op {
+        Op::Conv { .. } | Op::Dense => conv_backward::scratch_len(node),
+        Op::Lrn { .. } => node.input.c,
+        _ => 0,
+    }
 }

@@ -66,6 +66,15 @@ pub fn plain_len(op: Op, input: Shape, output: Shape) -> usize {
     }
 }
 
+/// Elements of the bias, if there is one: one an output channel.
+pub fn bias_len(op: Op, output: Shape) -> usize {
+    match op {
+        Op::Conv { .. } | Op::Depthwise { .. } | Op::Affine => output.c,
+        Op::Dense => output.len(),
+        _ => 0,
+    }
+}
+
 /// Where element `plain` of the plain order (below [`plain_len`]) lies in the packed order.
 pub fn packed_index(op: Op, input: Shape, output: Shape, plain: usize) -> usize {
     let Some(s) = blocked(op, input, output) else {

@@ -1,0 +1,243 @@
+//! Activations, their derivatives, and the rules by which a ReLU kind passes a
+//! gradient back.
+
+use crate::classifier::Rule;
+use crate::error::Error;
+use crate::net::op::Activation;
+
+/// Applies a ReLU kind in place; other activations stand alone, as nodes of their own.
+#[inline(always)]
+pub(super) fn limit(activation: Activation, values: &mut [f32]) {
+    match activation {
+        Activation::Relu => each(values, |x| if x > 0.0 { x } else { 0.0 }),
+        Activation::Clip { lo, hi } => each(values, |x| clip(x, lo, hi)),
+        Activation::LeakyRelu { slope } => each(values, |x| if x > 0.0 { x } else { slope * x }),
+        _ => {}
+    }
+}
+
+#[inline(always)]
+fn each(values: &mut [f32], f: impl Fn(f32) -> f32) {
+    for v in values {
+        *v = f(*v);
+    }
+}
+
+#[inline(always)]
+fn clip(x: f32, lo: f32, hi: f32) -> f32 {
+    let x = if x > lo { x } else { lo };
+    if x < hi { x } else { hi }
+}
+
+/// Whether there is NaN among `values`; then applies a ReLU kind to them.
+pub(super) fn settle(activation: Activation, values: &mut [f32]) -> bool {
+    let seen = has_nan(values);
+    limit(activation, values);
+    seen
+}
+
+/// Whether there is NaN among `values`.
+pub(super) fn has_nan(values: &[f32]) -> bool {
+    values
+        .iter()
+        .fold(0_u32, |seen, v| seen | u32::from(v.is_nan()))
+        != 0
+}
+
+fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + libm::expf(-x))
+}
+
+fn hard_swish_gate(x: f32) -> f32 {
+    clip(x / 6.0 + 0.5, 0.0, 1.0)
+}
+
+/// A node that is nothing but its activation. Reports NaN.
+pub(super) fn forward(activation: Activation, x: &[f32], out: &mut [f32]) -> bool {
+    fn map(x: &[f32], out: &mut [f32], f: impl Fn(f32) -> f32) {
+        for (out, &x) in out.iter_mut().zip(x) {
+            *out = f(x);
+        }
+    }
+    match activation {
+        Activation::HardSigmoid { alpha, beta } => {
+            map(x, out, |x| clip(alpha * x + beta, 0.0, 1.0))
+        }
+        Activation::HardSwish => map(x, out, |x| x * hard_swish_gate(x)),
+        Activation::Sigmoid => map(x, out, sigmoid),
+        Activation::Silu => map(x, out, |x| x * sigmoid(x)),
+        Activation::Tanh => map(x, out, libm::tanhf),
+        _ => {
+            map(x, out, |x| x);
+            limit(activation, out);
+        }
+    }
+    has_nan(x) || has_nan(out)
+}
+
+/// What the derivative of an activation is computed from.
+pub(super) enum Needs {
+    /// Nothing but gate bits, or nothing at all.
+    Nothing,
+    /// The input.
+    Input,
+    /// The output.
+    Output,
+}
+
+/// See [`Needs`].
+pub(super) const fn needs(activation: Activation) -> Needs {
+    match activation {
+        Activation::HardSigmoid { .. } | Activation::HardSwish | Activation::Silu => Needs::Input,
+        Activation::Sigmoid | Activation::Tanh => Needs::Output,
+        _ => Needs::Nothing,
+    }
+}
+
+/// Adds to `grad_in` the gradient times the derivative, computed from `value`
+/// (input or output, as [`needs`] says). A ReLU kind has been applied by [`gate`].
+pub(super) fn backward(
+    activation: Activation,
+    gradient: &[f32],
+    value: Option<&[f32]>,
+    grad_in: &mut [f32],
+) -> Result<(), Error> {
+    let mut add = |f: &dyn Fn(f32) -> f32| {
+        let value = value
+            .filter(|v| v.len() >= gradient.len())
+            .ok_or(Error::Internal)?;
+        for ((to, &g), &v) in grad_in.iter_mut().zip(gradient).zip(value) {
+            *to += g * f(v);
+        }
+        Ok(())
+    };
+    match activation {
+        Activation::HardSigmoid { alpha, beta } => add(&|x| {
+            let y = alpha * x + beta;
+            if y > 0.0 && y < 1.0 { alpha } else { 0.0 }
+        }),
+        Activation::HardSwish => add(&|x| {
+            let gate = hard_swish_gate(x);
+            let slope = if gate > 0.0 && gate < 1.0 {
+                x / 6.0
+            } else {
+                0.0
+            };
+            gate + slope
+        }),
+        Activation::Silu => add(&|x| {
+            let s = sigmoid(x);
+            s + x * s * (1.0 - s)
+        }),
+        Activation::Sigmoid => add(&|y| y * (1.0 - y)),
+        Activation::Tanh => add(&|y| 1.0 - y * y),
+        _ => {
+            for (to, &g) in grad_in.iter_mut().zip(gradient) {
+                *to += g;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Bytes of the gate bits for `len` outputs.
+pub(super) const fn gate_bytes(activation: Activation, len: usize) -> usize {
+    match activation {
+        Activation::Relu | Activation::Clip { .. } | Activation::LeakyRelu { .. } => {
+            len.div_ceil(8)
+        }
+        _ => 0,
+    }
+}
+
+/// Writes one bit a value, least significant first: whether `open` holds.
+pub(super) fn record(bits: &mut [u8], values: &[f32], open: impl Fn(f32) -> bool) {
+    let (eights, rest) = values.as_chunks::<8>();
+    let mut bits = bits.iter_mut();
+    for (values, byte) in eights.iter().zip(&mut bits) {
+        *byte = byte_of(values, &open);
+    }
+    if let (Some(byte), false) = (bits.next(), rest.is_empty()) {
+        *byte = byte_of(rest, &open);
+    }
+}
+
+#[inline(always)]
+fn byte_of(values: &[f32], open: &impl Fn(f32) -> bool) -> u8 {
+    values
+        .iter()
+        .zip(0..8_u32)
+        .fold(0, |byte, (&v, i)| byte | (u8::from(open(v)) << i))
+}
+
+/// Records which outputs the activation's `rule` lets through.
+pub(super) fn record_gate(activation: Activation, rule: Rule, out: &[f32], bits: &mut [u8]) {
+    match (activation, rule) {
+        (Activation::Relu | Activation::LeakyRelu { .. }, _) => record(bits, out, |y| y > 0.0),
+        (Activation::Clip { hi, .. }, Rule::Deconvolution) => record(bits, out, |y| y < hi),
+        (Activation::Clip { lo, hi }, _) => record(bits, out, |y| y > lo && y < hi),
+        _ => {}
+    }
+}
+
+/// ReLU of a gradient. NaN passes, so that it is not taken for 0.
+#[inline(always)]
+fn positive(g: f32) -> f32 {
+    if g <= 0.0 { 0.0 } else { g }
+}
+
+/// A gradient behind a ReLU kind whose gate is `open`; `slope` is that of the closed side.
+#[inline(always)]
+pub(super) fn pass(rule: Rule, g: f32, open: bool, slope: f32) -> f32 {
+    match rule {
+        Rule::Gradient => {
+            if open {
+                g
+            } else {
+                slope * g
+            }
+        }
+        Rule::Deconvolution => positive(g),
+        Rule::Guided => {
+            if open {
+                positive(g)
+            } else {
+                slope * positive(g)
+            }
+        }
+    }
+}
+
+/// Applies `f(gradient, open)` in place.
+#[inline(always)]
+fn through(gradient: &mut [f32], bits: &[u8], f: impl Fn(f32, bool) -> f32) {
+    for (gradient, &byte) in gradient.chunks_mut(8).zip(bits) {
+        for (g, i) in gradient.iter_mut().zip(0..8_u32) {
+            *g = f(*g, (byte >> i) & 1 != 0);
+        }
+    }
+}
+
+/// Applies the activation's rule to the gradient of its output, in place.
+pub(super) fn gate(activation: Activation, rule: Rule, bits: &[u8], gradient: &mut [f32]) {
+    match (activation, rule) {
+        (Activation::Relu, Rule::Deconvolution)
+        | (Activation::LeakyRelu { .. }, Rule::Deconvolution) => {
+            each(gradient, positive);
+        }
+        (Activation::Relu | Activation::Clip { .. }, Rule::Gradient) => {
+            through(gradient, bits, |g, open| if open { g } else { 0.0 });
+        }
+        (Activation::Relu | Activation::Clip { .. }, _) => {
+            through(
+                gradient,
+                bits,
+                |g, open| if open { positive(g) } else { 0.0 },
+            );
+        }
+        (Activation::LeakyRelu { slope }, rule) => {
+            through(gradient, bits, |g, open| pass(rule, g, open, slope));
+        }
+        _ => {}
+    }
+}

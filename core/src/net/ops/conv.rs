@@ -1,0 +1,280 @@
+//! Convolution as tiles: `P` target pixels times `B` blocks of 8 target
+//! channels are summed at once, each in its own accumulator, so that SIMD
+//! never crosses a sum. Forward, the sum starts from the bias and runs over
+//! kernel rows, kernel columns and input channels; backward it starts from 0,
+//! runs over kernel rows, columns and output channels, and is added to the
+//! gradient.
+
+use super::packing::LANES;
+use super::spans::Axis;
+use super::tile::{Finish, Region, Seen, Spot, Sums, Walk, finish, start};
+use super::{Node, Rows, SawNan};
+use crate::error::Error;
+use crate::net::arch::{Isa, Kernel};
+use crate::net::op::{Geometry, Op};
+
+/// One convolution, forward or (with transposed weights) backward.
+pub(super) struct Convolution<'a> {
+    /// What is read.
+    pub source: Rows<'a>,
+    /// Its channels.
+    pub source_c: usize,
+    /// Blocks of target channels, group by group: `[ky][kx][source channel][lane]`.
+    pub weights: &'a [f32],
+    /// Where sums start, one a target channel; empty for 0.
+    pub bias: &'a [f32],
+    /// Groups.
+    pub groups: usize,
+    /// Rows of the window.
+    pub rows: Axis,
+    /// Columns of the window.
+    pub cols: Axis,
+    /// What is written.
+    pub target: &'a mut [f32],
+    /// Elements of one target row.
+    pub target_row: usize,
+    /// Target channels.
+    pub target_c: usize,
+    /// How it is written.
+    pub finish: Finish,
+}
+
+/// The channels that a tile is about.
+struct Part {
+    /// Where its weights start.
+    weights: usize,
+    /// Weights of one block.
+    block: usize,
+    /// First source channel.
+    source: usize,
+    /// Source channels.
+    inputs: usize,
+    /// First target channel.
+    target: usize,
+    /// Target channel behind the group's last.
+    end: usize,
+}
+
+impl Kernel for Convolution<'_> {
+    /// Whether NaN was seen; `None` if a buffer does not fit.
+    type Output = Option<SawNan>;
+
+    #[inline(always)]
+    fn run<const P: usize, const B: usize>(mut self) -> Option<SawNan> {
+        let groups = self.groups.max(1);
+        let (inputs, outputs) = (self.source_c / groups, self.target_c / groups);
+        let block = self.rows.kernel() * self.cols.kernel() * inputs * LANES;
+        let blocks = outputs.div_ceil(LANES);
+        let mut seen = Seen::default();
+        for group in 0..groups {
+            let mut done = 0;
+            while done < blocks {
+                let part = Part {
+                    weights: (group * blocks + done) * block,
+                    block,
+                    source: group * inputs,
+                    inputs,
+                    target: group * outputs + done * LANES,
+                    end: (group + 1) * outputs,
+                };
+                if blocks - done >= B {
+                    self.regions::<P, B>(&part, &mut seen)?;
+                    done += B;
+                } else {
+                    self.regions::<P, 1>(&part, &mut seen)?;
+                    done += 1;
+                }
+            }
+        }
+        Some(seen.any())
+    }
+}
+
+impl Convolution<'_> {
+    #[inline(always)]
+    fn regions<const P: usize, const B: usize>(
+        &mut self,
+        part: &Part,
+        seen: &mut Seen,
+    ) -> Option<()> {
+        for rows in self.rows.spans() {
+            for cols in self.cols.spans() {
+                let region = Region { rows, cols };
+                let mut walk = Walk::new(region);
+                while walk.fills(P) {
+                    self.tile::<P, B>(part, &region, &mut walk, seen)?;
+                }
+                while !walk.done() {
+                    self.tile::<1, B>(part, &region, &mut walk, seen)?;
+                }
+            }
+        }
+        Some(())
+    }
+
+    #[inline(always)]
+    fn tile<const P: usize, const B: usize>(
+        &mut self,
+        part: &Part,
+        region: &Region,
+        walk: &mut Walk,
+        seen: &mut Seen,
+    ) -> Option<()> {
+        let (spots, filled) = walk.spots::<P>(self.target_row, self.target_c);
+        let bias = self.bias.get(part.target..part.end).unwrap_or(&[]);
+        let mut sums = [start::<B>(bias); P];
+        for j in 0..region.rows.taps {
+            self.kernel_row(part, region, j, &spots, &mut sums)?;
+        }
+        let lanes = (part.end - part.target).min(B * LANES);
+        for (sums, spot) in sums.iter().zip(&spots).take(filled) {
+            let target = self.target.get_mut(spot.target + part.target..)?;
+            finish(target.get_mut(..lanes)?, sums, self.finish, seen);
+        }
+        Some(())
+    }
+
+    /// Adds what the `j`-th row of taps contributes.
+    #[inline(always)]
+    fn kernel_row<const P: usize, const B: usize>(
+        &self,
+        part: &Part,
+        region: &Region,
+        j: usize,
+        spots: &[Spot; P],
+        sums: &mut [Sums<B>; P],
+    ) -> Option<()> {
+        let Region { rows, cols } = region;
+        let mut lines: [&[f32]; P] = [&[]; P];
+        for (line, spot) in lines.iter_mut().zip(spots) {
+            *line = self.source.line(spot.row + j as isize * rows.hop)?;
+        }
+        // Neighbouring taps that read neighbouring pixels are one run of elements.
+        let merged = cols.hop == 1 && part.inputs == self.source_c;
+        let (runs, len) = if merged {
+            (1, cols.taps * part.inputs)
+        } else {
+            (cols.taps, part.inputs)
+        };
+        let ky = (rows.tap + j * rows.tap_step) * self.cols.kernel();
+        for i in 0..runs {
+            let tap = (ky + cols.tap + i * cols.tap_step) * part.inputs * LANES;
+            let weights = self.weights.get(part.weights + tap..)?;
+            let mut x: [&[f32]; P] = [&[]; P];
+            for ((x, line), spot) in x.iter_mut().zip(&lines).zip(spots) {
+                let col = usize::try_from(spot.col + i as isize * cols.hop).ok()?;
+                *x = line.get(col * self.source_c + part.source..)?.get(..len)?;
+            }
+            multiply(sums, &x, weights, part.block, len)?;
+        }
+        Some(())
+    }
+}
+
+/// `sums[p][b] += x[p] * weights[b]` over `len` source elements.
+#[inline(always)]
+fn multiply<const P: usize, const B: usize>(
+    sums: &mut [Sums<B>; P],
+    x: &[&[f32]; P],
+    weights: &[f32],
+    block: usize,
+    len: usize,
+) -> Option<()> {
+    let mut w: [&[[f32; LANES]]; B] = [&[]; B];
+    for (b, w) in w.iter_mut().enumerate() {
+        *w = weights.get(b * block..)?.as_chunks().0.get(..len)?;
+    }
+    let mut local = *sums;
+    for i in 0..len {
+        let mut lanes = [[0.0; LANES]; B];
+        for (lanes, w) in lanes.iter_mut().zip(&w) {
+            *lanes = *w.get(i)?;
+        }
+        for (sums, x) in local.iter_mut().zip(x) {
+            let x = *x.get(i)?;
+            for (sums, w) in sums.iter_mut().zip(&lanes) {
+                for (sum, w) in sums.iter_mut().zip(w) {
+                    *sum += x * w;
+                }
+            }
+        }
+    }
+    *sums = local;
+    Some(())
+}
+
+/// Output rows `y..` of a `Conv`, as many as `out` holds.
+pub(super) fn forward_rows(
+    node: &Node<'_>,
+    geometry: Geometry,
+    groups: u16,
+    source: Rows<'_>,
+    y: usize,
+    out: &mut [f32],
+    isa: Isa,
+) -> Result<SawNan, Error> {
+    let (input, output) = (node.input, node.output);
+    let count = out.len() / output.row().max(1);
+    let kernel = Convolution {
+        source,
+        source_c: input.c,
+        weights: node.weights,
+        bias: node.bias,
+        groups: usize::from(groups),
+        rows: Axis::forward(geometry, 0, input.h, y, count),
+        cols: Axis::forward(geometry, 1, input.w, 0, output.w),
+        target: out,
+        target_row: output.row(),
+        target_c: output.c,
+        finish: Finish::Store(node.activation),
+    };
+    isa.run(kernel).ok_or(Error::Internal)
+}
+
+/// A `Conv` whose every output pixel reads the input pixel at its own place,
+/// or a `Dense`: pixels, input and output channels, groups.
+pub(super) fn pointwise(node: &Node<'_>) -> Option<[usize; 4]> {
+    let (input, output) = (node.input, node.output);
+    match node.op {
+        Op::Dense => Some([1, input.len(), output.len(), 1]),
+        Op::Conv { geometry, groups }
+            if geometry.kernel == [1, 1]
+                && geometry.stride == [1, 1]
+                && geometry.pad == [0, 0]
+                && (input.h, input.w) == (output.h, output.w) =>
+        {
+            Some([input.area(), input.c, output.c, groups.into()])
+        }
+        _ => None,
+    }
+}
+
+/// A whole `Conv` or `Dense`.
+pub(super) fn forward(
+    node: &Node<'_>,
+    data: &[f32],
+    out: &mut [f32],
+    isa: Isa,
+) -> Result<SawNan, Error> {
+    if let Some([pixels, source_c, target_c, groups]) = pointwise(node) {
+        let kernel = Convolution {
+            source: Rows::one(data),
+            source_c,
+            weights: node.weights,
+            bias: node.bias,
+            groups,
+            rows: Axis::pointwise(1),
+            cols: Axis::pointwise(pixels),
+            target: out,
+            target_row: 0,
+            target_c,
+            finish: Finish::Store(node.activation),
+        };
+        return isa.run(kernel).ok_or(Error::Internal);
+    }
+    let Op::Conv { geometry, groups } = node.op else {
+        return Err(Error::Internal);
+    };
+    let rows = Rows::whole(data, node.input);
+    forward_rows(node, geometry, groups, rows, 0, out, isa)
+}

@@ -1,0 +1,260 @@
+//! Input gradient of `Conv` and `Dense`. With scratch, the weights are
+//! transposed into blocks of input channels, and the gradient is one more
+//! [`Convolution`]; without, or for few pixels, the packed weights are read as
+//! they lie.
+
+use super::conv::{Convolution, pointwise};
+use super::packing::LANES;
+use super::spans::Axis;
+use super::tile::{Finish, Region, Spot, Walk};
+use super::{Node, Rows};
+use crate::error::Error;
+use crate::net::arch::Isa;
+use crate::net::op::Op;
+
+/// Sizes of a `Conv` or `Dense`, both ways.
+struct Sizes {
+    groups: usize,
+    /// Input channels, all groups.
+    inputs: usize,
+    /// Output channels, all groups.
+    outputs: usize,
+    /// Target rows and columns (input), source row elements (output).
+    rows: Axis,
+    cols: Axis,
+    source_row: usize,
+    source_h: usize,
+    target_row: usize,
+}
+
+impl Sizes {
+    fn of(node: &Node<'_>) -> Option<Self> {
+        if let Some([pixels, inputs, outputs, groups]) = pointwise(node) {
+            return Some(Self {
+                groups: groups.max(1),
+                inputs,
+                outputs,
+                rows: Axis::pointwise(1),
+                cols: Axis::pointwise(pixels),
+                source_row: pixels * outputs,
+                source_h: 1,
+                target_row: 0,
+            });
+        }
+        let Op::Conv { geometry, groups } = node.op else {
+            return None;
+        };
+        Some(Self {
+            groups: usize::from(groups).max(1),
+            inputs: node.input.c,
+            outputs: node.output.c,
+            rows: Axis::backward(geometry, 0, node.output.h, node.input.h),
+            cols: Axis::backward(geometry, 1, node.output.w, node.input.w),
+            source_row: node.output.row(),
+            source_h: node.output.h,
+            target_row: node.input.row(),
+        })
+    }
+
+    /// Channels of one group: input, output.
+    fn group(&self) -> (usize, usize) {
+        (self.inputs / self.groups, self.outputs / self.groups)
+    }
+
+    fn taps(&self) -> usize {
+        self.rows.kernel() * self.cols.kernel()
+    }
+
+    /// Elements of the transposed weights.
+    fn transposed(&self) -> usize {
+        let (inputs, outputs) = self.group();
+        self.groups * inputs.next_multiple_of(LANES) * self.taps() * outputs
+    }
+
+    fn source<'a>(&self, data: &'a [f32]) -> Rows<'a> {
+        Rows {
+            data,
+            row: self.source_row,
+            modulo: self.source_h,
+        }
+    }
+}
+
+/// Scratch with which [`backward`] is fastest: 0 where so few pixels share the
+/// weights that transposing them does not pay.
+pub(super) fn scratch_len(node: &Node<'_>) -> usize {
+    match Sizes::of(node) {
+        Some(sizes) if node.output.area() > 2 => sizes.transposed(),
+        _ => 0,
+    }
+}
+
+/// Adds the input gradient of a `Conv` or `Dense`.
+pub(super) fn backward(
+    node: &Node<'_>,
+    grad_out: &[f32],
+    grad_in: &mut [f32],
+    scratch: &mut [f32],
+    isa: Isa,
+) -> Result<(), Error> {
+    let sizes = Sizes::of(node).ok_or(Error::Internal)?;
+    let need = scratch_len(node);
+    match scratch.get_mut(..need) {
+        Some(weights) if need > 0 => {
+            transpose(&sizes, node.weights, weights).ok_or(Error::Internal)?;
+            let kernel = Convolution {
+                source: sizes.source(grad_out),
+                source_c: sizes.outputs,
+                weights,
+                bias: &[],
+                groups: sizes.groups,
+                rows: sizes.rows,
+                cols: sizes.cols,
+                target: grad_in,
+                target_row: sizes.target_row,
+                target_c: sizes.inputs,
+                finish: Finish::Add,
+            };
+            isa.run(kernel).map(|_| ()).ok_or(Error::Internal)
+        }
+        _ => in_place(&sizes, node.weights, grad_out, grad_in).ok_or(Error::Internal),
+    }
+}
+
+/// From blocks of output channels, `[group][block][tap][input][lane]`, to
+/// blocks of input channels, `[group][block][tap][output][lane]`.
+fn transpose(sizes: &Sizes, packed: &[f32], out: &mut [f32]) -> Option<()> {
+    let (inputs, outputs) = sizes.group();
+    let taps = sizes.taps();
+    let (in_blocks, out_blocks) = (inputs.div_ceil(LANES), outputs.div_ceil(LANES));
+    let (packed, _) = packed.as_chunks::<LANES>();
+    let (out, _) = out.as_chunks_mut::<LANES>();
+    for group in 0..sizes.groups {
+        for block in 0..in_blocks {
+            for tap in 0..taps {
+                let to = ((group * in_blocks + block) * taps + tap) * outputs;
+                let target = out.get_mut(to..)?.get_mut(..outputs)?;
+                for (b, target) in target.chunks_mut(LANES).enumerate() {
+                    let from = ((group * out_blocks + b) * taps + tap) * inputs + block * LANES;
+                    let lanes = (inputs - block * LANES).min(LANES);
+                    let source = packed.get(from..)?.get(..lanes)?;
+                    swap(source, target);
+                }
+            }
+        }
+    }
+    Some(())
+}
+
+/// `target[i][j] = source[j][i]`, 0 where `source` has no row `j`.
+fn swap(source: &[[f32; LANES]], target: &mut [[f32; LANES]]) {
+    let mut square = [[0.0; LANES]; LANES];
+    for (row, source) in square.iter_mut().zip(source) {
+        *row = *source;
+    }
+    for (i, target) in target.iter_mut().enumerate() {
+        for (t, row) in target.iter_mut().zip(&square) {
+            *t = row.get(i).copied().unwrap_or(0.0);
+        }
+    }
+}
+
+/// Input channels whose sums are kept at once.
+const CHUNK: usize = 32;
+
+/// The gradient straight from the packed weights.
+fn in_place(sizes: &Sizes, weights: &[f32], grad_out: &[f32], grad_in: &mut [f32]) -> Option<()> {
+    let reader = InPlace {
+        sizes,
+        weights: weights.as_chunks().0,
+        source: sizes.source(grad_out),
+    };
+    for rows in sizes.rows.spans() {
+        for cols in sizes.cols.spans() {
+            let region = Region { rows, cols };
+            let mut walk = Walk::new(region);
+            while !walk.done() {
+                let ([spot], _) = walk.spots::<1>(sizes.target_row, sizes.inputs);
+                let pixel = grad_in.get_mut(spot.target..)?.get_mut(..sizes.inputs)?;
+                reader.pixel(&region, &spot, pixel)?;
+            }
+        }
+    }
+    Some(())
+}
+
+/// Reads packed weights against their order.
+struct InPlace<'a> {
+    sizes: &'a Sizes,
+    weights: &'a [[f32; LANES]],
+    source: Rows<'a>,
+}
+
+impl InPlace<'_> {
+    /// Adds the gradient of one input pixel.
+    fn pixel(&self, region: &Region, spot: &Spot, pixel: &mut [f32]) -> Option<()> {
+        let (inputs, _) = self.sizes.group();
+        for (group, target) in pixel.chunks_exact_mut(inputs.max(1)).enumerate() {
+            for (chunk, target) in target.chunks_mut(CHUNK).enumerate() {
+                let mut sums = [0.0; CHUNK];
+                let part = sums.get_mut(..target.len())?;
+                self.sum(region, spot, group, chunk * CHUNK, part)?;
+                for (target, sum) in target.iter_mut().zip(part) {
+                    *target += *sum;
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// Sums of the input channels of `group` from `channel` on.
+    fn sum(
+        &self,
+        region: &Region,
+        spot: &Spot,
+        group: usize,
+        channel: usize,
+        sums: &mut [f32],
+    ) -> Option<()> {
+        let Region { rows, cols } = region;
+        let (_, outputs) = self.sizes.group();
+        for j in 0..rows.taps {
+            let line = self.source.line(spot.row + j as isize * rows.hop)?;
+            let ky = (rows.tap + j * rows.tap_step) * self.sizes.cols.kernel();
+            for i in 0..cols.taps {
+                let col = usize::try_from(spot.col + i as isize * cols.hop).ok()?;
+                let gradient = line.get(col * self.sizes.outputs + group * outputs..)?;
+                let tap = ky + cols.tap + i * cols.tap_step;
+                self.tap(group, tap, channel, gradient.get(..outputs)?, sums)?;
+            }
+        }
+        Some(())
+    }
+
+    /// Adds one tap's products with the gradients of one output pixel.
+    fn tap(
+        &self,
+        group: usize,
+        tap: usize,
+        channel: usize,
+        gradient: &[f32],
+        sums: &mut [f32],
+    ) -> Option<()> {
+        let (inputs, outputs) = self.sizes.group();
+        let first = group * outputs.div_ceil(LANES);
+        for (block, gradient) in gradient.chunks(LANES).enumerate() {
+            // A sum that starts from +0 stays the same bits when a zero product
+            // is left out: weights are finite, and such a sum is never -0.
+            if gradient.iter().all(|&g| g == 0.0) {
+                continue;
+            }
+            let row = ((first + block) * self.sizes.taps() + tap) * inputs + channel;
+            for (sum, weights) in sums.iter_mut().zip(self.weights.get(row..)?) {
+                for (g, w) in gradient.iter().zip(weights) {
+                    *sum += g * w;
+                }
+            }
+        }
+        Some(())
+    }
+}

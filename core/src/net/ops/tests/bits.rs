@@ -1,0 +1,229 @@
+//! Every variant gives the bits of plain loops in f32 that sum in the stated order.
+
+use super::cases::{FAMILIES, case};
+use super::naive::{index, inside};
+use super::{Case, Random, bits};
+use crate::Rule;
+use crate::net::arch::Isa;
+use crate::net::op::{Activation, Geometry, Op};
+use crate::net::ops::spans::Axis;
+use crate::net::ops::{Rows, forward_row};
+use crate::tensor::Shape;
+use std::vec;
+use std::vec::Vec;
+
+/// Geometry, groups, and whether the weights are those of a depthwise convolution.
+fn convolution(case: &Case) -> Option<(Geometry, usize, bool)> {
+    match case.op {
+        Op::Conv { geometry, groups } => Some((geometry, groups.into(), false)),
+        Op::Depthwise { geometry } => Some((geometry, case.shapes[0].c, true)),
+        // One window over everything.
+        Op::Dense => {
+            let s = case.shapes[0];
+            let kernel = [s.h as u16, s.w as u16];
+            let geometry = Geometry {
+                kernel,
+                stride: [1; 2],
+                dilation: [1; 2],
+                pad: [0; 2],
+            };
+            Some((geometry, 1, false))
+        }
+        _ => None,
+    }
+}
+
+/// Product by product: `visit(input element, output element, weight)`, for each
+/// output in the order kernel row, column, input channel.
+fn products(case: &Case, mut visit: impl FnMut(usize, usize, f32)) {
+    let (input, output) = (case.shapes[0], case.output);
+    let (g, groups, depthwise) = convolution(case).unwrap();
+    let [kh, kw] = g.kernel.map(usize::from);
+    let (ipg, opg) = (input.c / groups, output.c / groups);
+    for ky in 0..kh {
+        for kx in 0..kw {
+            for (y, x, co) in pixels(output) {
+                let Some(iy) = inside(y, ky, g, 0, input.h) else {
+                    continue;
+                };
+                let Some(ix) = inside(x, kx, g, 1, input.w) else {
+                    continue;
+                };
+                for ci in 0..ipg {
+                    let w = if depthwise {
+                        (ky * kw + kx) * input.c + co
+                    } else {
+                        ((co * kh + ky) * kw + kx) * ipg + ci
+                    };
+                    let from = index(input, iy, ix, co / opg * ipg + ci);
+                    visit(from, index(output, y, x, co), case.weights[w]);
+                }
+            }
+        }
+    }
+}
+
+fn pixels(s: Shape) -> impl Iterator<Item = (usize, usize, usize)> {
+    (0..s.h).flat_map(move |y| (0..s.w).flat_map(move |x| (0..s.c).map(move |c| (y, x, c))))
+}
+
+fn plain_forward(case: &Case) -> Vec<f32> {
+    let mut out: Vec<f32> = (0..case.output.len())
+        .map(|i| case.bias.get(i % case.output.c).copied().unwrap_or(0.0))
+        .collect();
+    products(case, |i, o, w| out[o] += case.inputs[0][i] * w);
+    for v in &mut out {
+        *v = match case.activation {
+            Activation::Relu if *v <= 0.0 => 0.0,
+            Activation::Clip { lo, hi } => v.clamp(lo, hi),
+            Activation::LeakyRelu { slope } if *v <= 0.0 => slope * *v,
+            _ => *v,
+        };
+    }
+    out
+}
+
+/// Of one input element, products come in the order kernel row, column, output channel.
+fn plain_backward(case: &Case, seed: &[f32], before: f32) -> Vec<f32> {
+    let mut sums = vec![0.0; case.shapes[0].len()];
+    products(case, |i, o, w| sums[i] += seed[o] * w);
+    sums.iter().map(|s| before + s).collect()
+}
+
+#[test]
+fn convolutions_sum_in_the_stated_order() {
+    let mut random = Random(6);
+    for round in 0..600 {
+        let mut case = case(round % 5, &mut random);
+        let wanted = plain_forward(&case);
+        for isa in Isa::every() {
+            assert_eq!(
+                bits(&case.forward(isa).0),
+                bits(&wanted),
+                "{isa:?} {case:?}"
+            );
+        }
+        case.activation = Activation::None;
+        let mut seed = random.values(case.output.len());
+        for g in seed.iter_mut().step_by(1 + round % 3) {
+            *g = 0.0;
+        }
+        let wanted = plain_backward(&case, &seed, 0.125);
+        for isa in Isa::every() {
+            for scratch in [false, true] {
+                let found = case.backward(0, Rule::Gradient, &seed, 0.125, isa, scratch);
+                assert_eq!(bits(&found), bits(&wanted), "{isa:?} {scratch} {case:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_operator_gives_the_same_bits_on_every_instruction_set() {
+    let mut random = Random(7);
+    for family in 0..FAMILIES {
+        for _ in 0..40 {
+            let case = case(family, &mut random);
+            let seed = random.values(case.output.len());
+            let (out, keep, _) = case.forward(Isa::portable());
+            let gradient = case.backward(0, Rule::Guided, &seed, 0.5, Isa::portable(), false);
+            for isa in Isa::every() {
+                let (out_too, keep_too, _) = case.forward(isa);
+                assert_eq!((bits(&out), &keep), (bits(&out_too), &keep_too), "{case:?}");
+                let too = case.backward(0, Rule::Guided, &seed, 0.5, isa, true);
+                assert_eq!(bits(&gradient), bits(&too), "{case:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_of_a_ring_give_the_bits_of_the_whole() {
+    let mut random = Random(8);
+    for round in 0..200 {
+        let case = case(round % 4, &mut random);
+        let (g, ..) = convolution(&case).unwrap();
+        let (input, output) = (case.shapes[0], case.output);
+        let (whole, ..) = case.forward(Isa::portable());
+        let reach = usize::from(g.dilation[0]) * (usize::from(g.kernel[0]) - 1) + 1;
+        let mut ring = vec![f32::NAN; reach * input.row()];
+        for y in 0..output.h {
+            let first = (y * usize::from(g.stride[0])).saturating_sub(g.pad[0].into());
+            for from in first..(first + reach).min(input.h) {
+                let to = from % reach * input.row();
+                ring[to..to + input.row()]
+                    .copy_from_slice(&case.inputs[0][from * input.row()..][..input.row()]);
+            }
+            let rows = Rows {
+                data: &ring,
+                row: input.row(),
+                modulo: reach,
+            };
+            for isa in Isa::every() {
+                let mut row = vec![5.0; output.row()];
+                let nan = forward_row(&case.node(0), rows, y, &mut row, isa).unwrap();
+                assert!(!nan);
+                assert_eq!(bits(&row), bits(&whole[y * output.row()..][..output.row()]));
+            }
+        }
+    }
+}
+
+/// Every tap of every target pixel, from the definition of a sliding window.
+fn taps(g: Geometry, source: usize, target: usize, backward: bool) -> Vec<(usize, usize, usize)> {
+    let mut all = Vec::new();
+    let (input, output) = if backward {
+        (target, source)
+    } else {
+        (source, target)
+    };
+    for o in 0..output {
+        for k in 0..g.kernel[0].into() {
+            if let Some(i) = inside(o, k, g, 0, input) {
+                all.push(if backward { (i, k, o) } else { (o, k, i) });
+            }
+        }
+    }
+    all.sort_unstable();
+    all
+}
+
+#[test]
+fn spans_hold_each_tap_once() {
+    let mut random = Random(9);
+    for _ in 0..4000 {
+        let mut one = |low, high| [random.within(low, high) as u16; 2];
+        let g = Geometry {
+            kernel: one(1, 6),
+            stride: one(1, 6),
+            dilation: one(1, 6),
+            pad: one(0, 9),
+        };
+        let (source, target) = (random.within(1, 20), random.within(1, 20));
+        for backward in [false, true] {
+            let axis = if backward {
+                Axis::backward(g, 0, source, target)
+            } else {
+                Axis::forward(g, 0, source, 0, target)
+            };
+            let mut found = Vec::new();
+            let mut pixels = 0;
+            for s in axis.spans() {
+                pixels += s.count;
+                for t in 0..s.count {
+                    for j in 0..s.taps {
+                        let from = s.from + t as isize * s.from_step + j as isize * s.hop;
+                        found.push((s.to + t * s.to_step, s.tap + j * s.tap_step, from as usize));
+                    }
+                }
+            }
+            found.sort_unstable();
+            assert_eq!(pixels, target);
+            assert_eq!(
+                found,
+                taps(g, source, target, backward),
+                "{g:?} {source} {target} {backward}"
+            );
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Tiles: the pixels and channels whose sums are kept in registers at once.
+
+use super::activation::limit;
+use super::packing::LANES;
+use super::spans::Span;
+use crate::net::op::Activation;
+
+/// The sums of one pixel, block by block of channels.
+pub(super) type Sums<const B: usize> = [[f32; LANES]; B];
+
+/// What becomes of a sum.
+#[derive(Clone, Copy)]
+pub(super) enum Finish {
+    /// It replaces the target, after the activation.
+    Store(Activation),
+    /// It is added to the target.
+    Add,
+}
+
+/// Lanes in which NaN was seen.
+#[derive(Default)]
+pub(super) struct Seen([u32; LANES]);
+
+impl Seen {
+    #[inline(always)]
+    fn look(&mut self, values: &[f32]) {
+        for (seen, v) in self.0.iter_mut().zip(values) {
+            *seen |= u32::from(v.is_nan());
+        }
+    }
+
+    /// Whether there was any.
+    pub fn any(&self) -> bool {
+        self.0.iter().any(|&seen| seen != 0)
+    }
+}
+
+/// Pixels that see the same taps: a span of rows by a span of columns.
+#[derive(Clone, Copy)]
+pub(super) struct Region {
+    pub rows: Span,
+    pub cols: Span,
+}
+
+/// Where one pixel reads and writes.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Spot {
+    /// Source row under its first tap.
+    pub row: isize,
+    /// Source column under its first tap.
+    pub col: isize,
+    /// First target element.
+    pub target: usize,
+}
+
+/// Walks the pixels of a region, row by row.
+pub(super) struct Walk {
+    region: Region,
+    y: usize,
+    x: usize,
+    left: usize,
+}
+
+impl Walk {
+    #[inline(always)]
+    pub fn new(region: Region) -> Self {
+        Self {
+            region,
+            y: 0,
+            x: 0,
+            left: region.rows.count * region.cols.count,
+        }
+    }
+
+    /// Whether the next pixels are worth a tile of `pixels`. With idle places it still
+    /// beats few single pixels, whose sums wait for themselves.
+    #[inline(always)]
+    pub fn fills(&self, pixels: usize) -> bool {
+        self.left > 1 && self.left > pixels / 3
+    }
+
+    /// Whether all pixels are done.
+    #[inline(always)]
+    pub fn done(&self) -> bool {
+        self.left == 0
+    }
+
+    /// The next pixels and how many of them there are; the places behind repeat the last.
+    #[inline(always)]
+    pub fn spots<const P: usize>(
+        &mut self,
+        target_row: usize,
+        target_c: usize,
+    ) -> ([Spot; P], usize) {
+        let Region { rows, cols } = self.region;
+        let filled = self.left.min(P);
+        self.left -= filled;
+        let mut spots = [Spot::default(); P];
+        let mut last = Spot::default();
+        for (i, spot) in spots.iter_mut().enumerate() {
+            if i < filled {
+                last = Spot {
+                    row: rows.from + self.y as isize * rows.from_step,
+                    col: cols.from + self.x as isize * cols.from_step,
+                    target: (rows.to + self.y * rows.to_step) * target_row
+                        + (cols.to + self.x * cols.to_step) * target_c,
+                };
+                self.x += 1;
+                if self.x == cols.count {
+                    self.x = 0;
+                    self.y += 1;
+                }
+            }
+            *spot = last;
+        }
+        (spots, filled)
+    }
+}
+
+/// Hands the sums of one pixel to as many target channels.
+#[inline(always)]
+pub(super) fn finish<const B: usize>(
+    target: &mut [f32],
+    sums: &Sums<B>,
+    finish: Finish,
+    seen: &mut Seen,
+) {
+    let (whole, rest) = target.as_chunks_mut::<LANES>();
+    let mut sums = sums.iter();
+    for (target, sums) in whole.iter_mut().zip(&mut sums) {
+        write(target, sums, finish, seen);
+    }
+    if let Some(sums) = sums.next() {
+        write(rest, sums, finish, seen);
+    }
+}
+
+#[inline(always)]
+fn write(target: &mut [f32], sums: &[f32; LANES], finish: Finish, seen: &mut Seen) {
+    match finish {
+        Finish::Add => {
+            for (target, &sum) in target.iter_mut().zip(sums) {
+                *target += sum;
+            }
+        }
+        Finish::Store(activation) => {
+            for (target, &sum) in target.iter_mut().zip(sums) {
+                *target = sum;
+            }
+            seen.look(target);
+            limit(activation, target);
+        }
+    }
+}
+
+/// Sums before the first product: `bias`, or 0 where there is none.
+#[inline(always)]
+pub(super) fn start<const B: usize>(bias: &[f32]) -> Sums<B> {
+    let mut sums = [[0.0; LANES]; B];
+    for (sums, bias) in sums.iter_mut().zip(bias.chunks(LANES)) {
+        for (sum, &bias) in sums.iter_mut().zip(bias) {
+            *sum = bias;
+        }
+    }
+    sums
+}
