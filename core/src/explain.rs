@@ -5,10 +5,29 @@
 //! a target: raw, signed, f32, HWC. Normalising and colouring happen only
 //! where a map is shown.
 
+mod grad_cam;
+mod gradient;
+pub mod hoc;
+mod map;
+#[cfg(test)]
+mod nets;
+mod occlusion;
+mod pass;
+mod rise;
+mod table;
+
 use crate::classifier::{Classifier, Score};
 use crate::error::Error;
 use crate::picture::Picture;
 use crate::tensor::Shape;
+
+pub use grad_cam::GradCam;
+pub use gradient::{Deconvolution, Gradient, GuidedBackprop};
+pub use hoc::{Hoc, HocMethod};
+pub use map::{strongest_channel, upsample_bilinear};
+pub use occlusion::Occlusion;
+pub use rise::{Rise, StoredMasks};
+pub use table::{METHODS, MapKind, MethodRow, Needs, Parameter};
 
 /// What is asked of a method.
 #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,361 @@
+//! RISE (Petsiuk et al. 2018, arXiv 1806.07421, eq. 5-6).
+//!
+//! The picture is shown through N random masks M_i; the map is
+//! sum_i f(x behind M_i) M_i / (N * E\[M\]): the mean score of the masks that keep
+//! a pixel, over the share that does. All targets share the passes. Default
+//! score: probability. Cost: N forward; scratch: classes + one row of a mask.
+//!
+//! `mindspore` reproduces MindSpore XAI: its geometry of masks, no division by E\[M\].
+
+use super::pass::{Passes, fronts, prepare, score_of, unless_stopped};
+use super::{Cost, Method, Outcome, Progress, Query};
+use crate::classifier::{Classifier, Score};
+use crate::error::Error;
+use crate::mask::{Fill, Grid, Mask, Masked};
+use crate::picture::MAX_CHANNELS;
+use crate::tensor::Shape;
+
+/// Masks that someone made: one after the other, row by row, one weight a pixel.
+#[derive(Clone, Copy, Debug)]
+pub enum StoredMasks<'a> {
+    /// Weights as byte / 255.
+    Bytes(&'a [u8]),
+    /// Weights in 0..1.
+    Floats(&'a [f32]),
+}
+
+impl<'a> StoredMasks<'a> {
+    const fn len(&self) -> usize {
+        match self {
+            Self::Bytes(data) => data.len(),
+            Self::Floats(data) => data.len(),
+        }
+    }
+
+    /// Mask `i` of a picture of `area` pixels.
+    fn mask(&self, i: usize, area: usize) -> Mask<'a> {
+        let range = i * area..(i + 1) * area;
+        match self {
+            Self::Bytes(data) => Mask::SoftBytes(data.get(range).unwrap_or_default()),
+            Self::Floats(data) => Mask::Soft(data.get(range).unwrap_or_default()),
+        }
+    }
+}
+
+/// The mean of random masks, weighted by the score behind them.
+#[derive(Clone, Copy, Debug)]
+pub struct Rise<'a> {
+    /// Number of random masks.
+    pub masks: u32,
+    /// Cells along each side of a random mask.
+    pub grid: u16,
+    /// Share of kept cells, above 0; also what the sum is divided by.
+    pub keep: f32,
+    /// What shows where a mask is 0.
+    pub fill: Fill<'a>,
+    /// These masks, all of them, instead of random ones.
+    pub stored: Option<StoredMasks<'a>>,
+    /// MindSpore's numbers; [`Rise::mindspore`] has its parameters too.
+    pub mindspore: bool,
+}
+
+impl Default for Rise<'_> {
+    fn default() -> Self {
+        Self {
+            masks: 4000,
+            grid: 7,
+            keep: 0.5,
+            fill: Fill::Colour([0.0; MAX_CHANNELS]),
+            stored: None,
+            mindspore: false,
+        }
+    }
+}
+
+impl Rise<'_> {
+    /// MindSpore XAI's parameters: 6000 masks of 10 x 10 cells.
+    #[must_use]
+    pub fn mindspore() -> Self {
+        Self {
+            masks: 6000,
+            grid: 10,
+            mindspore: true,
+            ..Self::default()
+        }
+    }
+
+    /// Number of masks for an input.
+    fn count(&self, input: Shape) -> Result<usize, Error> {
+        if !(self.keep > 0.0 && self.keep <= 1.0) {
+            return Err(Error::BadParameter("share of kept cells"));
+        }
+        let count = match self.stored {
+            None => {
+                self.grid(0, 0).check()?;
+                self.masks as usize
+            }
+            Some(stored) => {
+                let area = input.area().max(1);
+                if !stored.len().is_multiple_of(area) {
+                    return Err(Error::BadParameter("size of the stored masks"));
+                }
+                stored.len() / area
+            }
+        };
+        if count == 0 {
+            return Err(Error::BadParameter("number of masks"));
+        }
+        Ok(count)
+    }
+
+    const fn grid(&self, seed: u64, sample: u32) -> Grid {
+        Grid {
+            seed,
+            sample,
+            cells: self.grid,
+            keep: self.keep,
+            mindspore: self.mindspore,
+        }
+    }
+}
+
+/// Adds a mask, weighted by each target's score, to its map.
+fn add(
+    mask: &Mask<'_>,
+    shape: Shape,
+    scores: &[f32],
+    targets: &[usize],
+    row: &mut [f32],
+    maps: &mut [f32],
+) -> Result<(), Error> {
+    for y in 0..shape.h {
+        mask.row(shape, y, row)?;
+        for (map, &target) in maps.chunks_exact_mut(shape.area().max(1)).zip(targets) {
+            let score = score_of(scores, target)?;
+            let elements = map.iter_mut().skip(y * shape.w);
+            for (out, weight) in elements.zip(row.iter()) {
+                *out += score * weight;
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Method for Rise<'_> {
+    fn map_shape(&self, classifier: &mut dyn Classifier) -> Result<Shape, Error> {
+        let input = classifier.input();
+        Ok(Shape::new(input.h, input.w, 1))
+    }
+
+    fn cost(&self, classifier: &mut dyn Classifier, _targets: usize) -> Result<Cost, Error> {
+        let input = classifier.input();
+        Ok(Cost {
+            forward: self.count(input)? as u64,
+            backward: 0,
+            scratch: classifier.classes() + input.w,
+        })
+    }
+
+    fn explain(
+        &self,
+        classifier: &mut dyn Classifier,
+        query: &Query<'_>,
+        maps: &mut [f32],
+        outcomes: &mut [Outcome],
+        scratch: &mut [f32],
+        progress: &mut dyn Progress,
+    ) -> Result<(), Error> {
+        let (input, classes) = (classifier.input(), classifier.classes());
+        let count = self.count(input)?;
+        let shape = Shape::new(input.h, input.w, 1);
+        let (maps, outcomes) = prepare(query, classes, shape, maps, outcomes)?;
+        let (scores, row) = fronts(scratch, classes, input.w)?;
+        let mask = |i: usize| match self.stored {
+            Some(stored) => stored.mask(i, input.area()),
+            None => Mask::Grid(self.grid(query.seed, i as u32)),
+        };
+        let view = |i: usize| Masked {
+            picture: query.picture,
+            fill: self.fill,
+            mask: mask(i),
+        };
+        let mut passes = Passes::new(progress, count as u64);
+        let mut sink = |i: usize, scores: &[f32]| {
+            add(&mask(i), shape, scores, query.targets, row, maps)?;
+            passes.step()
+        };
+        let score = query.score.unwrap_or(Score::Probability);
+        unless_stopped(classifier.classify_batch(count, &view, score, scores, &mut sink))?;
+        let mean = if self.mindspore { 1.0 } else { self.keep };
+        let share = passes.done as f32 * mean;
+        for (map, outcome) in maps.chunks_exact_mut(shape.len().max(1)).zip(outcomes) {
+            for value in map.iter_mut().filter(|_| share > 0.0) {
+                *value /= share;
+            }
+            *outcome = passes.judge(map);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::unwrap_used)] // tests may panic
+mod tests {
+    use super::*;
+    use crate::explain::Silent;
+    use crate::explain::nets::{Net, StopAfter, close, explain, maps, tensor};
+    use std::vec;
+    use std::vec::Vec;
+
+    const SHAPE: Shape = Shape::new(6, 9, 2);
+
+    fn wave(len: usize, step: f32) -> Vec<f32> {
+        (0..len).map(|i| (i as f32 * step).sin()).collect()
+    }
+
+    /// sum p m / (N * keep), in f64, from masks that are written out.
+    #[test]
+    fn stored_masks_in_closed_form() {
+        let bytes: Vec<u8> = (0..5 * 54).map(|i| (i * 89 % 256) as u8).collect();
+        let floats: Vec<f32> = bytes.iter().map(|b| f32::from(*b) / 255.0).collect();
+        let (x, weights) = (wave(108, 0.7), [wave(108, 1.9), wave(108, 0.3)]);
+        let fill = [0.25, -0.5, 0.0, 0.0];
+        let method = |stored, mindspore| Rise {
+            stored: Some(stored),
+            keep: 0.4,
+            fill: Fill::Colour(fill),
+            mindspore,
+            ..Rise::default()
+        };
+        let mut net = Net::linear(SHAPE, &weights);
+        for mindspore in [false, true] {
+            let mut expected = vec![0.0f64; 54];
+            for mask in bytes.chunks_exact(54) {
+                let m = |i: usize| f64::from(mask[i / 2]) / 255.0;
+                let shown =
+                    |i: usize| m(i) * f64::from(x[i]) + (1.0 - m(i)) * f64::from(fill[i % 2]);
+                let p: f64 = (0..108).map(|i| f64::from(weights[1][i]) * shown(i)).sum();
+                for (out, m) in expected.iter_mut().zip(mask) {
+                    *out += p * f64::from(*m) / 255.0 / 5.0 / if mindspore { 1.0 } else { 0.4 };
+                }
+            }
+            let expected: Vec<f32> = expected.iter().map(|v| *v as f32).collect();
+            for stored in [StoredMasks::Bytes(&bytes), StoredMasks::Floats(&floats)] {
+                let method = method(stored, mindspore);
+                let found = maps(&method, &mut net, tensor(SHAPE, &x), &[0, 1]);
+                close(&found[1], &expected, 1e-5);
+                assert_eq!(method.cost(&mut net, 2).unwrap().forward, 5);
+            }
+        }
+    }
+
+    /// For f = sum over pixels of g x, the expectation of RISE at a pixel is f's
+    /// expectation plus g x times var(m) / E[m] of the pixel and its neighbours:
+    /// what a score gains from a pixel shows. With cells of one pixel (a grid as
+    /// fine as the picture, MindSpore's margin aside) masks are independent enough
+    /// that the map must rise with g x; a constant f gives E[m] / keep = 1 times f.
+    #[test]
+    fn expectation_on_simple_models() {
+        let x = vec![1.0; 108];
+        let rise = Rise {
+            masks: 4000,
+            ..Rise::default()
+        };
+        let mut constant = Net::new(SHAPE, 1, |_, _| 0.75);
+        let found = maps(&rise, &mut constant, tensor(SHAPE, &x), &[0]);
+        // Standard error of the mean of 4000 masks: at most 0.75 / 0.5 * 0.5 / sqrt(4000).
+        close(&found[0], &vec![0.75; 54], 5.0 * 0.75 / 4000f32.sqrt());
+        // One pixel decides: E[m_p m_q] / keep is largest at q = p, where it is
+        // E[m_p^2] / keep, between keep (a blurred mask) and 1 (a hard one).
+        let decides = 2 * (2 * 9 + 6);
+        let mut one = Net::new(SHAPE, 1, move |x, _| f64::from(x[decides]));
+        let found = &maps(&rise, &mut one, tensor(SHAPE, &x), &[0])[0];
+        let best = (0..54)
+            .max_by(|a, b| found[*a].total_cmp(&found[*b]))
+            .unwrap();
+        assert_eq!(best, 2 * 9 + 6);
+        assert!(found[best] > 0.6 && found[best] < 1.0, "{}", found[best]);
+        // Far away m_p and m_q are independent: E[m_p] E[m_q] / keep = keep.
+        assert!((found[5 * 9] - 0.5).abs() < 0.04, "{}", found[5 * 9]);
+    }
+
+    #[test]
+    fn batches_targets_and_seeds() {
+        let (x, weights) = (wave(108, 0.7), [wave(108, 1.9), wave(108, 0.3)]);
+        let rise = Rise {
+            masks: 50,
+            ..Rise::default()
+        };
+        let mut query = Query {
+            picture: tensor(SHAPE, &x),
+            targets: &[1, 0],
+            score: None,
+            seed: 7,
+        };
+        let mut net = Net::linear(SHAPE, &weights);
+        let (both, _) = explain(&rise, &mut net, &query, &mut Silent).unwrap();
+        assert_eq!(net.passes, 50);
+        net.backwards = true;
+        let (again, outcomes) = explain(&rise, &mut net, &query, &mut Silent).unwrap();
+        assert_eq!((&again, &*outcomes), (&both, &[Outcome::Ok; 2][..]));
+        query.targets = &[0];
+        let (alone, _) = explain(&rise, &mut net, &query, &mut Silent).unwrap();
+        assert_eq!(alone[0], both[1]);
+        query.seed = 8;
+        let (other, _) = explain(&rise, &mut net, &query, &mut Silent).unwrap();
+        assert_ne!(other[0], both[1]);
+    }
+
+    /// Stopped after n masks: the map of n masks.
+    #[test]
+    fn stopped_in_the_middle() {
+        let (x, weights) = (wave(108, 0.7), [wave(108, 1.9)]);
+        let query = Query {
+            picture: tensor(SHAPE, &x),
+            targets: &[0],
+            score: None,
+            seed: 7,
+        };
+        let rise = |masks| Rise {
+            masks,
+            ..Rise::default()
+        };
+        let mut net = Net::linear(SHAPE, &weights);
+        let (few, _) = explain(&rise(12), &mut net, &query, &mut Silent).unwrap();
+        let (cut, outcomes) = explain(&rise(30), &mut net, &query, &mut StopAfter(12)).unwrap();
+        assert_eq!(few, cut);
+        let partial = Outcome::Partial {
+            done: 12,
+            total: 30,
+        };
+        assert_eq!(outcomes, [partial]);
+    }
+
+    #[test]
+    fn bad_parameters() {
+        let x = wave(108, 0.7);
+        let mut net = Net::new(SHAPE, 1, |_, _| 0.0);
+        let query = Query {
+            picture: tensor(SHAPE, &x),
+            targets: &[0],
+            score: None,
+            seed: 7,
+        };
+        let mut error = |rise: Rise<'_>| explain(&rise, &mut net, &query, &mut Silent).unwrap_err();
+        let rise = Rise::default();
+        let none = Error::BadParameter("number of masks");
+        assert_eq!(error(Rise { masks: 0, ..rise }), none);
+        let stored = Some(StoredMasks::Bytes(&[]));
+        assert_eq!(error(Rise { stored, ..rise }), none);
+        let stored = Some(StoredMasks::Bytes(&[1; 55]));
+        let size = Error::BadParameter("size of the stored masks");
+        assert_eq!(error(Rise { stored, ..rise }), size);
+        let keep = Error::BadParameter("share of kept cells");
+        assert_eq!(error(Rise { keep: 0.0, ..rise }), keep);
+        let cells = Error::BadParameter("cells of a RISE mask");
+        assert_eq!(error(Rise { grid: 0, ..rise }), cells);
+        let stored = Some(StoredMasks::Floats(&[1.5; 54]));
+        let weight = Error::BadParameter("weight of a mask");
+        assert_eq!(error(Rise { stored, ..rise }), weight);
+    }
+}

@@ -1,0 +1,181 @@
+//! The method table: one row a method. It feeds the command line, the budget,
+//! the report and the documentation.
+
+/// What a method asks of a classifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Scores only: any classifier will do.
+    Scores,
+    /// Gradients: the classifier must be a white box.
+    Gradients,
+}
+
+/// What one element of a map stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapKind {
+    /// An input element (a pixel if all of its channels always change together).
+    Elements,
+    /// A pixel.
+    Pixels,
+    /// A place of a layer, at its own resolution.
+    Layer,
+}
+
+/// A parameter of a method, as a person writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    /// Its name.
+    pub key: &'static str,
+    /// Its default, as text.
+    pub default: &'static str,
+    /// One line of help.
+    pub help: &'static str,
+}
+
+/// A row of [`METHODS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MethodRow {
+    /// Name, in kebab-case.
+    pub name: &'static str,
+    /// One line.
+    pub summary: &'static str,
+    /// What it asks for.
+    pub needs: Needs,
+    /// What its map is made of.
+    pub map: MapKind,
+    /// Where it comes from.
+    pub paper: &'static str,
+    /// Its parameters.
+    pub parameters: &'static [Parameter],
+}
+
+const fn parameter(key: &'static str, default: &'static str, help: &'static str) -> Parameter {
+    Parameter { key, default, help }
+}
+
+const COMPAT: Parameter = parameter(
+    "compat",
+    "none",
+    "mindspore: MindSpore XAI's numbers and defaults",
+);
+
+/// All methods, from the cheapest to the dearest.
+pub const METHODS: &[MethodRow] = &[
+    MethodRow {
+        name: "gradient",
+        summary: "derivative of the score with respect to every input element",
+        needs: Needs::Gradients,
+        map: MapKind::Elements,
+        paper: "Simonyan et al. 2013, arXiv 1312.6034",
+        parameters: &[],
+    },
+    MethodRow {
+        name: "deconvolution",
+        summary: "gradient in which ReLUs pass back what is positive, wherever it goes",
+        needs: Needs::Gradients,
+        map: MapKind::Elements,
+        paper: "Zeiler and Fergus 2014, arXiv 1311.2901",
+        parameters: &[],
+    },
+    MethodRow {
+        name: "guided-backprop",
+        summary: "gradient in which ReLUs pass back what is positive where they are open",
+        needs: Needs::Gradients,
+        map: MapKind::Elements,
+        paper: "Springenberg et al. 2015, arXiv 1412.6806",
+        parameters: &[],
+    },
+    MethodRow {
+        name: "grad-cam",
+        summary: "channels of a layer, weighted by their mean gradient",
+        needs: Needs::Gradients,
+        map: MapKind::Layer,
+        paper: "Selvaraju et al. 2017, arXiv 1610.02391",
+        parameters: &[
+            parameter(
+                "layer",
+                "last with rows and columns",
+                "node or tensor whose channels are weighted",
+            ),
+            parameter("relu", "true", "keep only the positive part"),
+        ],
+    },
+    MethodRow {
+        name: "occlusion",
+        summary: "what the score loses when a window hides a part of the picture",
+        needs: Needs::Scores,
+        map: MapKind::Elements,
+        paper: "Zeiler and Fergus 2014, arXiv 1311.2901",
+        parameters: &[
+            parameter(
+                "window",
+                "a seventh of each side",
+                "H/W or C/H/W; without C all channels",
+            ),
+            parameter(
+                "stride",
+                "half the window",
+                "distance of neighbouring windows, H/W or C/H/W",
+            ),
+            parameter(
+                "baseline",
+                "black",
+                "what hides: blur, black, mean or a number",
+            ),
+            COMPAT,
+        ],
+    },
+    MethodRow {
+        name: "rise",
+        summary: "mean of random masks, weighted by the score behind them",
+        needs: Needs::Scores,
+        map: MapKind::Pixels,
+        paper: "Petsiuk et al. 2018, arXiv 1806.07421",
+        parameters: &[
+            parameter("masks", "4000", "number of random masks"),
+            parameter("grid", "7", "cells along each side of a mask, 1 to 64"),
+            parameter("keep", "0.5", "share of kept cells, above 0, up to 1"),
+            parameter(
+                "baseline",
+                "black",
+                "what hides: blur, black, mean or a number",
+            ),
+            parameter(
+                "file",
+                "none",
+                "masks to use: .npy, N,H,W, u8 (m/255) or f32",
+            ),
+            COMPAT,
+        ],
+    },
+    MethodRow {
+        name: "hoc",
+        summary: "smallest regions that are enough, box by box and layer by layer",
+        needs: Needs::Scores,
+        map: MapKind::Pixels,
+        paper: "hierarchical occlusion counterfactual, MindSpore XAI 1.5",
+        parameters: &[
+            parameter(
+                "mode",
+                "reveal",
+                "reveal boxes until the score is there, or cover them until it is gone",
+            ),
+            parameter("threshold", "0.5", "score that decides"),
+            parameter(
+                "windows",
+                "halves of the short side, 28 pixels or more",
+                "side of the boxes of each layer, descending, with /",
+            ),
+            parameter(
+                "strides",
+                "a fifth of each window",
+                "distance of neighbouring boxes of each layer, with /",
+            ),
+            parameter(
+                "baseline",
+                "blur",
+                "what hides: blur, black, mean or a number",
+            ),
+        ],
+    },
+];
