@@ -13,7 +13,7 @@ use super::pass::{Passes, fronts, prepare, score_of, unless_stopped};
 use super::{Cost, Method, Outcome, Progress, Query};
 use crate::classifier::{Classifier, Edit, Score};
 use crate::error::Error;
-use crate::mask::{Fill, Mask, Masked, Window};
+use crate::mask::{Fill, Masked, Window};
 use crate::picture::MAX_CHANNELS;
 use crate::tensor::Shape;
 
@@ -103,6 +103,12 @@ impl Tiling {
         let (columns, channels) = (self.x.count.max(1), self.c.count.max(1));
         let pixel = i / channels;
         [pixel / columns, pixel % columns, i % channels]
+    }
+
+    fn edit(&self, i: usize) -> Edit {
+        Edit {
+            window: self.window(i),
+        }
     }
 
     fn window(&self, i: usize) -> Window {
@@ -210,6 +216,31 @@ fn add(map: &mut [f32], shape: Shape, window: Window, value: f32) {
     }
 }
 
+/// The targets' scores.
+fn pick(scores: &[f32], targets: &[usize], out: &mut [f32]) -> Result<(), Error> {
+    for (out, &target) in out.iter_mut().zip(targets) {
+        *out = score_of(scores, target)?;
+    }
+    Ok(())
+}
+
+/// Adds what each target lost under the window to its map: `before` has one score
+/// a target, `after` one a class.
+fn add_losses(
+    maps: &mut [f32],
+    shape: Shape,
+    window: Window,
+    targets: &[usize],
+    (before, after): (&[f32], &[f32]),
+) -> Result<(), Error> {
+    let targets = targets.iter().zip(before);
+    let maps = maps.chunks_exact_mut(shape.len().max(1));
+    for (map, (&target, before)) in maps.zip(targets) {
+        add(map, shape, window, before - score_of(after, target)?);
+    }
+    Ok(())
+}
+
 impl Method for Occlusion<'_> {
     fn map_shape(&self, classifier: &mut dyn Classifier) -> Result<Shape, Error> {
         let input = classifier.input();
@@ -238,36 +269,28 @@ impl Method for Occlusion<'_> {
         let tiling = self.tiling(input)?;
         let shape = map_shape(&tiling, input);
         let (maps, outcomes) = prepare(query, classes, shape, maps, outcomes)?;
-        let (scores, whole_scores) = fronts(scratch, classes, query.targets.len())?;
+        let (scores, before) = fronts(scratch, classes, query.targets.len())?;
         let whole = Masked {
-            picture: query.picture,
             fill: self.fill,
-            mask: Mask::Keep,
+            ..Masked::whole(query.picture)
         };
         let score = query.score.unwrap_or(Score::Probability);
         let mut passes = Passes::new(progress, 1 + tiling.count() as u64);
         classifier.classify(&whole, score, scores)?;
-        for (out, &target) in whole_scores.iter_mut().zip(query.targets) {
-            *out = score_of(scores, target)?;
-        }
-        let (whole_scores, len) = (&*whole_scores, shape.len().max(1));
+        pick(scores, query.targets, before)?;
         let swept = passes.step().and_then(|()| {
-            let edit = |i: usize| Edit {
-                window: tiling.window(i),
-            };
-            let mut sink = |i: usize, scores: &[f32]| {
+            let edit = |i: usize| tiling.edit(i);
+            let mut sink = |i: usize, after: &[f32]| {
                 let window = tiling.window(i).cut(input);
-                let targets = query.targets.iter().zip(whole_scores);
-                for (map, (&target, whole)) in maps.chunks_exact_mut(len).zip(targets) {
-                    add(map, shape, window, whole - score_of(scores, target)?);
-                }
+                add_losses(maps, shape, window, query.targets, (before, after))?;
                 passes.step()
             };
             classifier.classify_edits(&whole, tiling.count(), &edit, score, scores, &mut sink)
         });
         unless_stopped(swept)?;
         let windows = passes.done as usize - 1;
-        for (map, outcome) in maps.chunks_exact_mut(len).zip(outcomes) {
+        let maps = maps.chunks_exact_mut(shape.len().max(1));
+        for (map, outcome) in maps.zip(outcomes) {
             self.average(&tiling, shape, windows, map);
             *outcome = passes.judge(map);
         }
@@ -281,6 +304,7 @@ mod tests {
     use super::*;
     use crate::explain::Silent;
     use crate::explain::nets::{Net, StopAfter, close, explain, maps, read, tensor};
+    use crate::mask::Mask;
     use crate::picture::Picture;
     use std::vec;
     use std::vec::Vec;
