@@ -10,25 +10,68 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Isa(Level);
 
-/// Variants other than `Portable` are made by [`Isa::detect`] alone.
+/// Levels other than `Portable` come from [`Isa::detect`] alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Level {
     Portable,
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
+}
+
+/// Eight f32 at once, rounded one by one as scalars are. A value of such a type
+/// is the proof that its instructions exist, so its methods are safe.
+pub(super) trait Simd: Copy {
+    /// Eight f32.
+    type V: Copy;
+
+    fn splat(self, x: f32) -> Self::V;
+    fn load(self, from: &[f32; 8]) -> Self::V;
+    fn store(self, v: Self::V) -> [f32; 8];
+
+    /// `sum + a * b`, the product rounded before it is added.
+    fn add_product(self, sum: Self::V, a: Self::V, b: Self::V) -> Self::V;
+}
+
+/// What every machine has.
+#[derive(Clone, Copy)]
+pub(super) struct Scalar;
+
+impl Simd for Scalar {
+    type V = [f32; 8];
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> [f32; 8] {
+        [x; 8]
+    }
+
+    #[inline(always)]
+    fn load(self, from: &[f32; 8]) -> [f32; 8] {
+        *from
+    }
+
+    #[inline(always)]
+    fn store(self, v: [f32; 8]) -> [f32; 8] {
+        v
+    }
+
+    #[inline(always)]
+    fn add_product(self, mut sum: [f32; 8], a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
+        for ((sum, a), b) in sum.iter_mut().zip(a).zip(b) {
+            *sum += a * b;
+        }
+        sum
+    }
 }
 
 /// A computation written once in safe code and compiled once for each
 /// instruction set. `run` and all that it calls in its inner loops must be
-/// `#[inline(always)]`, else they keep the portable instructions.
+/// `#[inline(always)]`, else vectors travel through memory.
 ///
 /// `P` pixels times `B` blocks of 8 channels is the largest tile of
 /// accumulators that stays in registers.
 pub(super) trait Kernel {
     type Output;
-    fn run<const P: usize, const B: usize>(self) -> Self::Output;
+    fn run<S: Simd, const P: usize, const B: usize>(self, simd: S) -> Self::Output;
 }
 
 impl Isa {
@@ -49,47 +92,70 @@ impl Isa {
     /// Runs `kernel` as compiled for this instruction set.
     pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self.0 {
-            Level::Portable => kernel.run::<2, 1>(),
+            Level::Portable => kernel.run::<_, 2, 1>(Scalar),
             // SAFETY: only `x86::level` makes `Avx2`, after it found that the
             // processor has AVX2 and the operating system saves its registers.
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => unsafe { x86::avx2(kernel) },
-            // SAFETY: as above, with AVX-512F.
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => unsafe { x86::avx512(kernel) },
         }
     }
 
     /// Every instruction set that this machine can run.
     #[cfg(test)]
     pub(super) fn every() -> impl Iterator<Item = Self> {
-        #[cfg(target_arch = "x86_64")]
-        let all = match x86::level() {
-            Level::Portable => 1,
-            Level::Avx2 => 2,
-            Level::Avx512 => 3,
-        };
-        #[cfg(target_arch = "x86_64")]
-        let levels = [Level::Portable, Level::Avx2, Level::Avx512];
-        #[cfg(not(target_arch = "x86_64"))]
-        let (all, levels) = (1, [Level::Portable]);
-        levels.into_iter().take(all).map(Self)
+        let best = Self::detect();
+        let portable = Self::portable();
+        [portable, best]
+            .into_iter()
+            .take(if best == portable { 1 } else { 2 })
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Kernel, Level};
-    use core::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
+    use super::{Kernel, Level, Simd};
+    use core::arch::x86_64::{
+        __cpuid, __cpuid_count, __m256, _mm256_add_ps, _mm256_loadu_ps, _mm256_mul_ps,
+        _mm256_set1_ps, _mm256_storeu_ps, _xgetbv,
+    };
+
+    /// Made by [`avx2`] alone, so AVX2 exists where a value of this type does.
+    #[derive(Clone, Copy)]
+    pub(super) struct Avx2(());
+
+    impl Simd for Avx2 {
+        type V = __m256;
+
+        #[inline(always)]
+        fn splat(self, x: f32) -> __m256 {
+            // SAFETY: `self` proves that AVX exists.
+            unsafe { _mm256_set1_ps(x) }
+        }
+
+        #[inline(always)]
+        fn load(self, from: &[f32; 8]) -> __m256 {
+            // SAFETY: as above; `from` is 8 readable f32, in any alignment.
+            unsafe { _mm256_loadu_ps(from.as_ptr()) }
+        }
+
+        #[inline(always)]
+        fn store(self, v: __m256) -> [f32; 8] {
+            let mut out = [0.0; 8];
+            // SAFETY: as above; `out` is 8 writable f32, in any alignment.
+            unsafe { _mm256_storeu_ps(out.as_mut_ptr(), v) };
+            out
+        }
+
+        #[inline(always)]
+        fn add_product(self, sum: __m256, a: __m256, b: __m256) -> __m256 {
+            // SAFETY: `self` proves that AVX exists.
+            unsafe { _mm256_add_ps(sum, _mm256_mul_ps(a, b)) }
+        }
+    }
 
     #[target_feature(enable = "avx2")]
     pub(super) fn avx2<K: Kernel>(kernel: K) -> K::Output {
-        kernel.run::<6, 2>()
-    }
-
-    #[target_feature(enable = "avx512f")]
-    pub(super) fn avx512<K: Kernel>(kernel: K) -> K::Output {
-        kernel.run::<6, 4>()
+        kernel.run::<_, 6, 2>(Avx2(()))
     }
 
     /// Register state that the operating system saves (XCR0).
@@ -99,25 +165,22 @@ mod x86 {
         unsafe { _xgetbv(0) }
     }
 
-    /// Intel SDM vol. 1, 14.3 and 15.2: what to ask before AVX2 and AVX-512F.
+    /// Intel SDM vol. 1, 14.3: what to ask before AVX2 is used.
     pub(super) fn level() -> Level {
         const OSXSAVE: u32 = 1 << 27;
+        const AVX: u32 = 1 << 28;
         const AVX2: u32 = 1 << 5;
-        const AVX512F: u32 = 1 << 16;
         const YMM: u64 = 0b110;
-        const ZMM: u64 = 0b1110_0110;
-        if __cpuid(0).eax < 7 || __cpuid(1).ecx & OSXSAVE == 0 {
+        let basic = OSXSAVE | AVX;
+        if __cpuid(0).eax < 7 || __cpuid(1).ecx & basic != basic {
             return Level::Portable;
         }
         // SAFETY: OSXSAVE says that XGETBV exists and is enabled.
         let saved = unsafe { saved_state() };
-        let features = __cpuid_count(7, 0).ebx;
-        if saved & YMM != YMM || features & AVX2 == 0 {
-            Level::Portable
-        } else if saved & ZMM != ZMM || features & AVX512F == 0 {
+        if saved & YMM == YMM && __cpuid_count(7, 0).ebx & AVX2 != 0 {
             Level::Avx2
         } else {
-            Level::Avx512
+            Level::Portable
         }
     }
 }

@@ -7,10 +7,10 @@
 
 use super::packing::LANES;
 use super::spans::Axis;
-use super::tile::{Finish, Region, Seen, Spot, Sums, Walk, finish, start};
+use super::tile::{Finish, Region, Seen, Spot, Walk, finish, start};
 use super::{Node, Rows, SawNan};
 use crate::error::Error;
-use crate::net::arch::{Isa, Kernel};
+use crate::net::arch::{Isa, Kernel, Simd};
 use crate::net::op::{Geometry, Op};
 
 /// One convolution, forward or (with transposed weights) backward.
@@ -60,7 +60,7 @@ impl Kernel for Convolution<'_> {
     type Output = Option<SawNan>;
 
     #[inline(always)]
-    fn run<const P: usize, const B: usize>(mut self) -> Option<SawNan> {
+    fn run<S: Simd, const P: usize, const B: usize>(mut self, simd: S) -> Option<SawNan> {
         let groups = self.groups.max(1);
         let (inputs, outputs) = (self.source_c / groups, self.target_c / groups);
         let block = self.rows.kernel() * self.cols.kernel() * inputs * LANES;
@@ -78,10 +78,10 @@ impl Kernel for Convolution<'_> {
                     end: (group + 1) * outputs,
                 };
                 if blocks - done >= B {
-                    self.regions::<P, B>(&part, &mut seen)?;
+                    self.regions::<S, P, B>(simd, &part, &mut seen)?;
                     done += B;
                 } else {
-                    self.regions::<P, 1>(&part, &mut seen)?;
+                    self.regions::<S, P, 1>(simd, &part, &mut seen)?;
                     done += 1;
                 }
             }
@@ -92,8 +92,9 @@ impl Kernel for Convolution<'_> {
 
 impl Convolution<'_> {
     #[inline(always)]
-    fn regions<const P: usize, const B: usize>(
+    fn regions<S: Simd, const P: usize, const B: usize>(
         &mut self,
+        simd: S,
         part: &Part,
         seen: &mut Seen,
     ) -> Option<()> {
@@ -102,10 +103,10 @@ impl Convolution<'_> {
                 let region = Region { rows, cols };
                 let mut walk = Walk::new(region);
                 while walk.fills(P) {
-                    self.tile::<P, B>(part, &region, &mut walk, seen)?;
+                    self.tile::<S, P, B>(simd, part, &region, &mut walk, seen)?;
                 }
                 while !walk.done() {
-                    self.tile::<1, B>(part, &region, &mut walk, seen)?;
+                    self.tile::<S, 1, B>(simd, part, &region, &mut walk, seen)?;
                 }
             }
         }
@@ -113,8 +114,9 @@ impl Convolution<'_> {
     }
 
     #[inline(always)]
-    fn tile<const P: usize, const B: usize>(
+    fn tile<S: Simd, const P: usize, const B: usize>(
         &mut self,
+        simd: S,
         part: &Part,
         region: &Region,
         walk: &mut Walk,
@@ -122,27 +124,28 @@ impl Convolution<'_> {
     ) -> Option<()> {
         let (spots, filled) = walk.spots::<P>(self.target_row, self.target_c);
         let bias = self.bias.get(part.target..part.end).unwrap_or(&[]);
-        let mut sums = [start::<B>(bias); P];
+        let mut sums = [start::<S, B>(simd, bias); P];
         for j in 0..region.rows.taps {
-            self.kernel_row(part, region, j, &spots, &mut sums)?;
+            self.kernel_row(simd, part, region, j, &spots, &mut sums)?;
         }
         let lanes = (part.end - part.target).min(B * LANES);
         for (sums, spot) in sums.iter().zip(&spots).take(filled) {
             let target = self.target.get_mut(spot.target + part.target..)?;
-            finish(target.get_mut(..lanes)?, sums, self.finish, seen);
+            finish(simd, target.get_mut(..lanes)?, sums, self.finish, seen);
         }
         Some(())
     }
 
     /// Adds what the `j`-th row of taps contributes.
     #[inline(always)]
-    fn kernel_row<const P: usize, const B: usize>(
+    fn kernel_row<S: Simd, const P: usize, const B: usize>(
         &self,
+        simd: S,
         part: &Part,
         region: &Region,
         j: usize,
         spots: &[Spot; P],
-        sums: &mut [Sums<B>; P],
+        sums: &mut [[S::V; B]; P],
     ) -> Option<()> {
         let Region { rows, cols } = region;
         let mut lines: [&[f32]; P] = [&[]; P];
@@ -165,7 +168,7 @@ impl Convolution<'_> {
                 let col = usize::try_from(spot.col + i as isize * cols.hop).ok()?;
                 *x = line.get(col * self.source_c + part.source..)?.get(..len)?;
             }
-            multiply(sums, &x, weights, part.block, len)?;
+            multiply(simd, sums, &x, weights, part.block, len)?;
         }
         Some(())
     }
@@ -173,8 +176,9 @@ impl Convolution<'_> {
 
 /// `sums[p][b] += x[p] * weights[b]` over `len` source elements.
 #[inline(always)]
-fn multiply<const P: usize, const B: usize>(
-    sums: &mut [Sums<B>; P],
+fn multiply<S: Simd, const P: usize, const B: usize>(
+    simd: S,
+    sums: &mut [[S::V; B]; P],
     x: &[&[f32]; P],
     weights: &[f32],
     block: usize,
@@ -184,22 +188,18 @@ fn multiply<const P: usize, const B: usize>(
     for (b, w) in w.iter_mut().enumerate() {
         *w = weights.get(b * block..)?.as_chunks().0.get(..len)?;
     }
-    let mut local = *sums;
     for i in 0..len {
-        let mut lanes = [[0.0; LANES]; B];
+        let mut lanes = [simd.splat(0.0); B];
         for (lanes, w) in lanes.iter_mut().zip(&w) {
-            *lanes = *w.get(i)?;
+            *lanes = simd.load(w.get(i)?);
         }
-        for (sums, x) in local.iter_mut().zip(x) {
-            let x = *x.get(i)?;
-            for (sums, w) in sums.iter_mut().zip(&lanes) {
-                for (sum, w) in sums.iter_mut().zip(w) {
-                    *sum += x * w;
-                }
+        for (sums, x) in sums.iter_mut().zip(x) {
+            let x = simd.splat(*x.get(i)?);
+            for (sum, &w) in sums.iter_mut().zip(&lanes) {
+                *sum = simd.add_product(*sum, x, w);
             }
         }
     }
-    *sums = local;
     Some(())
 }
 

@@ -4,10 +4,10 @@
 
 use super::packing::LANES;
 use super::spans::Axis;
-use super::tile::{Finish, Region, Seen, Spot, Sums, Walk, finish, start};
+use super::tile::{Finish, Region, Seen, Spot, Walk, finish, start, widen};
 use super::{Node, Rows, SawNan};
 use crate::error::Error;
-use crate::net::arch::{Isa, Kernel};
+use crate::net::arch::{Isa, Kernel, Simd};
 use crate::net::op::Geometry;
 
 /// One depthwise convolution, either direction.
@@ -28,7 +28,7 @@ impl Kernel for Depthwise<'_> {
     type Output = Option<SawNan>;
 
     #[inline(always)]
-    fn run<const P: usize, const B: usize>(mut self) -> Option<SawNan> {
+    fn run<S: Simd, const P: usize, const B: usize>(mut self, simd: S) -> Option<SawNan> {
         let mut seen = Seen::default();
         for rows in self.rows.spans() {
             for cols in self.cols.spans() {
@@ -36,11 +36,11 @@ impl Kernel for Depthwise<'_> {
                 let mut walk = Walk::new(region);
                 while walk.fills(P) {
                     let (spots, filled) = walk.spots::<P>(self.target_row, self.channels);
-                    self.pixels::<P, B>(&region, &spots, filled, &mut seen)?;
+                    self.pixels::<S, P, B>(simd, &region, &spots, filled, &mut seen)?;
                 }
                 while !walk.done() {
                     let (spots, filled) = walk.spots::<1>(self.target_row, self.channels);
-                    self.pixels::<1, B>(&region, &spots, filled, &mut seen)?;
+                    self.pixels::<S, 1, B>(simd, &region, &spots, filled, &mut seen)?;
                 }
             }
         }
@@ -51,8 +51,9 @@ impl Kernel for Depthwise<'_> {
 impl Depthwise<'_> {
     /// All channels of `P` pixels.
     #[inline(always)]
-    fn pixels<const P: usize, const B: usize>(
+    fn pixels<S: Simd, const P: usize, const B: usize>(
         &mut self,
+        simd: S,
         region: &Region,
         spots: &[Spot; P],
         filled: usize,
@@ -60,23 +61,24 @@ impl Depthwise<'_> {
     ) -> Option<()> {
         let mut c = 0;
         while self.channels - c >= B * LANES {
-            self.tile::<P, B>(region, spots, filled, c, B * LANES, seen)?;
+            self.tile::<S, P, B>(simd, region, spots, filled, c, B * LANES, seen)?;
             c += B * LANES;
         }
         while self.channels - c >= LANES {
-            self.tile::<P, 1>(region, spots, filled, c, LANES, seen)?;
+            self.tile::<S, P, 1>(simd, region, spots, filled, c, LANES, seen)?;
             c += LANES;
         }
         if c < self.channels {
-            self.tile::<P, 1>(region, spots, filled, c, self.channels - c, seen)?;
+            self.tile::<S, P, 1>(simd, region, spots, filled, c, self.channels - c, seen)?;
         }
         Some(())
     }
 
     /// `lanes` channels from `c` on of `P` pixels.
     #[inline(always)]
-    fn tile<const P: usize, const B: usize>(
+    fn tile<S: Simd, const P: usize, const B: usize>(
         &mut self,
+        simd: S,
         region: &Region,
         spots: &[Spot; P],
         filled: usize,
@@ -86,7 +88,7 @@ impl Depthwise<'_> {
     ) -> Option<()> {
         let Region { rows, cols } = region;
         let bias = self.bias.get(c..).unwrap_or(&[]);
-        let mut sums = [start::<B>(bias.get(..lanes).unwrap_or(&[])); P];
+        let mut sums = [start::<S, B>(simd, bias.get(..lanes).unwrap_or(&[])); P];
         for j in 0..rows.taps {
             let mut lines: [&[f32]; P] = [&[]; P];
             for (line, spot) in lines.iter_mut().zip(spots) {
@@ -95,21 +97,19 @@ impl Depthwise<'_> {
             let ky = (rows.tap + j * rows.tap_step) * self.cols.kernel();
             for i in 0..cols.taps {
                 let tap = ky + cols.tap + i * cols.tap_step;
-                let w: Sums<B> = load(self.weights.get(tap * self.channels + c..)?, lanes)?;
+                let w: [S::V; B] = load(simd, self.weights.get(tap * self.channels + c..)?, lanes)?;
                 for ((sums, line), spot) in sums.iter_mut().zip(&lines).zip(spots) {
                     let col = usize::try_from(spot.col + i as isize * cols.hop).ok()?;
-                    let x: Sums<B> = load(line.get(col * self.channels + c..)?, lanes)?;
-                    for ((sums, x), w) in sums.iter_mut().zip(&x).zip(&w) {
-                        for ((sum, x), w) in sums.iter_mut().zip(x).zip(w) {
-                            *sum += x * w;
-                        }
+                    let x: [S::V; B] = load(simd, line.get(col * self.channels + c..)?, lanes)?;
+                    for ((sum, x), w) in sums.iter_mut().zip(x).zip(w) {
+                        *sum = simd.add_product(*sum, x, w);
                     }
                 }
             }
         }
         for (sums, spot) in sums.iter().zip(spots).take(filled) {
             let target = self.target.get_mut(spot.target + c..)?;
-            finish(target.get_mut(..lanes)?, sums, self.finish, seen);
+            finish(simd, target.get_mut(..lanes)?, sums, self.finish, seen);
         }
         Some(())
     }
@@ -117,15 +117,16 @@ impl Depthwise<'_> {
 
 /// The first `lanes` elements, zeros behind them.
 #[inline(always)]
-fn load<const B: usize>(from: &[f32], lanes: usize) -> Option<Sums<B>> {
+fn load<S: Simd, const B: usize>(simd: S, from: &[f32], lanes: usize) -> Option<[S::V; B]> {
+    let mut out = [simd.splat(0.0); B];
     if lanes == B * LANES {
-        return from.as_chunks().0.first_chunk().copied();
-    }
-    let mut out = [[0.0; LANES]; B];
-    for (out, from) in out.iter_mut().zip(from.get(..lanes)?.chunks(LANES)) {
+        let from: &[[f32; LANES]; B] = from.as_chunks().0.first_chunk()?;
         for (out, from) in out.iter_mut().zip(from) {
-            *out = *from;
+            *out = simd.load(from);
         }
+    } else {
+        let narrow = simd.load(&widen(from.get(..lanes)?));
+        *out.first_mut()? = narrow;
     }
     Some(out)
 }

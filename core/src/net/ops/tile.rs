@@ -3,10 +3,8 @@
 use super::activation::limit;
 use super::packing::LANES;
 use super::spans::Span;
+use crate::net::arch::Simd;
 use crate::net::op::Activation;
-
-/// The sums of one pixel, block by block of channels.
-pub(super) type Sums<const B: usize> = [[f32; LANES]; B];
 
 /// What becomes of a sum.
 #[derive(Clone, Copy)]
@@ -119,19 +117,20 @@ impl Walk {
 
 /// Hands the sums of one pixel to as many target channels.
 #[inline(always)]
-pub(super) fn finish<const B: usize>(
+pub(super) fn finish<S: Simd, const B: usize>(
+    simd: S,
     target: &mut [f32],
-    sums: &Sums<B>,
+    sums: &[S::V; B],
     finish: Finish,
     seen: &mut Seen,
 ) {
     let (whole, rest) = target.as_chunks_mut::<LANES>();
     let mut sums = sums.iter();
-    for (target, sums) in whole.iter_mut().zip(&mut sums) {
-        write(target, sums, finish, seen);
+    for (target, &sums) in whole.iter_mut().zip(&mut sums) {
+        write(target, &simd.store(sums), finish, seen);
     }
-    if let Some(sums) = sums.next() {
-        write(rest, sums, finish, seen);
+    if let (Some(&sums), false) = (sums.next(), rest.is_empty()) {
+        write(rest, &simd.store(sums), finish, seen);
     }
 }
 
@@ -155,12 +154,25 @@ fn write(target: &mut [f32], sums: &[f32; LANES], finish: Finish, seen: &mut See
 
 /// Sums before the first product: `bias`, or 0 where there is none.
 #[inline(always)]
-pub(super) fn start<const B: usize>(bias: &[f32]) -> Sums<B> {
-    let mut sums = [[0.0; LANES]; B];
-    for (sums, bias) in sums.iter_mut().zip(bias.chunks(LANES)) {
-        for (sum, &bias) in sums.iter_mut().zip(bias) {
-            *sum = bias;
-        }
+pub(super) fn start<S: Simd, const B: usize>(simd: S, bias: &[f32]) -> [S::V; B] {
+    let mut sums = [simd.splat(0.0); B];
+    let (whole, rest) = bias.as_chunks();
+    let mut sum = sums.iter_mut();
+    for (bias, sum) in whole.iter().zip(&mut sum) {
+        *sum = simd.load(bias);
+    }
+    if let (Some(sum), false) = (sum.next(), rest.is_empty()) {
+        *sum = simd.load(&widen(rest));
     }
     sums
+}
+
+/// Up to 8 values, zeros behind them.
+#[inline(always)]
+pub(super) fn widen(values: &[f32]) -> [f32; LANES] {
+    let mut out = [0.0; LANES];
+    for (out, v) in out.iter_mut().zip(values) {
+        *out = *v;
+    }
+    out
 }
