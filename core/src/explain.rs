@@ -39,7 +39,7 @@ pub struct Query<'a> {
     /// Score to explain; `None` is the method's own default (logit for gradient
     /// methods, probability for perturbation methods).
     pub score: Option<Score>,
-    /// Key of every random number.
+    /// Key of every random number; [`crate::rng::DEFAULT_SEED`] where nobody chose one.
     pub seed: u64,
 }
 

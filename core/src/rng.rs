@@ -5,6 +5,9 @@
 //! block, purpose). So masks are the same in any order, batch, thread or shard,
 //! on host and device.
 
+/// Seed where nobody chose one.
+pub const DEFAULT_SEED: u64 = 0;
+
 /// What a random number is for; the last word of the counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
