@@ -10,6 +10,7 @@ use foveola_core::{At, TensorId};
 use crate::card::Card;
 use crate::graph::Graph;
 
+mod affine;
 pub mod fold;
 pub mod network;
 mod plan;
