@@ -1,6 +1,7 @@
 //! Where the shared test data lies, and readers for it.
 
 pub mod interpreter;
+pub mod onnx;
 pub mod small;
 
 use std::collections::BTreeMap;

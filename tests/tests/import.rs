@@ -2,5 +2,7 @@
 //! and to tract.
 
 mod import {
+    mod folding;
+    mod operators;
     mod zoo;
 }

@@ -113,10 +113,10 @@ fn transposed_layout(node: &NodeProto) -> Option<Layout> {
     }
 }
 
-/// Few channels at the end, and not at the front, mean N,H,W,C.
+/// As many channels as pictures have at the end, and not at the front, mean N,H,W,C.
 fn layout_by_size(dims: &[Option<i64>]) -> Layout {
-    let few = |d: Option<i64>| d.is_some_and(|n| n <= 4);
-    if few(dims[3]) && !few(dims[1]) {
+    let channels = |d: Option<i64>| matches!(d, Some(1 | 3 | 4));
+    if channels(dims[3]) && !channels(dims[1]) {
         return Layout::Nhwc;
     }
     Layout::Nchw
