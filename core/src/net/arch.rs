@@ -30,11 +30,35 @@ pub(super) trait Simd: Copy {
 
     /// `sum + a * b`, the product rounded before it is added.
     fn add_product(self, sum: Self::V, a: Self::V, b: Self::V) -> Self::V;
+
+    fn product(self, a: Self::V, b: Self::V) -> Self::V;
+
+    /// `a > b ? a : b`
+    fn larger(self, a: Self::V, b: Self::V) -> Self::V;
+
+    /// `a < b ? a : b`
+    fn smaller(self, a: Self::V, b: Self::V) -> Self::V;
+
+    /// `x > 0 ? x : other`
+    fn positive_or(self, x: Self::V, other: Self::V) -> Self::V;
+
+    /// NaN where `v` is NaN, else `seen`.
+    fn note_nan(self, seen: Self::V, v: Self::V) -> Self::V;
 }
 
 /// What every machine has.
 #[derive(Clone, Copy)]
 pub(super) struct Scalar;
+
+impl Scalar {
+    #[inline(always)]
+    fn zip(mut a: [f32; 8], b: [f32; 8], f: impl Fn(f32, f32) -> f32) -> [f32; 8] {
+        for (a, b) in a.iter_mut().zip(b) {
+            *a = f(*a, b);
+        }
+        a
+    }
+}
 
 impl Simd for Scalar {
     type V = [f32; 8];
@@ -60,6 +84,31 @@ impl Simd for Scalar {
             *sum += a * b;
         }
         sum
+    }
+
+    #[inline(always)]
+    fn product(self, a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
+        Self::zip(a, b, |a, b| a * b)
+    }
+
+    #[inline(always)]
+    fn larger(self, a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
+        Self::zip(a, b, |a, b| if a > b { a } else { b })
+    }
+
+    #[inline(always)]
+    fn smaller(self, a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
+        Self::zip(a, b, |a, b| if a < b { a } else { b })
+    }
+
+    #[inline(always)]
+    fn positive_or(self, x: [f32; 8], other: [f32; 8]) -> [f32; 8] {
+        Self::zip(x, other, |x, other| if x > 0.0 { x } else { other })
+    }
+
+    #[inline(always)]
+    fn note_nan(self, seen: [f32; 8], v: [f32; 8]) -> [f32; 8] {
+        Self::zip(seen, v, |seen, v| if v.is_nan() { v } else { seen })
     }
 }
 
@@ -115,8 +164,9 @@ impl Isa {
 mod x86 {
     use super::{Kernel, Level, Simd};
     use core::arch::x86_64::{
-        __cpuid, __cpuid_count, __m256, _mm256_add_ps, _mm256_loadu_ps, _mm256_mul_ps,
-        _mm256_set1_ps, _mm256_storeu_ps, _xgetbv,
+        __cpuid, __cpuid_count, __m256, _CMP_GT_OQ, _CMP_UNORD_Q, _mm256_add_ps, _mm256_blendv_ps,
+        _mm256_cmp_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_or_ps,
+        _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps, _xgetbv,
     };
 
     /// Made by [`avx2`] alone, so AVX2 exists where a value of this type does.
@@ -150,6 +200,39 @@ mod x86 {
         fn add_product(self, sum: __m256, a: __m256, b: __m256) -> __m256 {
             // SAFETY: `self` proves that AVX exists.
             unsafe { _mm256_add_ps(sum, _mm256_mul_ps(a, b)) }
+        }
+
+        #[inline(always)]
+        fn product(self, a: __m256, b: __m256) -> __m256 {
+            // SAFETY: as above.
+            unsafe { _mm256_mul_ps(a, b) }
+        }
+
+        #[inline(always)]
+        fn larger(self, a: __m256, b: __m256) -> __m256 {
+            // SAFETY: as above. MAXPS gives `b` unless `a > b`.
+            unsafe { _mm256_max_ps(a, b) }
+        }
+
+        #[inline(always)]
+        fn smaller(self, a: __m256, b: __m256) -> __m256 {
+            // SAFETY: as above. MINPS gives `b` unless `a < b`.
+            unsafe { _mm256_min_ps(a, b) }
+        }
+
+        #[inline(always)]
+        fn positive_or(self, x: __m256, other: __m256) -> __m256 {
+            // SAFETY: as above.
+            unsafe {
+                let positive = _mm256_cmp_ps::<_CMP_GT_OQ>(x, _mm256_setzero_ps());
+                _mm256_blendv_ps(other, x, positive)
+            }
+        }
+
+        #[inline(always)]
+        fn note_nan(self, seen: __m256, v: __m256) -> __m256 {
+            // SAFETY: as above. A lane of ones is NaN and stays so.
+            unsafe { _mm256_or_ps(seen, _mm256_cmp_ps::<_CMP_UNORD_Q>(v, v)) }
         }
     }
 

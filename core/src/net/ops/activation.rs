@@ -3,6 +3,7 @@
 
 use crate::classifier::Rule;
 use crate::error::Error;
+use crate::net::arch::Simd;
 use crate::net::op::Activation;
 
 /// Applies a ReLU kind in place; other activations stand alone, as nodes of their own.
@@ -13,6 +14,17 @@ pub(super) fn limit(activation: Activation, values: &mut [f32]) {
         Activation::Clip { lo, hi } => each(values, |x| clip(x, lo, hi)),
         Activation::LeakyRelu { slope } => each(values, |x| if x > 0.0 { x } else { slope * x }),
         _ => {}
+    }
+}
+
+/// [`limit`] for eight values at once.
+#[inline(always)]
+pub(super) fn limit_lanes<S: Simd>(simd: S, activation: Activation, v: S::V) -> S::V {
+    match activation {
+        Activation::Relu => simd.larger(v, simd.splat(0.0)),
+        Activation::Clip { lo, hi } => simd.smaller(simd.larger(v, simd.splat(lo)), simd.splat(hi)),
+        Activation::LeakyRelu { slope } => simd.positive_or(v, simd.product(v, simd.splat(slope))),
+        _ => v,
     }
 }
 

@@ -7,7 +7,7 @@
 
 use super::packing::LANES;
 use super::spans::Axis;
-use super::tile::{Finish, Region, Seen, Spot, Walk, finish, start};
+use super::tile::{Finish, Region, Seen, Spot, Tile, Walk, finish, start};
 use super::{Node, Rows, SawNan};
 use crate::error::Error;
 use crate::net::arch::{Isa, Kernel, Simd};
@@ -65,7 +65,7 @@ impl Kernel for Convolution<'_> {
         let (inputs, outputs) = (self.source_c / groups, self.target_c / groups);
         let block = self.rows.kernel() * self.cols.kernel() * inputs * LANES;
         let blocks = outputs.div_ceil(LANES);
-        let mut seen = Seen::default();
+        let mut seen = Seen::nothing(simd);
         for group in 0..groups {
             let mut done = 0;
             while done < blocks {
@@ -86,7 +86,7 @@ impl Kernel for Convolution<'_> {
                 }
             }
         }
-        Some(seen.any())
+        Some(seen.any(simd))
     }
 }
 
@@ -96,11 +96,14 @@ impl Convolution<'_> {
         &mut self,
         simd: S,
         part: &Part,
-        seen: &mut Seen,
+        seen: &mut Seen<S>,
     ) -> Option<()> {
         for rows in self.rows.spans() {
             for cols in self.cols.spans() {
                 let region = Region { rows, cols };
+                if self.finish.is_idle(&region) {
+                    continue;
+                }
                 let mut walk = Walk::new(region);
                 while walk.fills(P) {
                     self.tile::<S, P, B>(simd, part, &region, &mut walk, seen)?;
@@ -120,9 +123,9 @@ impl Convolution<'_> {
         part: &Part,
         region: &Region,
         walk: &mut Walk,
-        seen: &mut Seen,
+        seen: &mut Seen<S>,
     ) -> Option<()> {
-        let (spots, filled) = walk.spots::<P>(self.target_row, self.target_c);
+        let Tile { spots, filled } = walk.tile::<P>(self.target_row, self.target_c);
         let bias = self.bias.get(part.target..part.end).unwrap_or(&[]);
         let mut sums = [start::<S, B>(simd, bias); P];
         for j in 0..region.rows.taps {

@@ -172,9 +172,12 @@ fn in_place(sizes: &Sizes, weights: &[f32], grad_out: &[f32], grad_in: &mut [f32
     for rows in sizes.rows.spans() {
         for cols in sizes.cols.spans() {
             let region = Region { rows, cols };
+            if region.is_blind() {
+                continue;
+            }
             let mut walk = Walk::new(region);
             while !walk.done() {
-                let ([spot], _) = walk.spots::<1>(sizes.target_row, sizes.inputs);
+                let [spot] = walk.tile(sizes.target_row, sizes.inputs).spots;
                 let pixel = grad_in.get_mut(spot.target..)?.get_mut(..sizes.inputs)?;
                 reader.pixel(&region, &spot, pixel)?;
             }

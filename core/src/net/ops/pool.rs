@@ -30,7 +30,7 @@ fn pixels(
             let region = Region { rows, cols };
             let mut walk = Walk::new(region);
             while !walk.done() {
-                let ([spot], _) = walk.spots::<1>(output.row(), output.c);
+                let [spot] = walk.tile(output.row(), output.c).spots;
                 visit(&region, &spot)?;
             }
         }

@@ -1,6 +1,6 @@
 //! Tiles: the pixels and channels whose sums are kept in registers at once.
 
-use super::activation::limit;
+use super::activation::{has_nan, limit_lanes};
 use super::packing::LANES;
 use super::spans::Span;
 use crate::net::arch::Simd;
@@ -15,21 +15,26 @@ pub(super) enum Finish {
     Add,
 }
 
-/// Lanes in which NaN was seen.
-#[derive(Default)]
-pub(super) struct Seen([u32; LANES]);
+impl Finish {
+    /// Whether pixels that see nothing stay as they are.
+    pub const fn is_idle(self, region: &Region) -> bool {
+        matches!(self, Self::Add) && region.is_blind()
+    }
+}
 
-impl Seen {
+/// Lanes in which NaN was seen.
+pub(super) struct Seen<S: Simd>(S::V);
+
+impl<S: Simd> Seen<S> {
     #[inline(always)]
-    fn look(&mut self, values: &[f32]) {
-        for (seen, v) in self.0.iter_mut().zip(values) {
-            *seen |= u32::from(v.is_nan());
-        }
+    pub fn nothing(simd: S) -> Self {
+        Self(simd.splat(0.0))
     }
 
     /// Whether there was any.
-    pub fn any(&self) -> bool {
-        self.0.iter().any(|&seen| seen != 0)
+    #[inline(always)]
+    pub fn any(&self, simd: S) -> bool {
+        has_nan(&simd.store(self.0))
     }
 }
 
@@ -38,6 +43,13 @@ impl Seen {
 pub(super) struct Region {
     pub rows: Span,
     pub cols: Span,
+}
+
+impl Region {
+    /// Whether no tap of these pixels lies inside the source.
+    pub const fn is_blind(&self) -> bool {
+        self.rows.taps == 0 || self.cols.taps == 0
+    }
 }
 
 /// Where one pixel reads and writes.
@@ -49,6 +61,12 @@ pub(super) struct Spot {
     pub col: isize,
     /// First target element.
     pub target: usize,
+}
+
+/// The pixels of one tile. Places from `filled` on repeat the last pixel and are not written.
+pub(super) struct Tile<const P: usize> {
+    pub spots: [Spot; P],
+    pub filled: usize,
 }
 
 /// Walks the pixels of a region, row by row.
@@ -83,13 +101,9 @@ impl Walk {
         self.left == 0
     }
 
-    /// The next pixels and how many of them there are; the places behind repeat the last.
+    /// The next pixels.
     #[inline(always)]
-    pub fn spots<const P: usize>(
-        &mut self,
-        target_row: usize,
-        target_c: usize,
-    ) -> ([Spot; P], usize) {
+    pub fn tile<const P: usize>(&mut self, target_row: usize, target_c: usize) -> Tile<P> {
         let Region { rows, cols } = self.region;
         let filled = self.left.min(P);
         self.left -= filled;
@@ -111,7 +125,7 @@ impl Walk {
             }
             *spot = last;
         }
-        (spots, filled)
+        Tile { spots, filled }
     }
 }
 
@@ -122,32 +136,41 @@ pub(super) fn finish<S: Simd, const B: usize>(
     target: &mut [f32],
     sums: &[S::V; B],
     finish: Finish,
-    seen: &mut Seen,
+    seen: &mut Seen<S>,
 ) {
     let (whole, rest) = target.as_chunks_mut::<LANES>();
     let mut sums = sums.iter();
     for (target, &sums) in whole.iter_mut().zip(&mut sums) {
-        write(target, &simd.store(sums), finish, seen);
+        *target = simd.store(result(simd, target, sums, finish, seen));
     }
     if let (Some(&sums), false) = (sums.next(), rest.is_empty()) {
-        write(rest, &simd.store(sums), finish, seen);
+        // Idle lanes may hold anything; they must not be seen.
+        let mut live = [0.0; LANES];
+        for ((live, sum), _) in live.iter_mut().zip(simd.store(sums)).zip(&*rest) {
+            *live = sum;
+        }
+        let before = widen(rest);
+        let after = simd.store(result(simd, &before, simd.load(&live), finish, seen));
+        for (target, after) in rest.iter_mut().zip(after) {
+            *target = after;
+        }
     }
 }
 
+/// What 8 target channels become.
 #[inline(always)]
-fn write(target: &mut [f32], sums: &[f32; LANES], finish: Finish, seen: &mut Seen) {
+fn result<S: Simd>(
+    simd: S,
+    before: &[f32; LANES],
+    sums: S::V,
+    finish: Finish,
+    seen: &mut Seen<S>,
+) -> S::V {
     match finish {
-        Finish::Add => {
-            for (target, &sum) in target.iter_mut().zip(sums) {
-                *target += sum;
-            }
-        }
+        Finish::Add => simd.add_product(simd.load(before), sums, simd.splat(1.0)),
         Finish::Store(activation) => {
-            for (target, &sum) in target.iter_mut().zip(sums) {
-                *target = sum;
-            }
-            seen.look(target);
-            limit(activation, target);
+            seen.0 = simd.note_nan(seen.0, sums);
+            limit_lanes(simd, activation, sums)
         }
     }
 }
