@@ -2,7 +2,9 @@
 //! and to tract.
 
 mod import {
+    mod files;
     mod folding;
+    mod malformed;
     mod operators;
     mod zoo;
 }

@@ -9,6 +9,9 @@ use foveola_core::net::op::{Activation, Op};
 use foveola_tests::interpreter::tensor;
 use foveola_tests::onnx::{Attribute, Onnx, floats, ints, numbers};
 
+/// Attributes of a case.
+type With = Vec<(&'static str, Attribute)>;
+
 /// The input in the order of our tensors.
 fn hwc(graph: &Graph, dims: &[usize], input: &[f32]) -> Vec<f32> {
     match (graph.layout, dims) {
@@ -72,8 +75,7 @@ fn ints_of(values: &[i64]) -> Attribute {
 
 #[test]
 fn convolutions() {
-    type Case<'a> = (&'a [usize], Vec<(&'a str, Attribute)>);
-    let cases: Vec<Case> = vec![
+    let cases: Vec<(&[usize], With)> = vec![
         (&[5, 4, 3, 3], vec![]),
         (&[5, 4, 1, 1], vec![("strides", ints_of(&[2, 3]))]),
         (
@@ -227,7 +229,7 @@ fn dense_layers_after_pictures_in_either_order() {
 
 #[test]
 fn functions_of_one_element() {
-    let cases: [(&str, i64, Vec<(&str, Attribute)>); 10] = [
+    let cases: [(&str, i64, With); 10] = [
         ("Relu", 7, vec![]),
         ("LeakyRelu", 7, vec![]),
         ("LeakyRelu", 7, vec![("alpha", Float(0.3))]),
@@ -447,7 +449,7 @@ fn channel_shuffles() {
 #[test]
 fn pools() {
     let kernel = ("kernel_shape", ints_of(&[3, 2]));
-    let cases: Vec<(i64, Vec<(&str, Attribute)>)> = vec![
+    let cases: Vec<(i64, With)> = vec![
         (8, vec![]),
         (
             8,
