@@ -285,10 +285,10 @@ macro_rules! golden {
 golden! {
     n1: "n1" "model.onnx" 108;
     n2: "n2" "model.onnx" 102;
-    n2_folded_elsewhere: "n2" "model_fused.onnx" 102;
+    n2_folded_elsewhere: "n2" "model_fused.onnx" 78;
     n3: "n3" "model.onnx" 108;
     n3_with_batch_norm: "n3" "model_bn.onnx" 108;
     n4: "n4" "model.onnx" 88;
-    n4_folded_elsewhere: "n4" "model_fused.onnx" 88;
+    n4_folded_elsewhere: "n4" "model_fused.onnx" 65;
     n5: "n5" "model.onnx" 102;
 }

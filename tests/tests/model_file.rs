@@ -68,20 +68,19 @@ fn every_flipped_bit_is_noticed() {
 fn without_hashes_a_flipped_bit_is_rejected_or_runs() {
     let mut bytes = AlignedBytes::copy_of(&file());
     let mut arena = AlignedBytes::zeros(1 << 16);
-    let mut ran = 0;
+    let (mut ran, mut broken) = (0, Vec::new());
     for bit in 0..bytes.len() * 8 {
         bytes[bit / 8] ^= 1 << (bit % 8);
         if let Ok(model) = Model::from_bytes_unhashed(&bytes) {
             let result = explain(&model, &mut arena);
-            assert_ne!(
-                result,
-                Err(Error::Internal),
-                "bit {bit} breaks an invariant"
-            );
+            if result == Err(Error::Internal) {
+                broken.push(bit);
+            }
             ran += usize::from(result.is_ok());
         }
         bytes[bit / 8] ^= 1 << (bit % 8);
     }
+    assert_eq!(broken, [0; 0], "bits that break an invariant");
     assert!(ran > 1000, "flipped weights and names still run: {ran}");
 }
 

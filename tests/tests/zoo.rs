@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use foveola::backend::core::{CoreBackend, ModelFile};
-use foveola::backend::tract::TractBackend;
+use foveola::backend::tract::{TractBackend, TractModel};
 use foveola::card::{Card, Channels, OutputActivation, Resize};
 use foveola::compile::{CompileOptions, compile};
 use foveola::graph::{Graph, Layout};
@@ -191,8 +191,11 @@ fn tract_gives_the_scores_of_onnx_runtime() {
         let imported = import::load(&model.path, &import::Options::default());
         let graph = imported.unwrap_or_else(|e| panic!("{name}: {e}")).graph;
         let hwc = input(&model, graph.layout);
-        let mut backend = TractBackend::open(&model.path, OutputActivation::None)
+        let bytes = std::fs::read(&model.path).expect("the model");
+        let tract = TractModel::open(&bytes, model.path.parent(), false)
             .unwrap_or_else(|e| panic!("{name}: {e}"));
+        let mut backend = TractBackend::new(Arc::new(tract), OutputActivation::None, 1)
+            .expect("it starts");
         compare(
             &mut backend,
             &hwc,

@@ -113,7 +113,7 @@ impl CoreBackend {
             .num_threads(threads)
             .build()
             .map_err(|source| StartError::Threads { threads, source })?;
-        let isa = Isa::portable();
+        let isa = Isa::detect();
         let length = arena_len(file.model(), isa);
         let arenas = (0..threads)
             .map(|_| MutBorrow::new(AlignedBytes::zeros(length)))
