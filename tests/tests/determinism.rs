@@ -1,12 +1,14 @@
 //! The same bytes for every map with 1, 2 and 16 threads and for any batch.
 
-use std::sync::Arc;
-
 use foveola::backend::core::{CoreBackend, ModelFile};
 use foveola::compile::{CompileOptions, compile};
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use foveola_core::explain::hoc::{Step, Storage, UNUSED_WINDOW};
 use foveola_core::explain::{
-    Deconvolution, GradCam, Gradient, GuidedBackprop, Hoc, Method, Occlusion, Outcome, Query, Rise,
-    Silent,
+    Deconvolution, GradCam, Gradient, GuidedBackprop, Hoc, HocMethod, Method, Occlusion, Outcome,
+    Query, Rise, Silent,
 };
 use foveola_core::{At, Classifier, Error, Layers, Masked, Normalisation, Picture, Score, Shape};
 use foveola_tests::{Golden, small};
@@ -49,6 +51,20 @@ fn maps(classifier: &mut dyn Classifier, layer: At, pixels: &[u8]) -> Vec<Vec<u3
         score: None,
         seed: 7,
     };
+    let (mut steps, mut boxes) = ([Step::UNUSED; 200], [UNUSED_WINDOW; 200]);
+    let storage = Storage {
+        steps: &mut steps,
+        boxes: &mut boxes,
+    };
+    let hoc = HocMethod {
+        hoc: Hoc {
+            windows: &[16, 8],
+            strides: &[6, 3],
+            threshold: 0.01,
+            ..Hoc::default()
+        },
+        storage: RefCell::new(storage),
+    };
     let methods: [&dyn Method; 7] = [
         &Gradient,
         &Deconvolution,
@@ -62,12 +78,7 @@ fn maps(classifier: &mut dyn Classifier, layer: At, pixels: &[u8]) -> Vec<Vec<u3
             masks: 61,
             ..Rise::default()
         },
-        &Hoc {
-            windows: &[16, 8],
-            strides: &[6, 3],
-            threshold: 0.01,
-            ..Hoc::default()
-        },
+        &hoc,
     ];
     let mut all = Vec::new();
     for method in methods {

@@ -181,7 +181,9 @@ fn core_gives_the_scores_of_onnx_runtime() {
 #[test]
 fn tract_gives_the_scores_of_onnx_runtime() {
     let Some(zoo) = zoo() else { return };
-    for model in float_models(&zoo) {
+    // tract computes float16 networks in float16, slowly and by its own rounding.
+    let is_f32 = |model: &Model| !model.path.to_string_lossy().contains("fp16");
+    for model in float_models(&zoo).into_iter().filter(is_f32) {
         let name = model
             .path
             .file_name()
@@ -194,8 +196,8 @@ fn tract_gives_the_scores_of_onnx_runtime() {
         let bytes = std::fs::read(&model.path).expect("the model");
         let tract = TractModel::open(&bytes, model.path.parent(), false)
             .unwrap_or_else(|e| panic!("{name}: {e}"));
-        let mut backend = TractBackend::new(Arc::new(tract), OutputActivation::None, 1)
-            .expect("it starts");
+        let mut backend =
+            TractBackend::new(Arc::new(tract), OutputActivation::None, 1).expect("it starts");
         compare(
             &mut backend,
             &hwc,

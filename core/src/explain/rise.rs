@@ -3,7 +3,8 @@
 //! The picture is shown through N random masks M_i; the map is
 //! sum_i f(x behind M_i) M_i / (N * E\[M\]): the mean score of the masks that keep
 //! a pixel, over the share that does. All targets share the passes. Default
-//! score: probability. Cost: N forward; scratch: classes + one row of a mask.
+//! score: probability. Cost: N forward; scratch: classes + one row of a mask (and one
+//! element a pixel with `by_coverage`).
 //!
 //! `mindspore` reproduces MindSpore XAI: its geometry of masks, no division by E\[M\].
 
@@ -57,6 +58,9 @@ pub struct Rise<'a> {
     pub stored: Option<StoredMasks<'a>>,
     /// MindSpore's numbers; [`Rise::mindspore`] has its parameters too.
     pub mindspore: bool,
+    /// Whether each pixel's sum is divided by the sum of its own mask weights
+    /// instead of by N * `keep`, which removes the noise of uneven coverage.
+    pub by_coverage: bool,
 }
 
 impl Default for Rise<'_> {
@@ -68,6 +72,7 @@ impl Default for Rise<'_> {
             fill: Fill::Colour([0.0; MAX_CHANNELS]),
             stored: None,
             mindspore: false,
+            by_coverage: false,
         }
     }
 }
@@ -108,6 +113,11 @@ impl Rise<'_> {
         Ok(count)
     }
 
+    /// Elements of scratch for the sum of mask weights of each pixel.
+    const fn coverage(&self, input: Shape) -> usize {
+        if self.by_coverage { input.area() } else { 0 }
+    }
+
     const fn grid(&self, seed: u64, sample: u32) -> Grid {
         Grid {
             seed,
@@ -126,10 +136,14 @@ fn add(
     scores: &[f32],
     targets: &[usize],
     row: &mut [f32],
+    coverage: &mut [f32],
     maps: &mut [f32],
 ) -> Result<(), Error> {
     for y in 0..shape.h {
         mask.row(shape, y, row)?;
+        for (sum, weight) in coverage.iter_mut().skip(y * shape.w).zip(row.iter()) {
+            *sum += weight;
+        }
         for (map, &target) in maps.chunks_exact_mut(shape.area().max(1)).zip(targets) {
             let score = score_of(scores, target)?;
             let elements = map.iter_mut().skip(y * shape.w);
@@ -139,6 +153,13 @@ fn add(
         }
     }
     Ok(())
+}
+
+/// A pixel that no mask ever shows gets 0.
+fn divide_by(map: &mut [f32], coverage: &[f32]) {
+    for (value, &sum) in map.iter_mut().zip(coverage) {
+        *value = if sum > 0.0 { *value / sum } else { 0.0 };
+    }
 }
 
 impl Method for Rise<'_> {
@@ -152,7 +173,7 @@ impl Method for Rise<'_> {
         Ok(Cost {
             forward: self.count(input)? as u64,
             backward: 0,
-            scratch: classifier.classes() + input.w,
+            scratch: classifier.classes() + input.w + self.coverage(input),
         })
     }
 
@@ -169,7 +190,9 @@ impl Method for Rise<'_> {
         let count = self.count(input)?;
         let shape = Shape::new(input.h, input.w, 1);
         let (maps, outcomes) = prepare(query, classes, shape, maps, outcomes)?;
-        let (scores, row) = fronts(scratch, classes, input.w)?;
+        let (scores, rest) = fronts(scratch, classes, input.w + self.coverage(input))?;
+        let (row, coverage) = fronts(rest, input.w, self.coverage(input))?;
+        coverage.fill(0.0);
         let mask = |i: usize| match self.stored {
             Some(stored) => stored.mask(i, input.area()),
             None => Mask::Grid(self.grid(query.seed, i as u32)),
@@ -181,7 +204,7 @@ impl Method for Rise<'_> {
         };
         let mut passes = Passes::new(progress, count as u64);
         let mut sink = |i: usize, scores: &[f32]| {
-            add(&mask(i), shape, scores, query.targets, row, maps)?;
+            add(&mask(i), shape, scores, query.targets, row, coverage, maps)?;
             passes.step()
         };
         let score = query.score.unwrap_or(Score::Probability);
@@ -189,8 +212,12 @@ impl Method for Rise<'_> {
         let mean = if self.mindspore { 1.0 } else { self.keep };
         let share = passes.done as f32 * mean;
         for (map, outcome) in maps.chunks_exact_mut(shape.len().max(1)).zip(outcomes) {
-            for value in map.iter_mut().filter(|_| share > 0.0) {
-                *value /= share;
+            if self.by_coverage {
+                divide_by(map, coverage);
+            } else {
+                for value in map.iter_mut().filter(|_| share > 0.0) {
+                    *value /= share;
+                }
             }
             *outcome = passes.judge(map);
         }

@@ -113,8 +113,11 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// Where it lies in the arena.
+    /// Where it lies in the arena; `0..0` if it does not exist.
     pub const fn range(&self) -> core::ops::Range<usize> {
+        if self.length == 0 {
+            return 0..0;
+        }
         self.offset..self.offset + self.length
     }
 

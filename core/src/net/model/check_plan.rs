@@ -213,6 +213,10 @@ fn live_at(buffer: &Buffer, step: usize) -> bool {
 /// Whether every buffer lies in the arena and no two that live together
 /// overlap; the error is the index of a buffer.
 fn check_arena(plan: &Plan<'_>) -> Result<(), usize> {
+    // Scratch begins where the arena ends.
+    if !plan.arena.is_multiple_of(ALIGNMENT) {
+        return Err(0);
+    }
     for i in 0..plan.buffers.len() {
         let a = plan.buffer(i);
         if a.length == 0 {
