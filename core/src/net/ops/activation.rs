@@ -223,10 +223,17 @@ pub(super) fn pass(rule: Rule, g: f32, open: bool, slope: f32) -> f32 {
 /// Applies `f(gradient, open)` in place.
 #[inline(always)]
 fn through(gradient: &mut [f32], bits: &[u8], f: impl Fn(f32, bool) -> f32) {
-    for (gradient, &byte) in gradient.chunks_mut(8).zip(bits) {
-        for (g, i) in gradient.iter_mut().zip(0..8_u32) {
-            *g = f(*g, (byte >> i) & 1 != 0);
+    const BITS: [u32; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
+    let (eights, rest) = gradient.as_chunks_mut::<8>();
+    let mut bits = bits.iter();
+    for (gradient, &byte) in eights.iter_mut().zip(&mut bits) {
+        for (g, bit) in gradient.iter_mut().zip(BITS) {
+            *g = f(*g, u32::from(byte) & bit != 0);
         }
+    }
+    let last = bits.next().copied().unwrap_or(0);
+    for (g, bit) in rest.iter_mut().zip(BITS) {
+        *g = f(*g, u32::from(last) & bit != 0);
     }
 }
 

@@ -91,6 +91,17 @@ impl Lrn {
         })
     }
 
+    /// `d^beta`. For the usual 3/4, two square roots: exactly rounded on every
+    /// machine, and faster than `powf`.
+    fn power(&self, d: f32) -> f32 {
+        if self.beta == 0.75 {
+            let root = libm::sqrtf(d);
+            root * libm::sqrtf(root)
+        } else {
+            libm::powf(d, self.beta)
+        }
+    }
+
     /// `d` of channel `c`.
     fn base(&self, x: &[f32], c: usize) -> f32 {
         let first = c.saturating_sub(self.before);
@@ -109,7 +120,7 @@ impl Lrn {
             .zip(data.chunks_exact(channels))
         {
             for (c, (out, &v)) in out.iter_mut().zip(x).enumerate() {
-                *out = v / libm::powf(self.base(x, c), self.beta);
+                *out = v / self.power(self.base(x, c));
             }
         }
     }
@@ -138,7 +149,7 @@ impl Lrn {
             });
             for (c, ((to, &x_c), &g_c)) in to.iter_mut().zip(x).zip(g).enumerate() {
                 let sum = self.shares(x, g, c, cache);
-                let own = g_c / libm::powf(self.base(x, c), self.beta);
+                let own = g_c / self.power(self.base(x, c));
                 *to += own - 2.0 * self.scale * self.beta * x_c * sum;
             }
         }
@@ -147,7 +158,7 @@ impl Lrn {
     /// `g x / d^(beta + 1)` of channel `c`: its part in the gradients around it.
     fn share(&self, x: &[f32], c: usize, x_c: f32, g_c: f32) -> f32 {
         let base = self.base(x, c);
-        g_c * x_c / (libm::powf(base, self.beta) * base)
+        g_c * x_c / (self.power(base) * base)
     }
 
     /// Sum of the shares of the channels whose window holds `c`.

@@ -181,7 +181,7 @@ fn proposal(family: usize, random: &mut Random) -> Option<Proposal> {
                 Op::Lrn {
                     size,
                     alpha: 0.3,
-                    beta: 0.75,
+                    beta: [0.75, 0.6][random.below(2)],
                     bias: 1.25,
                 },
                 vec![x],
