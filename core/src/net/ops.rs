@@ -104,8 +104,8 @@ pub struct Saved<'a> {
 /// `Concat` is called once an input, with `offset` = elements along the axis
 /// before this input (0 for other operators). `keep` takes the bytes that
 /// [`keeps`] states, or is empty when no backward pass follows; gates of
-/// activations are written by [`record_gate`]. `scratch` may have any length;
-/// a faster variant is chosen when it suffices ([`scratch_len`]).
+/// activations are written by [`record_gate`]. `_scratch` may have any length:
+/// no forward kernel in f32 is faster with it.
 ///
 /// # Errors
 /// [`Error::Internal`] if a buffer does not fit the shapes.
@@ -115,10 +115,9 @@ pub fn forward(
     offset: usize,
     out: &mut [f32],
     keep: &mut [u8],
-    scratch: &mut [f32],
+    _scratch: &mut [f32],
     isa: Isa,
 ) -> Result<SawNan, Error> {
-    let _ = scratch;
     let x = inputs.first().ok_or(Error::Internal)?.data;
     let x = x.get(..node.input.len()).ok_or(Error::Internal)?;
     let out = out.get_mut(..node.output.len()).ok_or(Error::Internal)?;
@@ -196,8 +195,7 @@ pub fn forward_row(
 /// kernel has more than 256 taps; winners of `GlobalMaxPool` as u32 little
 /// endian; gate bits of `PRelu`), then one gate bit an output element for
 /// `Relu`, `Clip` and `LeakyRelu`.
-pub fn keeps(op: Op, activation: Activation, input: Shape, output: Shape) -> Keeps {
-    let _ = input;
+pub fn keeps(op: Op, activation: Activation, _input: Shape, output: Shape) -> Keeps {
     let (inputs, outputs) = match (op, needs(activation)) {
         (Op::Activate, Needs::Input) | (Op::PRelu | Op::Lrn { .. }, _) => (true, false),
         (Op::Binary(Arithmetic::Mul | Arithmetic::Div), _) => (true, false),
@@ -247,6 +245,7 @@ pub fn gate(node: &Node<'_>, rule: Rule, keep: &[u8], gradient: &mut [f32]) -> R
 
 /// Adds to `grad_in` the gradient of input `part` (of shape `node.input`), given
 /// the gradient of the output after [`gate`]. `offset` as in [`forward`].
+/// `scratch` may have any length; the fastest variant needs [`scratch_len`].
 ///
 /// # Errors
 /// [`Error::Internal`] if a buffer does not fit or a saved value is missing.
@@ -315,9 +314,9 @@ fn plain_backward(
 }
 
 /// f32 elements of scratch with which the fastest variants of the node's
-/// forward and backward pass run (0 if none needs any).
-pub fn scratch_len(node: &Node<'_>, isa: Isa) -> usize {
-    let _ = isa;
+/// forward and backward pass run (0 if none needs any); the same on every
+/// instruction set so far.
+pub fn scratch_len(node: &Node<'_>, _isa: Isa) -> usize {
     match node.op {
         Op::Conv { .. } | Op::Dense => conv_backward::scratch_len(node),
         Op::Lrn { .. } => node.input.c,

@@ -130,8 +130,8 @@ fn transpose(sizes: &Sizes, packed: &[f32], out: &mut [f32]) -> Option<()> {
     let (packed, _) = packed.as_chunks::<LANES>();
     let (out, _) = out.as_chunks_mut::<LANES>();
     for group in 0..sizes.groups {
-        for block in 0..in_blocks {
-            for tap in 0..taps {
+        for tap in 0..taps {
+            for block in 0..in_blocks {
                 let to = ((group * in_blocks + block) * taps + tap) * outputs;
                 let target = out.get_mut(to..)?.get_mut(..outputs)?;
                 for (b, target) in target.chunks_mut(LANES).enumerate() {
