@@ -97,15 +97,19 @@ fn measure(op: Op, input: Shape, output: Shape, products: f64, name: &str) -> Re
                 isa,
             )
         })?;
-        println!(
-            "{name:26} {isa:?}: forward {:5.1} GMAC/s ({:6.3} ms), backward {:5.1} GMAC/s ({:.2}x)",
-            products / there / 1e9,
-            there * 1e3,
-            products / back / 1e9,
-            back / there
-        );
+        report(name, isa, products, there, back);
     }
     Ok(())
+}
+
+fn report(name: &str, isa: Isa, products: f64, there: f64, back: f64) {
+    println!(
+        "{name:26} {isa:?}: forward {:5.1} GMAC/s ({:6.3} ms), backward {:5.1} GMAC/s ({:.2}x)",
+        products / there / 1e9,
+        there * 1e3,
+        products / back / 1e9,
+        back / there
+    );
 }
 
 fn main() -> Result<(), Error> {

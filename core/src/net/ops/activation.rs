@@ -114,15 +114,7 @@ pub(super) fn backward(
     value: Option<&[f32]>,
     grad_in: &mut [f32],
 ) -> Result<(), Error> {
-    let mut add = |f: &dyn Fn(f32) -> f32| {
-        let value = value
-            .filter(|v| v.len() >= gradient.len())
-            .ok_or(Error::Internal)?;
-        for ((to, &g), &v) in grad_in.iter_mut().zip(gradient).zip(value) {
-            *to += g * f(v);
-        }
-        Ok(())
-    };
+    let mut add = |f: &dyn Fn(f32) -> f32| add_times(gradient, value, grad_in, f);
     match activation {
         Activation::HardSigmoid { alpha, beta } => add(&|x| {
             let y = alpha * x + beta;
@@ -150,6 +142,22 @@ pub(super) fn backward(
             Ok(())
         }
     }
+}
+
+/// Adds `gradient * f(value)`.
+fn add_times(
+    gradient: &[f32],
+    value: Option<&[f32]>,
+    grad_in: &mut [f32],
+    f: &dyn Fn(f32) -> f32,
+) -> Result<(), Error> {
+    let value = value
+        .filter(|v| v.len() >= gradient.len())
+        .ok_or(Error::Internal)?;
+    for ((to, &g), &v) in grad_in.iter_mut().zip(gradient).zip(value) {
+        *to += g * f(v);
+    }
+    Ok(())
 }
 
 /// Bytes of the gate bits for `len` outputs.

@@ -191,13 +191,23 @@ pub(super) fn backward(
         b: b.filter(|_| reads_b).unwrap_or(any),
         input: node.input,
     };
+    share(node.op, part, rule, &way, saved.keep, grad_in).ok_or(Error::Internal)
+}
+
+/// Adds the derivative of the operator with respect to operand `part`.
+fn share(
+    op: Op,
+    part: usize,
+    rule: Rule,
+    way: &Backward<'_>,
+    keep: &[u8],
+    grad_in: &mut [f32],
+) -> Option<()> {
     let open = |i: usize| {
-        saved
-            .keep
-            .get(i / 8)
+        keep.get(i / 8)
             .is_some_and(|byte| (byte >> (i % 8)) & 1 != 0)
     };
-    let done = match (node.op, part) {
+    match (op, part) {
         (Op::Binary(Arithmetic::Sub), 1) => way.add(grad_in, |_, g, _, _| -g),
         (Op::Binary(Arithmetic::Add | Arithmetic::Sub), _) => way.add(grad_in, |_, g, _, _| g),
         (Op::Binary(Arithmetic::Mul), 0) => way.add(grad_in, |_, g, _, b| g * b),
@@ -207,8 +217,7 @@ pub(super) fn backward(
         (Op::PRelu, 0) => way.add(grad_in, |i, g, _, slope| pass(rule, g, open(i), slope)),
         (Op::PRelu, _) => way.add(grad_in, |i, g, x, _| if open(i) { 0.0 } else { g * x }),
         _ => None,
-    };
-    done.ok_or(Error::Internal)
+    }
 }
 
 /// Whether the gradient of operand `part` reads the values of operands 0 and 1.

@@ -74,15 +74,7 @@ fn unary(op: Op, input: Shape, output: Shape) -> Option<()> {
             weights_of(output.len(), input.len())
         }
         Op::Activate | Op::Affine | Op::Softmax => require(input == output),
-        Op::Lrn {
-            size,
-            alpha,
-            beta,
-            bias,
-        } => {
-            let finite = alpha.is_finite() && beta.is_finite() && bias.is_finite();
-            require(input == output && size > 0 && finite)
-        }
+        Op::Lrn { .. } => lrn(op, input, output),
         Op::Slice { start, step } => slice(start, step, input, output),
         Op::Shuffle { groups } => {
             require(input == output && input.c.checked_rem(groups.into())? == 0)
@@ -104,6 +96,20 @@ fn unary(op: Op, input: Shape, output: Shape) -> Option<()> {
         }
         Op::Binary(_) | Op::PRelu | Op::Concat { .. } => None,
     }
+}
+
+fn lrn(op: Op, input: Shape, output: Shape) -> Option<()> {
+    let Op::Lrn {
+        size,
+        alpha,
+        beta,
+        bias,
+    } = op
+    else {
+        return None;
+    };
+    let finite = alpha.is_finite() && beta.is_finite() && bias.is_finite();
+    require(input == output && size > 0 && finite)
 }
 
 fn conv(geometry: Geometry, groups: usize, input: Shape, output: Shape) -> Option<()> {
