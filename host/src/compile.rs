@@ -50,6 +50,10 @@ pub struct CompileOptions {
     /// ONNX tensors or nodes down to which gradients are wanted, besides the
     /// input and the default layer of CAM methods.
     pub layers: Vec<String>,
+    /// Whether batch normalisations and other per-channel arithmetic fold into
+    /// the weights before them: right for a device, where a pass over a tensor
+    /// costs; without it the network is computed as it was trained.
+    pub fold: bool,
 }
 
 /// A compiled network.
@@ -77,7 +81,7 @@ pub fn compile(
 ) -> Result<Compiled, CompileError> {
     let mut taps = options.taps.clone();
     taps.extend(options.layers.iter().cloned());
-    let report = fold::optimise(&mut graph, &taps);
+    let report = fold::optimise(&mut graph, &taps, options.fold);
     check_size(&graph)?;
     let cam_layer = fold::default_cam_layer(&graph);
     let mut passes = vec![Pass::Forward, Pass::Backward(At::Input)];

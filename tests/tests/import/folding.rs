@@ -73,7 +73,7 @@ fn chains_fold_into_their_first_node() {
     let model = network();
     let before = graph(&model);
     let mut after = before.clone();
-    let report = optimise(&mut after, &[]);
+    let report = optimise(&mut after, &[], true);
     assert_eq!((report.folded, report.merged, report.removed), (5, 2, 0));
     let ops: Vec<_> = after.nodes.iter().map(|n| (n.op, n.activation)).collect();
     assert!(matches!(ops[0], (Op::Conv { .. }, Activation::Relu)));
@@ -105,7 +105,7 @@ fn chains_fold_into_their_first_node() {
     }
     assert!(report.vanished["conv"].contains("BatchNormalization of norm"));
     assert_eq!(after.names["Relu of act"], after.names["act"]);
-    let again = optimise(&mut after, &[]);
+    let again = optimise(&mut after, &[], true);
     assert_eq!((again.folded, again.merged, again.removed), (0, 0, 0));
 }
 
@@ -123,7 +123,7 @@ fn taps_keep_their_values() {
         "mean",
     ] {
         let mut after = before.clone();
-        let report = optimise(&mut after, &[tap.to_owned()]);
+        let report = optimise(&mut after, &[tap.to_owned()], true);
         assert!(!report.vanished.contains_key(tap));
         agree(&before, &after, tap);
         agree(&before, &after, "scores");
@@ -144,7 +144,7 @@ fn what_is_read_twice_stays() {
         .output("max");
     let before = graph(&model);
     let mut after = before.clone();
-    let report = optimise(&mut after, &[]);
+    let report = optimise(&mut after, &[], true);
     assert_eq!((report.folded, report.merged), (0, 1));
     assert!(after.names.contains_key("conv"));
     agree(&before, &after, "max");
@@ -164,7 +164,7 @@ fn logits_stay_and_dead_ends_go() {
     let before = graph(&model);
     assert_eq!(before.logits, before.names["logits"]);
     let mut after = before.clone();
-    let report = optimise(&mut after, &[]);
+    let report = optimise(&mut after, &[], true);
     assert_eq!(report.removed, 1, "the third part has no reader");
     assert!(report.vanished.contains_key("c"));
     agree(&before, &after, "logits");
@@ -193,7 +193,7 @@ fn dropout_survives_simplification() {
         .node("Dropout", "r", "d", &[("ratio", Attribute::Float(0.5))])
         .output("d");
     let mut graph = graph(&model);
-    optimise(&mut graph, &[]);
+    optimise(&mut graph, &[], true);
     assert_eq!(graph.nodes.len(), 1);
     assert!(graph.nodes[0].dropout && graph.nodes[0].activation == Activation::Relu);
 }

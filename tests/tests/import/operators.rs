@@ -45,7 +45,7 @@ fn imported(model: &Onnx, elements: usize) -> Graph {
 fn hold(model: &Onnx, wanted: &[f32], input: &[f32]) -> Graph {
     let graph = imported(model, wanted.len());
     let mut simple = graph.clone();
-    fold::optimise(&mut simple, &[]);
+    fold::optimise(&mut simple, &[], true);
     for (graph, how) in [(&graph, "imported"), (&simple, "simplified")] {
         let found = tensor(graph, &hwc(graph, &model.dims, input), graph.output);
         for (i, (a, &b)) in found.iter().zip(wanted).enumerate() {

@@ -19,7 +19,7 @@ fn import(path: &Path) -> Imported {
 fn both(path: &Path) -> [Graph; 2] {
     let graph = import(path).graph;
     let mut simple = graph.clone();
-    fold::optimise(&mut simple, &[]);
+    fold::optimise(&mut simple, &[], true);
     [graph, simple]
 }
 
