@@ -2,6 +2,7 @@
 //! says, or a tensor in the model's own input space.
 
 mod frame;
+mod hide;
 mod npy;
 
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use crate::card::{Card, Channels};
 use crate::graph::{InputType, Layout};
 use crate::report::overlay::luma;
 
+pub use hide::Hidden;
 pub use npy::read_masks;
 
 /// Longest side of a photo, in pixels.

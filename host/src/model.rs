@@ -1,0 +1,384 @@
+//! A model file, opened: what it takes, what it says about itself, and the
+//! engines that can run it.
+
+mod running;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use foveola_core::net::format::MAGIC;
+use foveola_core::{Error, Score};
+use sha2::{Digest, Sha256};
+
+use crate::backend::core::{ModelFile, StartError};
+use crate::backend::tract::{TractError, TractModel};
+use crate::card::{Card, CardError, Channels, NetworkFacts, PartialCard, Resize};
+use crate::compile::CompileError;
+use crate::graph::{Graph, InputType, Layout};
+use crate::import::{self, ImportError, Imported};
+use crate::photo::Intake;
+
+pub use running::Running;
+
+/// Largest model file, in bytes.
+const MAX_FILE: u64 = 1 << 31;
+
+/// Why a model does not open or start.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// A file that cannot be read.
+    #[error("cannot read the model {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A file without content, or larger than any model.
+    #[error("{} is not a model: {reason}", path.display())]
+    NotAModel {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The ONNX file does not become a network.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// tract does not run the model.
+    #[error(transparent)]
+    Tract(#[from] TractError),
+    /// Neither engine runs the model.
+    #[error("{import}\ntract does not run it either: {tract}")]
+    NoEngine {
+        /// Why not `core`.
+        import: ImportError,
+        /// Why not tract.
+        tract: TractError,
+    },
+    /// A `.fov` file that is wrong.
+    #[error("{} is not a valid model file: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: Error,
+    },
+    /// A `.fov` file with a backend that runs only ONNX.
+    #[error("the tract backend runs ONNX files; {} is a .fov file", .0.display())]
+    NeedsOnnx(PathBuf),
+    /// No card.
+    #[error(transparent)]
+    Card(#[from] CardError),
+    /// The network does not compile.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// No layer has this name.
+    #[error("there is no layer `{name}`: {hint}")]
+    Layer {
+        /// What was asked for.
+        name: String,
+        /// The nearest names.
+        hint: String,
+    },
+    /// A layer of a `.fov` file that it holds no plan for.
+    #[error("the file holds no memory plan for layer `{name}`; compile it with `--layer {name}`")]
+    NoPlan {
+        /// The layer.
+        name: String,
+    },
+    /// The backend does not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The system gives no threads.
+    #[error("cannot start threads: {0}")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+}
+
+/// What runs a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendKind {
+    /// Foveola's own network code: scores, activations, gradients.
+    Core,
+    /// tract: scores only, of any model that it runs.
+    Tract,
+}
+
+/// How to open a model.
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    /// The engine; `None` is `core`, or tract where `core` lacks an operator.
+    pub backend: Option<BackendKind>,
+    /// A card to use instead of one beside the model.
+    pub card_file: Option<PathBuf>,
+    /// Values that go before those of any card.
+    pub card: PartialCard,
+    /// Whether ONNX values may be read from other files in the model's folder.
+    pub allow_external: bool,
+    /// Height and width, for a model that leaves them open.
+    pub input_size: Option<[usize; 2]>,
+}
+
+/// What the model becomes when it runs.
+#[derive(Debug)]
+pub enum Engine {
+    /// An imported ONNX file; it is compiled for what is asked.
+    Graph(Box<Imported>),
+    /// A `.fov` file.
+    File(Arc<ModelFile>),
+    /// An ONNX file that tract runs.
+    Tract(Arc<TractModel>),
+}
+
+/// An opened model.
+#[derive(Debug)]
+pub struct OpenModel {
+    /// Where it came from.
+    pub path: PathBuf,
+    /// SHA-256 of the file, in hexadecimal.
+    pub sha256: String,
+    /// Bytes of the file.
+    pub bytes: usize,
+    /// What it says about its input and output.
+    pub facts: NetworkFacts,
+    /// Number type of its input.
+    pub input_type: InputType,
+    /// How photos are prepared.
+    pub card: Card,
+    /// Where the card came from, in words.
+    pub card_source: String,
+    /// What had to be assumed for the card.
+    pub assumed: Vec<String>,
+    /// What a person should know about how it was opened.
+    pub notes: Vec<String>,
+    /// What runs it.
+    pub engine: Engine,
+}
+
+impl OpenModel {
+    /// Opens an ONNX or `.fov` file (told by its first bytes) and finds its card.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is no model, or that no engine runs; a card
+    /// that does not fit.
+    pub fn open(path: &Path, options: &OpenOptions) -> Result<Self, ModelError> {
+        let bytes = read(path)?;
+        let mut notes = Vec::new();
+        let engine = match bytes.starts_with(&MAGIC) {
+            true => open_file(path, &bytes, options)?,
+            false => open_onnx(path, &bytes, options, &mut notes)?,
+        };
+        let (facts, input_type) = facts(&engine);
+        let own = own_card(&engine);
+        let (partial, card_source) = find_card(path, options, &facts, own)?;
+        let completed = partial.complete(&facts)?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            sha256: sha256(&bytes),
+            bytes: bytes.len(),
+            facts,
+            input_type,
+            card: completed.card,
+            card_source,
+            assumed: completed.assumed,
+            notes,
+            engine,
+        })
+    }
+
+    /// Which backend runs it.
+    pub const fn backend(&self) -> BackendKind {
+        match self.engine {
+            Engine::Graph(_) | Engine::File(_) => BackendKind::Core,
+            Engine::Tract(_) => BackendKind::Tract,
+        }
+    }
+
+    /// Which kind of score the model's own output is.
+    pub fn output_score(&self) -> Score {
+        match &self.engine {
+            Engine::File(file) => file.model().output_score(),
+            _ if self.facts.normalised => Score::Probability,
+            _ => Score::Logit,
+        }
+    }
+
+    /// What pictures are prepared for.
+    pub const fn intake(&self) -> Intake<'_> {
+        Intake {
+            shape: self.facts.input,
+            layout: self.facts.layout,
+            input_type: self.input_type,
+            card: &self.card,
+        }
+    }
+}
+
+/// SHA-256 in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
+    let failed = |source| ModelError::Read {
+        path: path.to_path_buf(),
+        source,
+    };
+    let wrong = |reason: String| ModelError::NotAModel {
+        path: path.to_path_buf(),
+        reason,
+    };
+    let size = std::fs::metadata(path).map_err(failed)?.len();
+    if size > MAX_FILE {
+        return Err(wrong(format!("{size} bytes are more than the {MAX_FILE} that are read")));
+    }
+    let bytes = std::fs::read(path).map_err(failed)?;
+    match bytes.is_empty() {
+        true => Err(wrong(String::from("the file is empty"))),
+        false => Ok(bytes),
+    }
+}
+
+fn open_file(path: &Path, bytes: &[u8], options: &OpenOptions) -> Result<Engine, ModelError> {
+    if options.backend == Some(BackendKind::Tract) {
+        return Err(ModelError::NeedsOnnx(path.to_path_buf()));
+    }
+    let file = ModelFile::new(bytes).map_err(|source| ModelError::File {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    Ok(Engine::File(Arc::new(file)))
+}
+
+fn open_onnx(
+    path: &Path,
+    bytes: &[u8],
+    options: &OpenOptions,
+    notes: &mut Vec<String>,
+) -> Result<Engine, ModelError> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let how = import::Options {
+        allow_external: options.allow_external,
+        input_size: options.input_size,
+    };
+    let tract = || TractModel::open(bytes, Some(folder), &how).map(|m| Engine::Tract(Arc::new(m)));
+    if options.backend == Some(BackendKind::Tract) {
+        return Ok(tract()?);
+    }
+    match import::from_bytes(bytes, Some(folder), &how) {
+        Ok(imported) => {
+            notes.extend(imported.warnings.iter().cloned());
+            Ok(Engine::Graph(Box::new(imported)))
+        }
+        Err(import @ ImportError::Unsupported { .. }) if options.backend.is_none() => {
+            let engine = match tract() {
+                Ok(engine) => engine,
+                Err(tract) => return Err(ModelError::NoEngine { import, tract }),
+            };
+            notes.push(format!("{import}, which is used now"));
+            Ok(engine)
+        }
+        Err(import) => Err(import.into()),
+    }
+}
+
+fn facts(engine: &Engine) -> (NetworkFacts, InputType) {
+    match engine {
+        Engine::Graph(imported) => (graph_facts(&imported.graph), imported.graph.input_type),
+        Engine::Tract(model) => (model.facts().into(), model.facts().input_type),
+        Engine::File(file) => {
+            let model = file.model();
+            let record = model.network();
+            let labels = (0..model.classes()).map_while(|i| model.label(i));
+            let facts = NetworkFacts {
+                input: model.input(),
+                layout: match record.layout {
+                    0 => Layout::Nchw,
+                    1 => Layout::Nhwc,
+                    _ => Layout::Flat,
+                },
+                classes: model.classes(),
+                normalised: true,
+                labels: labels.map(String::from).collect(),
+                metadata: Default::default(),
+            };
+            let input_type = match record.input_type {
+                1 => InputType::F16,
+                2 => InputType::U8,
+                3 => InputType::I8,
+                _ => InputType::F32,
+            };
+            (facts, input_type)
+        }
+    }
+}
+
+fn graph_facts(graph: &Graph) -> NetworkFacts {
+    NetworkFacts {
+        input: graph.tensor(graph.input).shape,
+        layout: graph.layout,
+        classes: graph.tensor(graph.output).shape.len(),
+        normalised: graph.output != graph.logits,
+        labels: graph.labels.clone(),
+        metadata: graph.metadata.clone(),
+    }
+}
+
+/// The card that a `.fov` file carries.
+fn own_card(engine: &Engine) -> Option<PartialCard> {
+    let Engine::File(file) = engine else {
+        return None;
+    };
+    let record = file.model().network();
+    let channels = match record.channels {
+        0 => Channels::Gray,
+        1 => Channels::Rgb,
+        2 => Channels::Bgr,
+        3 => Channels::Rgba,
+        4 => Channels::Bgra,
+        _ => return None,
+    };
+    let first = |values: [f32; 4]| values[..channels.count()].to_vec();
+    Some(PartialCard {
+        resize: Some(match record.resize {
+            1 => Resize::Crop,
+            2 => Resize::Letterbox,
+            _ => Resize::Squash,
+        }),
+        channels: Some(channels),
+        mean: Some(first(record.mean.map(|v| v.get()))),
+        scale: Some(first(record.scale.map(|v| v.get()))),
+        ..PartialCard::default()
+    })
+}
+
+/// Flags go first, then the card that is named, the one beside the model, the
+/// model's own, and Custom Vision's metadata.
+fn find_card(
+    path: &Path,
+    options: &OpenOptions,
+    facts: &NetworkFacts,
+    own: Option<PartialCard>,
+) -> Result<(PartialCard, String), ModelError> {
+    let flags = options.card.clone();
+    let file = options.card_file.clone().or_else(|| PartialCard::beside(path));
+    if let Some(file) = file {
+        let card = PartialCard::from_toml_file(&file)?;
+        return Ok((flags.or(card), file.display().to_string()));
+    }
+    if let Some(own) = own {
+        return Ok((flags.or(own), String::from("the model file")));
+    }
+    let metadata = PartialCard::from_metadata(&facts.metadata, path);
+    let source = match (metadata == PartialCard::default(), flags == PartialCard::default()) {
+        (false, _) => "the model's metadata",
+        (true, false) => "flags",
+        (true, true) => "none",
+    };
+    Ok((flags.or(metadata), String::from(source)))
+}

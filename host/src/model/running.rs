@@ -1,0 +1,175 @@
+//! A model that runs: a classifier, and the names of its layers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use foveola_core::net::model::{Model, Pass};
+use foveola_core::{At, Classifier, TensorId};
+
+use super::{Engine, ModelError, OpenModel};
+use crate::backend::core::{CoreBackend, ModelFile};
+use crate::backend::tract::TractBackend;
+use crate::compile::{CompileOptions, compile};
+use crate::suggest::hint;
+
+/// A model that runs.
+pub struct Running {
+    /// It answers the questions.
+    pub classifier: Box<dyn Classifier>,
+    layers: Layers,
+}
+
+/// What the layers are called.
+#[derive(Clone, Debug, Default)]
+struct Layers {
+    names: BTreeMap<String, At>,
+    cam: Option<(String, At)>,
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Running({:?})", self.layers.cam)
+    }
+}
+
+impl OpenModel {
+    /// Starts the model so that gradients down to `layers` (ONNX nodes or
+    /// tensors) can be asked for.
+    ///
+    /// # Errors
+    /// An unknown layer, a network that does not compile, no threads.
+    pub fn start(&self, layers: &[String], threads: usize) -> Result<Running, ModelError> {
+        match &self.engine {
+            Engine::Tract(model) => {
+                let backend = TractBackend::new(Arc::clone(model), self.card.activation, threads)?;
+                Ok(Running {
+                    classifier: Box::new(backend),
+                    layers: Layers::default(),
+                })
+            }
+            Engine::File(file) => {
+                let layers = file_layers(file.model(), layers)?;
+                let classifier = Box::new(CoreBackend::new(Arc::clone(file), threads)?);
+                Ok(Running { classifier, layers })
+            }
+            Engine::Graph(_) => {
+                let (file, layers) = self.compile_for(layers)?;
+                let classifier = Box::new(CoreBackend::new(Arc::new(file), threads)?);
+                Ok(Running { classifier, layers })
+            }
+        }
+    }
+
+    /// Compiles an imported network with plans for `layers`.
+    fn compile_for(&self, layers: &[String]) -> Result<(ModelFile, Layers), ModelError> {
+        let compiled = self.compile(layers)?;
+        let file = ModelFile::new(&compiled.bytes).map_err(|source| ModelError::File {
+            path: self.path.clone(),
+            source,
+        })?;
+        let model = file.model();
+        let at = |id: TensorId| match id == model.input_id() {
+            true => At::Input,
+            false => At::Tensor(id),
+        };
+        let name = |id: TensorId| model.tensor(id).map_or("", |t| t.name).to_string();
+        let layers = Layers {
+            names: compiled.names.iter().map(|(n, id)| (n.clone(), at(*id))).collect(),
+            cam: compiled.cam_layer.map(|id| (name(id), at(id))),
+        };
+        Ok((file, layers))
+    }
+
+    /// The `.fov` file with plans for `layers`.
+    ///
+    /// # Errors
+    /// As [`OpenModel::start`]; a model that is not an imported ONNX file.
+    pub fn compile(&self, layers: &[String]) -> Result<crate::compile::Compiled, ModelError> {
+        let Engine::Graph(imported) = &self.engine else {
+            return Err(ModelError::NeedsOnnx(self.path.clone()));
+        };
+        let graph = &imported.graph;
+        for layer in layers {
+            if !graph.names.contains_key(layer) {
+                return Err(unknown(layer, graph.names.keys()));
+            }
+        }
+        let options = CompileOptions {
+            taps: Vec::new(),
+            layers: layers.to_vec(),
+        };
+        Ok(compile(graph.clone(), &self.card, &options)?)
+    }
+}
+
+fn unknown<'a>(name: &str, names: impl Iterator<Item = &'a String>) -> ModelError {
+    ModelError::Layer {
+        name: name.to_string(),
+        hint: hint(name, names.map(String::as_str)),
+    }
+}
+
+/// Names and plans of a `.fov` file.
+fn file_layers(model: &Model<'_>, wanted: &[String]) -> Result<Layers, ModelError> {
+    let mut names = BTreeMap::new();
+    let ids = (0..model.tensor_count()).filter_map(|i| u16::try_from(i).ok().map(TensorId));
+    for id in ids {
+        if let Some(tensor) = model.tensor(id).filter(|t| !t.name.is_empty()) {
+            names.entry(tensor.name.to_string()).or_insert(At::Tensor(id));
+        }
+    }
+    for node in (0..model.node_count()).filter_map(|i| model.node(i)) {
+        let at = At::Tensor(node.output);
+        names.entry(node.name.to_string()).or_insert(at);
+    }
+    if let Some(input) = model.tensor(model.input_id()) {
+        names.insert(input.name.to_string(), At::Input);
+    }
+    for name in wanted {
+        let at = names.get(name).ok_or_else(|| unknown(name, names.keys()))?;
+        if model.plan(Pass::Backward(*at)).is_none() {
+            let name = name.clone();
+            return Err(ModelError::NoPlan { name });
+        }
+    }
+    let cam = default_layer(model);
+    Ok(Layers { names, cam })
+}
+
+/// The last layer with rows and columns that the file has a plan for.
+fn default_layer(model: &Model<'_>) -> Option<(String, At)> {
+    let nodes = (0..model.node_count()).rev();
+    nodes.filter_map(|i| model.node(i)).find_map(|node| {
+        let tensor = model.tensor(node.output)?;
+        let at = At::Tensor(node.output);
+        let wide = tensor.shape.h > 1 && tensor.shape.w > 1;
+        let planned = model.plan(Pass::Backward(at)).is_some();
+        (wide && planned).then(|| (tensor.name.to_string(), at))
+    })
+}
+
+impl Running {
+    /// Whether gradients can be asked for.
+    pub fn is_white_box(&mut self) -> bool {
+        self.classifier.layers().is_some()
+    }
+
+    /// Where a layer is.
+    ///
+    /// # Errors
+    /// An unknown layer, with the nearest names.
+    pub fn layer(&self, name: &str) -> Result<At, ModelError> {
+        let known = self.layers.names.get(name).copied();
+        known.ok_or_else(|| unknown(name, self.layers.names.keys()))
+    }
+
+    /// The layer that Grad-CAM reads by default: the last with rows and columns.
+    pub fn default_layer(&self) -> Option<(&str, At)> {
+        self.layers.cam.as_ref().map(|(name, at)| (name.as_str(), *at))
+    }
+
+    /// Every name that a layer may be called by.
+    pub fn layer_names(&self) -> impl Iterator<Item = &str> {
+        self.layers.names.keys().map(String::as_str)
+    }
+}
