@@ -212,7 +212,7 @@ fn insert<T: serde::Serialize>(
 }
 
 /// A window without its channels, where those are all.
-fn sides([c, h, w]: [usize; 3]) -> Vec<usize> {
+pub(crate) fn sides([c, h, w]: [usize; 3]) -> Vec<usize> {
     match c {
         0 => vec![h, w],
         _ => vec![c, h, w],

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use foveola::backend::tract::{TractBackend, TractModel};
 use foveola::card::{Card, OutputActivation, PartialCard, Resize};
 use foveola::graph::Layout;
+use foveola::import::Options;
 use foveola::photo::{Intake, Photo};
 use foveola_core::{Classifier, Masked, Score};
 use foveola_tests::zoo;
@@ -45,7 +46,7 @@ fn folder(zoo: &Path, model: &str) -> std::path::PathBuf {
 fn open(zoo: &Path, model: &str) -> (Arc<TractModel>, Card) {
     let path = zoo.join(model);
     let bytes = std::fs::read(&path).expect("a model");
-    let model = TractModel::open(&bytes, None, false).expect("tract runs it");
+    let model = TractModel::open(&bytes, None, &Options::default()).expect("tract runs it");
     let card = PartialCard::beside(&path).expect("a card");
     let card = PartialCard::from_toml_file(&card).expect("a card");
     let card = card

@@ -16,6 +16,7 @@ use tract_onnx::prelude::*;
 
 use crate::card::OutputActivation;
 use crate::graph::{InputType, Layout};
+use crate::import::Options;
 
 pub use facts::OnnxFacts;
 
@@ -53,7 +54,7 @@ impl TractModel {
     pub fn open(
         bytes: &[u8],
         folder: Option<&Path>,
-        allow_external: bool,
+        options: &Options,
     ) -> Result<Self, TractError> {
         let tract = tract_onnx::onnx()
             .with_ignore_output_shapes(true)
@@ -67,7 +68,7 @@ impl TractModel {
             .as_ref()
             .ok_or_else(|| TractError::Parse(String::from("it holds no graph")))?;
         let external = Some(DataLocation::External as i32);
-        if !allow_external
+        if !options.allow_external
             && graph
                 .initializer
                 .iter()
@@ -75,7 +76,7 @@ impl TractModel {
         {
             return Err(TractError::External);
         }
-        let mut facts = facts::read(&mut proto)?;
+        let mut facts = facts::read(&mut proto, options.input_size)?;
         let folder = folder.map(|f| f.to_string_lossy().into_owned());
         let plan = prepare(&tract, &proto, folder.as_deref())
             .map_err(|e| TractError::Unsupported(format!("{e:#}")))?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use foveola_core::Shape;
 use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::tensor_shape_proto::Dimension;
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dim;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, ValueInfoProto, type_proto};
 
@@ -49,7 +50,10 @@ impl From<&OnnxFacts> for NetworkFacts {
 
 /// Reads the facts and leaves in `proto` what tract can run: batch 1, scores
 /// (and logits, if the model ends in a softmax or sigmoid) as the outputs.
-pub fn read(proto: &mut ModelProto) -> Result<OnnxFacts, TractError> {
+pub fn read(
+    proto: &mut ModelProto,
+    size: Option<[usize; 2]>,
+) -> Result<OnnxFacts, TractError> {
     let metadata = proto.metadata_props.iter();
     let metadata = metadata.map(|p| (p.key.clone(), p.value.clone())).collect();
     let graph = proto
@@ -59,7 +63,7 @@ pub fn read(proto: &mut ModelProto) -> Result<OnnxFacts, TractError> {
     surgery::drop_initialised_inputs(graph);
     surgery::replace_image_scalers(graph);
     surgery::scalar_pad_values(graph);
-    let (dims, input_type) = picture_input(graph)?;
+    let (dims, input_type) = picture_input(graph, size)?;
     let (layout, input) = axes(graph, &dims)?;
     let input_name = graph.input[0].name.clone();
     let labels = labels(graph);
@@ -77,8 +81,12 @@ pub fn read(proto: &mut ModelProto) -> Result<OnnxFacts, TractError> {
     })
 }
 
-/// Sets the batch to 1 and answers the sides and the number type of the only input.
-fn picture_input(graph: &mut GraphProto) -> Result<(Vec<usize>, InputType), TractError> {
+/// Sets the batch to 1, and open sides to `size`; answers the sides and the
+/// number type of the only input.
+fn picture_input(
+    graph: &mut GraphProto,
+    size: Option<[usize; 2]>,
+) -> Result<(Vec<usize>, InputType), TractError> {
     let [input] = graph.input.as_mut_slice() else {
         let names: Vec<&str> = graph.input.iter().map(|i| i.name.as_str()).collect();
         let reason = format!("it has {} inputs ({})", names.len(), names.join(", "));
@@ -93,16 +101,26 @@ fn picture_input(graph: &mut GraphProto) -> Result<(Vec<usize>, InputType), Trac
         Ok(DataType::Int8) => InputType::I8,
         other => return Err(open(&format!("takes numbers of type {other:?}"))),
     };
+    let colours = |d: &Dimension| matches!(d.value, Some(Dim::DimValue(1 | 3 | 4)));
+    let rows = match dims.last().is_some_and(colours) && !dims.get(1).is_some_and(colours) {
+        true => 1,
+        false => 2,
+    };
     let mut sides = Vec::new();
     for (axis, dim) in dims.iter_mut().enumerate() {
-        match dim.value {
-            Some(Dim::DimValue(n)) if n > 0 => sides.push(n as usize),
-            _ if axis == 0 => {
-                dim.value = Some(Dim::DimValue(1));
-                sides.push(1);
-            }
-            _ => return Err(open("leaves height, width or channels open")),
-        }
+        let given = match (axis, size) {
+            (0, _) => Some(1),
+            (a, Some([h, _])) if a == rows => Some(h),
+            (a, Some([_, w])) if a == rows + 1 => Some(w),
+            _ => None,
+        };
+        let side = match (&dim.value, given) {
+            (Some(Dim::DimValue(n)), _) if *n > 0 => *n as usize,
+            (_, Some(given)) => given,
+            _ => return Err(open("leaves height or width open; give them with --input-size H,W")),
+        };
+        dim.value = Some(Dim::DimValue(side as i64));
+        sides.push(side);
     }
     match sides.first() {
         Some(1) => Ok((sides, input_type)),
@@ -110,7 +128,7 @@ fn picture_input(graph: &mut GraphProto) -> Result<(Vec<usize>, InputType), Trac
     }
 }
 
-type Dims = Vec<tract_onnx::pb::tensor_shape_proto::Dimension>;
+type Dims = Vec<Dimension>;
 
 fn tensor_type(info: &mut ValueInfoProto) -> Option<(i32, &mut Dims)> {
     let type_proto::Value::TensorType(tensor) = info.r#type.as_mut()?.value.as_mut()?;

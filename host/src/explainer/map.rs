@@ -1,0 +1,200 @@
+//! One saliency map with everything that is known about it.
+
+use std::collections::BTreeMap;
+
+use foveola_core::Shape;
+use foveola_core::explain::{MapKind, Outcome, strongest_channel, upsample_bilinear};
+use image::RgbImage;
+use serde_json::Value;
+
+use super::{Region, is_elements};
+use crate::method_spec::MethodSpec;
+use crate::photo::Photo;
+use crate::report::overlay::{Figure, draw};
+use crate::report::sentence::{Evidence, Whereabouts};
+
+/// Passes through the network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passes {
+    /// Forward passes.
+    pub forward: u64,
+    /// Backward passes.
+    pub backward: u64,
+}
+
+impl Passes {
+    /// All of them.
+    pub const fn total(self) -> u64 {
+        self.forward + self.backward
+    }
+}
+
+/// A map: raw, signed, not normalised.
+#[derive(Clone, Debug)]
+pub struct SaliencyMap {
+    /// The method that made it, its layer named.
+    pub spec: MethodSpec,
+    /// The parameters that were used.
+    pub parameters: BTreeMap<&'static str, Value>,
+    /// The class that it explains.
+    pub target: usize,
+    /// The class's label.
+    pub label: String,
+    /// The class's probability.
+    pub probability: f32,
+    /// 1 for the first map of this method and class, 2 for the second, ..
+    pub repeat: usize,
+    /// Shape of `values`: the method's own resolution.
+    pub shape: Shape,
+    /// The map as the method made it, HWC.
+    pub values: Vec<f32>,
+    /// Height and width of the network's input.
+    pub size: [usize; 2],
+    /// One value a pixel of the network's input, row by row.
+    pub pixels: Vec<f32>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Passes of the method, all of its classes together (HOC: this class's own).
+    pub passes: Passes,
+    /// Time of the method, all of its classes together.
+    pub seconds: f64,
+    /// The tree of HOC.
+    pub region: Option<Region>,
+}
+
+impl SaliencyMap {
+    /// Fills `pixels` for a network input: the strongest channel of each
+    /// element, or the layer enlarged; a map of all channels that was computed
+    /// once is repeated for each in `values`.
+    pub(super) fn shown_at(mut self, input: Shape, kind: MapKind) -> Self {
+        let mut pixels = vec![0.0; input.area()];
+        let done = match is_elements(kind) {
+            true => strongest_channel(&self.values, self.shape, &mut pixels),
+            false => {
+                let from = [self.shape.h, self.shape.w];
+                upsample_bilinear(&self.values, from, [input.h, input.w], &mut pixels)
+            }
+        };
+        debug_assert!(done.is_ok(), "a map has the shape that its method states");
+        self.pixels = pixels;
+        self.size = [input.h, input.w];
+        if is_elements(kind) && self.shape.c == 1 && input.c > 1 {
+            let repeat = |v: &f32| std::iter::repeat_n(*v, input.c);
+            self.values = self.values.iter().flat_map(repeat).collect();
+            self.shape = input;
+        }
+        self
+    }
+
+    /// What of the map counts as evidence.
+    pub fn evidence(&self) -> Evidence {
+        match self.spec.row.name {
+            "gradient" | "deconvolution" | "guided-backprop" => Evidence::Magnitude,
+            "rise" => Evidence::AboveLeast,
+            _ => Evidence::Positive,
+        }
+    }
+
+    /// Where the evidence lies; `None` without any.
+    pub fn whereabouts(&self) -> Option<Whereabouts> {
+        let [h, w] = self.size;
+        Whereabouts::of(&self.pixels, h, w, self.evidence())
+    }
+
+    /// The class and its probability: `Egyptian cat, 57.0 %`.
+    pub fn heading(&self) -> String {
+        format!("{}, {}", self.label, percent(self.probability))
+    }
+
+    /// The map in one plain sentence.
+    pub fn sentence(&self) -> String {
+        let name = format!("{}, {} ({})", self.spec.title(), self.label, percent(self.probability));
+        format!("{name}: {}.", self.statement())
+    }
+
+    /// The sentence without the map's name.
+    pub fn statement(&self) -> String {
+        match self.outcome {
+            Outcome::Flat => String::from("the map is flat, so there is no evidence"),
+            Outcome::Undefined(reason) => format!("there is no map, because {reason}"),
+            Outcome::Ok => self.findings(),
+            Outcome::Partial { done, total } => {
+                format!("{} (stopped after {done} of {total} passes)", self.findings())
+            }
+        }
+    }
+
+    fn findings(&self) -> String {
+        let lies = match self.whereabouts() {
+            Some(found) => found.sentence(),
+            None => String::from("nothing speaks for the class"),
+        };
+        match &self.region {
+            Some(region) => format!("{}; {lies}", region.statement()),
+            None => lies,
+        }
+    }
+
+    /// Why there is nothing to paint, if so.
+    pub fn reason(&self) -> Option<String> {
+        match self.outcome {
+            Outcome::Flat => Some(String::from("flat map: no evidence")),
+            Outcome::Undefined(reason) => Some(format!("no map: {reason}")),
+            _ => None,
+        }
+    }
+
+    /// Method, parameters and cost, one line each.
+    pub fn lines(&self) -> Vec<String> {
+        let shown = |(key, value): (&&str, &Value)| match value {
+            Value::String(text) => format!("{key} {text}"),
+            Value::Array(list) => {
+                let sides: Vec<String> = list.iter().map(Value::to_string).collect();
+                format!("{key} {}", sides.join("x"))
+            }
+            Value::Number(number) => format!("{key} {}", number.as_f64().map_or(number.to_string(), |n| n.to_string())),
+            other => format!("{key} {other}"),
+        };
+        let parameters: Vec<String> = self.parameters.iter().map(shown).collect();
+        let resolution = format!("map {}x{}", self.shape.h, self.shape.w);
+        let cost = match self.passes.backward {
+            0 => format!("{} forward passes", self.passes.forward),
+            back => format!("{} forward + {back} backward passes", self.passes.forward),
+        };
+        let title = format!("{}: {resolution}, {cost}", self.spec.title());
+        match parameters.is_empty() {
+            true => vec![title],
+            false => vec![title, parameters.join(", ")],
+        }
+    }
+
+    /// The overlay on the picture that was explained.
+    pub fn overlay(&self, photo: &Photo) -> RgbImage {
+        draw(&Figure {
+            picture: photo.display(),
+            map: &self.pixels,
+            heading: self.heading(),
+            lines: self.lines(),
+            sentence: self.sentence(),
+            reason: self.reason(),
+        })
+    }
+
+    /// `METHOD.TARGET`, with the number of the repeat from the second on.
+    pub fn stem(&self) -> String {
+        match self.repeat {
+            1 => format!("{}.{}", self.spec.row.name, self.target),
+            n => format!("{}.{}.{n}", self.spec.row.name, self.target),
+        }
+    }
+
+    /// Name of the overlay's file.
+    pub fn file_stem(&self) -> String {
+        format!("{}.png", self.stem())
+    }
+}
+
+/// A probability for people.
+pub fn percent(probability: f32) -> String {
+    format!("{:.1} %", 100.0 * probability)
+}

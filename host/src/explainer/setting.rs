@@ -1,0 +1,243 @@
+//! From a method as it was asked for to the method of `core`, with what it borrows.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use foveola_core::explain::hoc::{Mode, Storage};
+use foveola_core::explain::{
+    Cost, Deconvolution, GradCam, Gradient, GuidedBackprop, Hoc, HocMethod, Method, Occlusion,
+    Rise, StoredMasks,
+};
+use foveola_core::{At, Classifier, Error, Fill, Shape};
+use serde_json::Value;
+
+use super::ExplainError;
+use crate::method_spec::{Baseline, MethodSpec, Parameters, sides};
+use crate::model::Running;
+use crate::photo::{Hidden, Photo, PhotoError, read, read_masks};
+
+/// A method ready to run on one picture.
+pub struct Setting {
+    spec: MethodSpec,
+    layer: Option<At>,
+    hidden: Option<Hidden>,
+    masks: Option<Vec<f32>>,
+}
+
+impl Setting {
+    /// Resolves layer, baseline and masks.
+    pub fn new(
+        spec: &MethodSpec,
+        photo: &Photo,
+        running: &mut Running,
+    ) -> Result<Self, ExplainError> {
+        let fail = |reason: String| ExplainError::Method {
+            method: spec.to_string(),
+            reason,
+        };
+        if spec.needs_gradients() && !running.is_white_box() {
+            return Err(fail(String::from(
+                "it needs gradients, and this backend gives only scores; \
+                 occlusion, rise and hoc work",
+            )));
+        }
+        let mut setting = Self {
+            spec: spec.clone(),
+            layer: None,
+            hidden: None,
+            masks: None,
+        };
+        match &spec.parameters {
+            Parameters::GradCam { layer, .. } => {
+                setting.take_layer(layer.as_deref(), running)?;
+            }
+            Parameters::Rise { file, .. } => {
+                if let Some(path) = file {
+                    let masks = read_masks(&read(path)?).map_err(|reason| PhotoError::Decode {
+                        path: path.clone(),
+                        reason,
+                    })?;
+                    let (s, found) = (photo.shape(), masks.dim());
+                    if (found.1, found.2) != (s.h, s.w) {
+                        return Err(fail(format!(
+                            "its masks are {}x{}, the picture is {}x{}",
+                            found.1, found.2, s.h, s.w
+                        )));
+                    }
+                    setting.masks = Some(masks.into_iter().collect());
+                }
+            }
+            _ => {}
+        }
+        if let Some(baseline) = baseline(&spec.parameters) {
+            setting.hidden = Some(photo.hidden(baseline).map_err(fail)?);
+        }
+        setting.check(&mut *running.classifier, 1)?;
+        Ok(setting)
+    }
+
+    fn take_layer(&mut self, name: Option<&str>, running: &Running) -> Result<(), ExplainError> {
+        let (name, at) = match name {
+            Some(name) => (name, running.layer(name)?),
+            None => running.default_layer().ok_or_else(|| ExplainError::Method {
+                method: self.spec.to_string(),
+                reason: String::from("the network has no layer with rows and columns"),
+            })?,
+        };
+        self.layer = Some(at);
+        self.spec = self.spec.clone().with_layer(name);
+        Ok(())
+    }
+
+    /// The method, its layer named.
+    pub const fn spec(&self) -> &MethodSpec {
+        &self.spec
+    }
+
+    /// What the method costs; whether it can run at all.
+    pub fn check(
+        &self,
+        classifier: &mut dyn Classifier,
+        targets: usize,
+    ) -> Result<Cost, ExplainError> {
+        let input = classifier.input();
+        let cost = self.with_method(|method| {
+            method.map_shape(classifier)?;
+            method.cost(classifier, targets)
+        });
+        cost.map_err(|error| ExplainError::Method {
+            method: self.spec.to_string(),
+            reason: reason(error, input),
+        })
+    }
+
+    /// The parameters as they were used.
+    pub fn parameters(&self, classifier: &dyn Classifier) -> BTreeMap<&'static str, Value> {
+        let mut all = self.spec.to_json();
+        let input = classifier.input();
+        if let Parameters::Occlusion {
+            window,
+            stride,
+            mindspore: false,
+            ..
+        } = &self.spec.parameters
+        {
+            let window = window.unwrap_or([0, input.h.div_ceil(7), input.w.div_ceil(7)]);
+            let half = [0, window[1].div_ceil(2), window[2].div_ceil(2)];
+            let stride = stride.unwrap_or(half);
+            all.insert("window", Value::from(sides(window)));
+            all.insert("stride", Value::from(sides(stride)));
+        }
+        if let (Parameters::Rise { mindspore, .. }, None) = (&self.spec.parameters, &self.masks) {
+            let usual = if *mindspore { Rise::mindspore() } else { Rise::default() };
+            all.entry("masks").or_insert_with(|| Value::from(usual.masks));
+            all.entry("grid").or_insert_with(|| Value::from(usual.grid));
+        }
+        all
+    }
+
+    fn fill(&self) -> Fill<'_> {
+        let none = Fill::Colour(Default::default());
+        self.hidden.as_ref().map_or(none, Hidden::fill)
+    }
+
+    /// The parameters of HOC, if this is HOC.
+    pub fn hoc(&self) -> Option<Hoc<'_>> {
+        let Parameters::Hoc {
+            cover,
+            threshold,
+            windows,
+            strides,
+            ..
+        } = &self.spec.parameters
+        else {
+            return None;
+        };
+        Some(Hoc {
+            mode: if *cover { Mode::Cover } else { Mode::Reveal },
+            threshold: *threshold,
+            windows,
+            strides,
+            fill: self.fill(),
+        })
+    }
+
+    fn rise(&self) -> Option<Rise<'_>> {
+        let Parameters::Rise {
+            masks,
+            grid,
+            keep,
+            mindspore,
+            ..
+        } = &self.spec.parameters
+        else {
+            return None;
+        };
+        let usual = if *mindspore { Rise::mindspore() } else { Rise::default() };
+        Some(Rise {
+            masks: masks.unwrap_or(usual.masks),
+            grid: grid.unwrap_or(usual.grid),
+            keep: *keep,
+            fill: self.fill(),
+            stored: self.masks.as_deref().map(StoredMasks::Floats),
+            mindspore: *mindspore,
+        })
+    }
+
+    /// Hands the method of `core` to `work`.
+    pub fn with_method<R>(&self, work: impl FnOnce(&dyn Method) -> R) -> R {
+        if let Some(hoc) = self.hoc() {
+            let storage = Storage {
+                steps: &mut [],
+                boxes: &mut [],
+            };
+            let storage = RefCell::new(storage);
+            return work(&HocMethod { hoc, storage });
+        }
+        if let Some(rise) = self.rise() {
+            return work(&rise);
+        }
+        match &self.spec.parameters {
+            Parameters::GradCam { relu, .. } => work(&GradCam {
+                layer: self.layer,
+                relu: *relu,
+            }),
+            Parameters::Occlusion {
+                window,
+                stride,
+                mindspore,
+                ..
+            } => work(&Occlusion {
+                window: *window,
+                stride: *stride,
+                fill: self.fill(),
+                mindspore: *mindspore,
+            }),
+            _ => match self.spec.row.name {
+                "deconvolution" => work(&Deconvolution),
+                "guided-backprop" => work(&GuidedBackprop),
+                _ => work(&Gradient),
+            },
+        }
+    }
+}
+
+const fn baseline(parameters: &Parameters) -> Option<Baseline> {
+    match parameters {
+        Parameters::Occlusion { baseline, .. }
+        | Parameters::Rise { baseline, .. }
+        | Parameters::Hoc { baseline, .. } => Some(*baseline),
+        _ => None,
+    }
+}
+
+/// A reason with the numbers that matter.
+fn reason(error: Error, input: Shape) -> String {
+    match error {
+        Error::BadParameter(what) => format!(
+            "{what} is out of range for a picture of {}x{} pixels and {} channels",
+            input.h, input.w, input.c
+        ),
+        other => other.to_string(),
+    }
+}
