@@ -8,14 +8,14 @@
 mod custom_vision;
 mod partial;
 
-pub use partial::{CardError, Completed, NetworkFacts, PartialCard};
+pub use partial::{CardError, Completed, Labels, NetworkFacts, PartialCard};
 
 use foveola_core::Normalisation;
 use foveola_core::picture::MAX_CHANNELS;
 use serde::{Deserialize, Serialize};
 
 /// How a picture of another size is brought to the network's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Resize {
     /// Both sides scaled on their own.
@@ -27,7 +27,7 @@ pub enum Resize {
 }
 
 /// Channels and their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Channels {
     /// One channel of luma.
@@ -43,7 +43,7 @@ pub enum Channels {
 }
 
 /// What turns the output into probabilities.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum OutputActivation {
     /// Nothing: they are probabilities already.

@@ -3,7 +3,7 @@
 //! ```
 //! use foveola::explainer::{Explainer, Question};
 //!
-//! let mut explainer = Explainer::open("demo/scene.onnx")?;
+//! let explainer = Explainer::open("demo/scene.onnx")?;
 //! let photo = explainer.photo("demo/scene.png")?;
 //! let question = Question::of(["grad-cam", "occlusion"])?;
 //! let explanation = explainer.explain(&photo, &question)?;
@@ -151,6 +151,9 @@ impl Progress for Steps<'_> {
     }
 }
 
+/// Cost of a method and shape of its map, or why it cannot run.
+pub type MethodCost = Result<(Cost, Shape), String>;
+
 /// A model that answers questions about pictures.
 #[derive(Debug)]
 pub struct Explainer {
@@ -196,6 +199,32 @@ impl Explainer {
         both_scores(&mut *running.classifier, photo, self.model.output_score())
     }
 
+    /// Cost and map shape of each method for `targets` classes, or why it
+    /// cannot run on any picture of this model.
+    ///
+    /// # Errors
+    /// A model that does not start.
+    pub fn costs(
+        &self,
+        methods: &[MethodSpec],
+        targets: usize,
+    ) -> Result<Vec<MethodCost>, ExplainError> {
+        let layers = layers(methods);
+        let mut running = self.model.start(&layers, 1)?;
+        let intake = self.model.intake();
+        let photo = Photo::from_tensor(vec![0.0; intake.shape.len()], &intake);
+        let cost = |spec: &MethodSpec| {
+            let setting = Setting::new(spec, &photo, &mut running)?;
+            let cost = setting.check(&mut *running.classifier, targets)?;
+            let shape = setting.with_method(|m| m.map_shape(&mut *running.classifier));
+            Ok((cost, shape.map_err(ExplainError::Classifier)?))
+        };
+        let costs = methods.iter().map(cost);
+        Ok(costs
+            .map(|c| c.map_err(|e: ExplainError| e.to_string()))
+            .collect())
+    }
+
     /// Answers a question.
     ///
     /// # Errors
@@ -215,12 +244,7 @@ impl Explainer {
         question: &Question,
         watch: &mut dyn Watch,
     ) -> Result<Explanation, ExplainError> {
-        let layers: Vec<String> = question
-            .methods
-            .iter()
-            .filter_map(|m| m.layer().map(String::from))
-            .collect();
-        let mut running = self.model.start(&layers, self.threads)?;
+        let mut running = self.model.start(&layers(&question.methods), self.threads)?;
         let settings = question
             .methods
             .iter()
@@ -242,7 +266,14 @@ impl Explainer {
                 explanation.stopped = true;
                 break;
             }
-            let found = self.run(setting, photo, question, &explanation, &mut **classifier, watch)?;
+            let found = self.run(
+                setting,
+                photo,
+                question,
+                &explanation,
+                &mut **classifier,
+                watch,
+            )?;
             explanation.maps.extend(found);
         }
         explanation.stopped |= watch.stopped();
@@ -298,6 +329,12 @@ impl Explainer {
     }
 }
 
+/// The layers that methods name.
+fn layers(methods: &[MethodSpec]) -> Vec<String> {
+    let named = methods.iter().filter_map(MethodSpec::layer);
+    named.map(String::from).collect()
+}
+
 /// What a method gives, before it has names.
 struct Answer {
     shape: Shape,
@@ -338,7 +375,14 @@ fn ask(
     let mut outcomes = vec![Outcome::Flat; query.targets.len()];
     let mut scratch = vec![0.0; cost.scratch];
     let mut steps = Steps(watch);
-    method.explain(classifier, query, &mut maps, &mut outcomes, &mut scratch, &mut steps)?;
+    method.explain(
+        classifier,
+        query,
+        &mut maps,
+        &mut outcomes,
+        &mut scratch,
+        &mut steps,
+    )?;
     let maps = maps.chunks_exact(shape.len().max(1));
     let raw = |(values, outcome): (&[f32], Outcome)| Raw {
         values: values.to_vec(),

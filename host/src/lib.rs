@@ -10,6 +10,7 @@
 pub mod aligned;
 pub mod backend;
 pub mod card;
+pub mod cli;
 pub mod compile;
 pub mod explainer;
 pub mod graph;

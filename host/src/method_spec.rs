@@ -192,8 +192,16 @@ impl MethodSpec {
             } => {
                 out.insert("mode", json!(if *cover { "cover" } else { "reveal" }));
                 out.insert("threshold", json!(threshold));
-                insert(&mut out, "windows", &(!windows.is_empty()).then_some(windows));
-                insert(&mut out, "strides", &(!strides.is_empty()).then_some(strides));
+                insert(
+                    &mut out,
+                    "windows",
+                    &(!windows.is_empty()).then_some(windows),
+                );
+                insert(
+                    &mut out,
+                    "strides",
+                    &(!strides.is_empty()).then_some(strides),
+                );
                 out.insert("baseline", baseline.to_json());
             }
         }
@@ -356,7 +364,11 @@ impl<'a> Given<'a> {
 
     /// A number that is not NaN and lies in a range.
     fn share(&self, key: &str, usual: f32, above_zero: bool) -> Result<f32, SpecError> {
-        let takes = if above_zero { "a share above 0, up to 1" } else { "a share from 0 to 1" };
+        let takes = if above_zero {
+            "a share above 0, up to 1"
+        } else {
+            "a share from 0 to 1"
+        };
         let value = self.number::<f32>(key, takes)?.unwrap_or(usual);
         let fits = (0.0..=1.0).contains(&value) && (value > 0.0 || !above_zero);
         match fits {
@@ -525,7 +537,10 @@ mod tests {
             panic!("{spec:?}")
         };
         assert!(*cover);
-        assert_eq!((windows.as_slice(), strides.as_slice()), (&[60, 30][..], &[12, 6][..]));
+        assert_eq!(
+            (windows.as_slice(), strides.as_slice()),
+            (&[60, 30][..], &[12, 6][..])
+        );
         assert_eq!(*baseline, Baseline::Number(127.5));
     }
 

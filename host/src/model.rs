@@ -120,6 +120,19 @@ pub struct OpenOptions {
     pub input_size: Option<[usize; 2]>,
 }
 
+impl OpenOptions {
+    /// A card as text.
+    ///
+    /// # Errors
+    /// Text that is no card.
+    pub fn with_card(text: &str) -> Result<Self, ModelError> {
+        Ok(Self {
+            card: PartialCard::from_toml(text, Path::new("the card"))?,
+            ..Self::default()
+        })
+    }
+}
+
 /// What the model becomes when it runs.
 #[derive(Debug)]
 pub enum Engine {
@@ -163,11 +176,22 @@ impl OpenModel {
     /// A file that cannot be read, is no model, or that no engine runs; a card
     /// that does not fit.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Self, ModelError> {
-        let bytes = read(path)?;
+        Self::from_bytes(&read(path)?, path, options)
+    }
+
+    /// As [`OpenModel::open`], from the file's bytes.
+    ///
+    /// # Errors
+    /// As [`OpenModel::open`].
+    pub fn from_bytes(
+        bytes: &[u8],
+        path: &Path,
+        options: &OpenOptions,
+    ) -> Result<Self, ModelError> {
         let mut notes = Vec::new();
         let engine = match bytes.starts_with(&MAGIC) {
-            true => open_file(path, &bytes, options)?,
-            false => open_onnx(path, &bytes, options, &mut notes)?,
+            true => open_file(path, bytes, options)?,
+            false => open_onnx(path, bytes, options, &mut notes)?,
         };
         let (facts, input_type) = facts(&engine);
         let own = own_card(&engine);
@@ -175,7 +199,7 @@ impl OpenModel {
         let completed = partial.complete(&facts)?;
         Ok(Self {
             path: path.to_path_buf(),
-            sha256: sha256(&bytes),
+            sha256: sha256(bytes),
             bytes: bytes.len(),
             facts,
             input_type,
@@ -232,7 +256,9 @@ fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
     };
     let size = std::fs::metadata(path).map_err(failed)?.len();
     if size > MAX_FILE {
-        return Err(wrong(format!("{size} bytes are more than the {MAX_FILE} that are read")));
+        return Err(wrong(format!(
+            "{size} bytes are more than the {MAX_FILE} that are read"
+        )));
     }
     let bytes = std::fs::read(path).map_err(failed)?;
     match bytes.is_empty() {
@@ -366,7 +392,10 @@ fn find_card(
     own: Option<PartialCard>,
 ) -> Result<(PartialCard, String), ModelError> {
     let flags = options.card.clone();
-    let file = options.card_file.clone().or_else(|| PartialCard::beside(path));
+    let file = options
+        .card_file
+        .clone()
+        .or_else(|| PartialCard::beside(path));
     if let Some(file) = file {
         let card = PartialCard::from_toml_file(&file)?;
         return Ok((flags.or(card), file.display().to_string()));
@@ -375,7 +404,10 @@ fn find_card(
         return Ok((flags.or(own), String::from("the model file")));
     }
     let metadata = PartialCard::from_metadata(&facts.metadata, path);
-    let source = match (metadata == PartialCard::default(), flags == PartialCard::default()) {
+    let source = match (
+        metadata == PartialCard::default(),
+        flags == PartialCard::default(),
+    ) {
         (false, _) => "the model's metadata",
         (true, false) => "flags",
         (true, true) => "none",

@@ -1,7 +1,10 @@
-//! What a person gets: overlays, sentences, a contact sheet.
+//! What a person gets: overlays, sentences, a contact sheet, files.
 
 pub mod canvas;
 pub mod colour;
+pub mod files;
+pub mod folder;
+mod json;
 pub mod overlay;
 pub mod regions;
 pub mod sentence;

@@ -96,8 +96,16 @@ impl PartialCard {
     /// # Errors
     /// A file that cannot be read, or that is no card.
     pub fn from_toml_file(path: &Path) -> Result<Self, CardError> {
-        let text = read_text(path)?;
-        let mut card: Self = toml::from_str(&text).map_err(|e| CardError::Syntax {
+        Self::from_toml(&read_text(path)?, path)
+    }
+
+    /// Reads a TOML card from text; `path` is for messages, and label files
+    /// are looked for beside it.
+    ///
+    /// # Errors
+    /// As [`PartialCard::from_toml_file`].
+    pub fn from_toml(text: &str, path: &Path) -> Result<Self, CardError> {
+        let mut card: Self = toml::from_str(text).map_err(|e| CardError::Syntax {
             path: path.to_path_buf(),
             reason: e.to_string(),
         })?;

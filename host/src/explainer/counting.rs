@@ -59,7 +59,9 @@ impl Classifier for Counting<'_> {
             *forward += 1;
             sink(i, answer)
         };
-        self.inner.get_mut().classify_batch(count, view, score, scores, &mut counted)
+        self.inner
+            .get_mut()
+            .classify_batch(count, view, score, scores, &mut counted)
     }
 
     fn classify_edits(

@@ -108,7 +108,12 @@ impl SaliencyMap {
 
     /// The map in one plain sentence.
     pub fn sentence(&self) -> String {
-        let name = format!("{}, {} ({})", self.spec.title(), self.label, percent(self.probability));
+        let name = format!(
+            "{}, {} ({})",
+            self.spec.title(),
+            self.label,
+            percent(self.probability)
+        );
         format!("{name}: {}.", self.statement())
     }
 
@@ -119,7 +124,10 @@ impl SaliencyMap {
             Outcome::Undefined(reason) => format!("there is no map, because {reason}"),
             Outcome::Ok => self.findings(),
             Outcome::Partial { done, total } => {
-                format!("{} (stopped after {done} of {total} passes)", self.findings())
+                format!(
+                    "{} (stopped after {done} of {total} passes)",
+                    self.findings()
+                )
             }
         }
     }
@@ -152,7 +160,12 @@ impl SaliencyMap {
                 let sides: Vec<String> = list.iter().map(Value::to_string).collect();
                 format!("{key} {}", sides.join("x"))
             }
-            Value::Number(number) => format!("{key} {}", number.as_f64().map_or(number.to_string(), |n| n.to_string())),
+            Value::Number(number) => format!(
+                "{key} {}",
+                number
+                    .as_f64()
+                    .map_or(number.to_string(), |n| n.to_string())
+            ),
             other => format!("{key} {other}"),
         };
         let parameters: Vec<String> = self.parameters.iter().map(shown).collect();

@@ -72,8 +72,14 @@ impl Region {
         let probability = self.layers.get(layer).map_or(0.0, |l| l.probability);
         let area = 100.0 * self.area(layer);
         match self.reveal {
-            true => format!("{area:.0} % of the picture is enough for {}", percent(probability)),
-            false => format!("without {area:.0} % of the picture {} is left", percent(probability)),
+            true => format!(
+                "{area:.0} % of the picture is enough for {}",
+                percent(probability)
+            ),
+            false => format!(
+                "without {area:.0} % of the picture {} is left",
+                percent(probability)
+            ),
         }
     }
 

@@ -51,21 +51,21 @@ impl Setting {
             Parameters::GradCam { layer, .. } => {
                 setting.take_layer(layer.as_deref(), running)?;
             }
-            Parameters::Rise { file, .. } => {
-                if let Some(path) = file {
-                    let masks = read_masks(&read(path)?).map_err(|reason| PhotoError::Decode {
-                        path: path.clone(),
-                        reason,
-                    })?;
-                    let (s, found) = (photo.shape(), masks.dim());
-                    if (found.1, found.2) != (s.h, s.w) {
-                        return Err(fail(format!(
-                            "its masks are {}x{}, the picture is {}x{}",
-                            found.1, found.2, s.h, s.w
-                        )));
-                    }
-                    setting.masks = Some(masks.into_iter().collect());
+            Parameters::Rise {
+                file: Some(path), ..
+            } => {
+                let masks = read_masks(&read(path)?).map_err(|reason| PhotoError::Decode {
+                    path: path.clone(),
+                    reason,
+                })?;
+                let (s, (_, h, w)) = (photo.shape(), masks.dim());
+                if (h, w) != (s.h, s.w) {
+                    return Err(fail(format!(
+                        "its masks are {h}x{w}, the picture is {}x{}",
+                        s.h, s.w
+                    )));
                 }
+                setting.masks = Some(masks.into_iter().collect());
             }
             _ => {}
         }
@@ -79,10 +79,12 @@ impl Setting {
     fn take_layer(&mut self, name: Option<&str>, running: &Running) -> Result<(), ExplainError> {
         let (name, at) = match name {
             Some(name) => (name, running.layer(name)?),
-            None => running.default_layer().ok_or_else(|| ExplainError::Method {
-                method: self.spec.to_string(),
-                reason: String::from("the network has no layer with rows and columns"),
-            })?,
+            None => running
+                .default_layer()
+                .ok_or_else(|| ExplainError::Method {
+                    method: self.spec.to_string(),
+                    reason: String::from("the network has no layer with rows and columns"),
+                })?,
         };
         self.layer = Some(at);
         self.spec = self.spec.clone().with_layer(name);
@@ -129,8 +131,13 @@ impl Setting {
             all.insert("stride", Value::from(sides(stride)));
         }
         if let (Parameters::Rise { mindspore, .. }, None) = (&self.spec.parameters, &self.masks) {
-            let usual = if *mindspore { Rise::mindspore() } else { Rise::default() };
-            all.entry("masks").or_insert_with(|| Value::from(usual.masks));
+            let usual = if *mindspore {
+                Rise::mindspore()
+            } else {
+                Rise::default()
+            };
+            all.entry("masks")
+                .or_insert_with(|| Value::from(usual.masks));
             all.entry("grid").or_insert_with(|| Value::from(usual.grid));
         }
         all
@@ -173,7 +180,11 @@ impl Setting {
         else {
             return None;
         };
-        let usual = if *mindspore { Rise::mindspore() } else { Rise::default() };
+        let usual = if *mindspore {
+            Rise::mindspore()
+        } else {
+            Rise::default()
+        };
         Some(Rise {
             masks: masks.unwrap_or(usual.masks),
             grid: grid.unwrap_or(usual.grid),

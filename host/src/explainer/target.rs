@@ -60,7 +60,9 @@ pub enum TargetError {
     #[error("the model has no labels, so `{0}` names no class; give an index, or `--labels FILE`")]
     NoLabels(String),
     /// No class is predicted.
-    #[error("no class is above the threshold of {threshold}: the best, {best}, has {probability:.3}")]
+    #[error(
+        "no class is above the threshold of {threshold}: the best, {best}, has {probability:.3}"
+    )]
     NonePredicted {
         /// The threshold.
         threshold: f32,
@@ -118,7 +120,10 @@ fn predicted(
     let best = best(probabilities);
     Err(TargetError::NonePredicted {
         threshold,
-        best: labels.get(best).cloned().unwrap_or_else(|| format!("class {best}")),
+        best: labels
+            .get(best)
+            .cloned()
+            .unwrap_or_else(|| format!("class {best}")),
         probability: probabilities[best],
     })
 }
@@ -163,7 +168,13 @@ mod tests {
     use super::*;
 
     fn ask(targets: &[&str]) -> Result<Vec<usize>, TargetError> {
-        let labels = ["background", "tabby, tabby cat", "crane", "crane", "goldfish"];
+        let labels = [
+            "background",
+            "tabby, tabby cat",
+            "crane",
+            "crane",
+            "goldfish",
+        ];
         let labels: Vec<String> = labels.map(String::from).to_vec();
         let mut question = Question::of([]).unwrap();
         question.targets = targets.iter().map(|t| t.parse().unwrap()).collect();
@@ -175,7 +186,10 @@ mod tests {
     fn classes_come_once_in_the_order_asked() {
         assert_eq!(ask(&["top"]).unwrap(), [4]);
         assert_eq!(ask(&["predicted"]).unwrap(), [4, 1]);
-        assert_eq!(ask(&["0", "top", "goldfish", "Tabby Cat"]).unwrap(), [0, 4, 1]);
+        assert_eq!(
+            ask(&["0", "top", "goldfish", "Tabby Cat"]).unwrap(),
+            [0, 4, 1]
+        );
     }
 
     #[test]
@@ -197,7 +211,10 @@ mod tests {
         let mut question = Question::of([]).unwrap();
         question.targets = vec![Target::Predicted];
         let message = choose(&question, &[0.3, 0.4], &[]).unwrap_err().to_string();
-        assert!(message.contains("class 1") && message.contains("0.400"), "{message}");
+        assert!(
+            message.contains("class 1") && message.contains("0.400"),
+            "{message}"
+        );
         question.targets = vec![Target::Named(String::from("cat"))];
         let message = choose(&question, &[0.3, 0.4], &[]).unwrap_err().to_string();
         assert!(message.contains("no labels"), "{message}");

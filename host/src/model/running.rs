@@ -74,7 +74,11 @@ impl OpenModel {
         };
         let name = |id: TensorId| model.tensor(id).map_or("", |t| t.name).to_string();
         let layers = Layers {
-            names: compiled.names.iter().map(|(n, id)| (n.clone(), at(*id))).collect(),
+            names: compiled
+                .names
+                .iter()
+                .map(|(n, id)| (n.clone(), at(*id)))
+                .collect(),
             cam: compiled.cam_layer.map(|id| (name(id), at(id))),
         };
         Ok((file, layers))
@@ -115,7 +119,9 @@ fn file_layers(model: &Model<'_>, wanted: &[String]) -> Result<Layers, ModelErro
     let ids = (0..model.tensor_count()).filter_map(|i| u16::try_from(i).ok().map(TensorId));
     for id in ids {
         if let Some(tensor) = model.tensor(id).filter(|t| !t.name.is_empty()) {
-            names.entry(tensor.name.to_string()).or_insert(At::Tensor(id));
+            names
+                .entry(tensor.name.to_string())
+                .or_insert(At::Tensor(id));
         }
     }
     for node in (0..model.node_count()).filter_map(|i| model.node(i)) {
@@ -165,7 +171,10 @@ impl Running {
 
     /// The layer that Grad-CAM reads by default: the last with rows and columns.
     pub fn default_layer(&self) -> Option<(&str, At)> {
-        self.layers.cam.as_ref().map(|(name, at)| (name.as_str(), *at))
+        self.layers
+            .cam
+            .as_ref()
+            .map(|(name, at)| (name.as_str(), *at))
     }
 
     /// Every name that a layer may be called by.

@@ -55,7 +55,11 @@ impl Photo {
     /// Mean of each channel in model space (of all of them, where there are
     /// more than a fill has room for).
     fn mean_colour(&self) -> [f32; MAX_CHANNELS] {
-        let channels = if self.shape.c > MAX_CHANNELS { 1 } else { self.shape.c.max(1) };
+        let channels = if self.shape.c > MAX_CHANNELS {
+            1
+        } else {
+            self.shape.c.max(1)
+        };
         let values: Vec<f64> = match &self.content {
             Content::Pixels(data) => data.iter().map(|&v| f64::from(v)).collect(),
             Content::Tensor(data) => data.iter().map(|&v| f64::from(v)).collect(),

@@ -16,11 +16,19 @@ pub struct ColourScale {
     pub high: f32,
     /// Whether 0 is the middle: purple below, orange above.
     pub diverging: bool,
+    /// Whether a few values lie beyond the scale.
+    pub clipped: bool,
 }
+
+/// Share of the values that the scale of a map with outliers covers.
+const COVERED: f64 = 0.995;
+/// How far an outlier lies from the rest, as a factor.
+const OUTLIER: f32 = 2.0;
 
 impl ColourScale {
     /// The scale of a map: from its least to its largest value, or symmetric
-    /// around 0 if it has both signs. `None` if there is nothing to see: an
+    /// around 0 if it has both signs. Where few values outshine all others by
+    /// far, the scale ends before them. `None` if there is nothing to see: an
     /// empty map, equal values, or values that are not finite.
     pub fn of(map: &[f32]) -> Option<Self> {
         if map.iter().any(|v| !v.is_finite()) {
@@ -33,15 +41,19 @@ impl ColourScale {
             return None;
         }
         let diverging = low < -NOISE * size && high > NOISE * size;
-        let (low, high) = if diverging {
-            (-size, size)
-        } else {
-            (low, high)
+        let common = covering(map);
+        let clipped = common > low && size > OUTLIER * common;
+        let end = if clipped { common } else { size };
+        let (low, high) = match diverging {
+            true => (-end, end),
+            false if high > 0.0 && clipped => (low, end),
+            false => (low, high),
         };
         Some(Self {
             low,
             high,
             diverging,
+            clipped,
         })
     }
 
@@ -76,6 +88,13 @@ impl ColourScale {
     pub fn ticks(&self) -> [f32; 5] {
         [1.0, 0.75, 0.5, 0.25, 0.0].map(|t| self.low + t * (self.high - self.low))
     }
+}
+
+/// The magnitude that most values stay below.
+fn covering(map: &[f32]) -> f32 {
+    let mut sizes: Vec<f32> = map.iter().map(|v| v.abs()).collect();
+    let at = ((sizes.len() as f64 * COVERED) as usize).min(sizes.len() - 1);
+    *sizes.select_nth_unstable_by(at, f32::total_cmp).1
 }
 
 /// A number in at most seven characters or so.
@@ -127,6 +146,22 @@ mod tests {
         assert_eq!(ColourScale::of(&[]), None);
         assert_eq!(ColourScale::of(&[2.0; 4]), None);
         assert_eq!(ColourScale::of(&[1.0, f32::NAN]), None);
+    }
+
+    #[test]
+    fn outliers_do_not_hide_the_rest() {
+        let mut map = vec![0.0; 1000];
+        for (i, v) in map.iter_mut().enumerate() {
+            *v = if i % 2 == 0 { 1.0 } else { -1.0 };
+        }
+        map[3] = 50.0;
+        let scale = ColourScale::of(&map).unwrap();
+        assert_eq!((scale.low, scale.high, scale.clipped), (-1.0, 1.0, true));
+        // One bright pixel in the dark is no outlier but the whole map.
+        let mut map = vec![0.0; 1000];
+        map[3] = 50.0;
+        let scale = ColourScale::of(&map).unwrap();
+        assert_eq!((scale.low, scale.high, scale.clipped), (0.0, 50.0, false));
     }
 
     #[test]

@@ -169,7 +169,13 @@ fn bar(canvas: &mut Canvas, scale: &ColourScale, x: u32, y: u32, height: u32) {
         let at = i as u32 * last / steps;
         let text = at.saturating_sub(6).min(height.saturating_sub(13));
         canvas.fill(x + BAR, y + at, 4, 1, FAINT_INK);
-        canvas.text(&short_number(value), x + BAR + 6, y + text, Type::Body, INK);
+        let beyond = match (scale.clipped, i) {
+            (true, 0) => ">",
+            (true, n) if n as u32 == steps && scale.diverging => "<",
+            _ => "",
+        };
+        let number = format!("{beyond}{}", short_number(value));
+        canvas.text(&number, x + BAR + 6, y + text, Type::Body, INK);
     }
 }
 

@@ -50,10 +50,7 @@ impl From<&OnnxFacts> for NetworkFacts {
 
 /// Reads the facts and leaves in `proto` what tract can run: batch 1, scores
 /// (and logits, if the model ends in a softmax or sigmoid) as the outputs.
-pub fn read(
-    proto: &mut ModelProto,
-    size: Option<[usize; 2]>,
-) -> Result<OnnxFacts, TractError> {
+pub fn read(proto: &mut ModelProto, size: Option<[usize; 2]>) -> Result<OnnxFacts, TractError> {
     let metadata = proto.metadata_props.iter();
     let metadata = metadata.map(|p| (p.key.clone(), p.value.clone())).collect();
     let graph = proto
@@ -117,7 +114,11 @@ fn picture_input(
         let side = match (&dim.value, given) {
             (Some(Dim::DimValue(n)), _) if *n > 0 => *n as usize,
             (_, Some(given)) => given,
-            _ => return Err(open("leaves height or width open; give them with --input-size H,W")),
+            _ => {
+                return Err(open(
+                    "leaves height or width open; give them with --input-size H,W",
+                ));
+            }
         };
         dim.value = Some(Dim::DimValue(side as i64));
         sides.push(side);

@@ -1,0 +1,114 @@
+//! The `foveola` program: what it takes, and one file for each command.
+
+mod budget;
+mod classify;
+mod compile;
+mod completions;
+mod demo;
+mod explain;
+mod inspect;
+mod methods;
+mod model_args;
+mod progress;
+mod table;
+
+use std::io::Write;
+
+use clap::{Parser, Subcommand};
+
+use crate::explainer::ExplainError;
+use crate::model::ModelError;
+use crate::photo::PhotoError;
+use crate::report::folder::WriteError;
+
+/// Asks an image classifier what it looked at.
+#[derive(Debug, Parser)]
+#[command(name = "foveola", version, about, max_term_width = 100)]
+#[command(
+    after_help = "Without a command, `demo` runs: all methods on a built-in network and scene."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Draw what a model looks at in a picture, and say it in a sentence
+    Explain(explain::ExplainArgs),
+    /// Classify a picture
+    Classify(classify::ClassifyArgs),
+    /// Show a model's nodes, shapes, layers to explain, and what is supported
+    Inspect(inspect::InspectArgs),
+    /// Compile an ONNX file to a .fov model file
+    Compile(compile::CompileArgs),
+    /// Show what a model and its explanations take: flash, RAM, passes
+    Budget(budget::BudgetArgs),
+    /// List the methods with their parameters, cost and needs
+    Methods,
+    /// Run all methods on a built-in network and scene
+    Demo(demo::DemoArgs),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The model.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The picture.
+    #[error(transparent)]
+    Photo(#[from] PhotoError),
+    /// The explanation.
+    #[error(transparent)]
+    Explain(#[from] ExplainError),
+    /// The output files.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// Flags that do not fit each other.
+    #[error("{0}")]
+    Usage(String),
+}
+
+/// How a command ended, if it did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It did what it was asked to do.
+    Done,
+    /// It was stopped, and kept what was finished.
+    Stopped,
+}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// What is wrong with the input, in words.
+    pub fn run(self) -> Result<Ending, CliError> {
+        let text = match self.command {
+            None => return demo::run(&demo::DemoArgs::default()),
+            Some(Command::Demo(args)) => return demo::run(&args),
+            Some(Command::Explain(args)) => return explain::run(&args),
+            Some(Command::Classify(args)) => classify::run(&args)?,
+            Some(Command::Inspect(args)) => inspect::run(&args)?,
+            Some(Command::Compile(args)) => compile::run(&args)?,
+            Some(Command::Budget(args)) => budget::run(&args)?,
+            Some(Command::Methods) => methods::run(),
+            Some(Command::Completions(args)) => completions::run(&args),
+        };
+        print(&text);
+        Ok(Ending::Done)
+    }
+}
+
+/// Prints to standard output. A reader that has gone away is no failure.
+fn print(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// Prints a remark to standard error.
+fn note(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "note: {text}");
+}

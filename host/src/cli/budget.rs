@@ -1,0 +1,114 @@
+//! `foveola budget`: what a model and its explanations take.
+
+use std::sync::Arc;
+
+use clap::Args;
+use foveola_core::explain::METHODS;
+use foveola_core::net::model::Model;
+
+use super::compile::plans;
+use super::model_args::ModelArgs;
+use super::table::{bytes, lay_out, row};
+use super::{CliError, note};
+use crate::backend::core::ModelFile;
+use crate::explainer::Explainer;
+use crate::method_spec::MethodSpec;
+use crate::model::{Engine, ModelError, OpenModel};
+
+#[derive(Debug, Args)]
+pub struct BudgetArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    /// Method to count, NAME[:key=value,...]; repeats [default: all]
+    #[arg(short, long = "method", value_name = "METHOD")]
+    pub methods: Vec<MethodSpec>,
+
+    /// Classes explained together
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub targets: u32,
+}
+
+/// Runs the command.
+pub fn run(args: &BudgetArgs) -> Result<String, CliError> {
+    let model = args.model.open()?;
+    let mut text = String::new();
+    match model_file(&model, &args.methods)? {
+        Some(file) => {
+            text += &flash(file.model());
+            text += "\nRAM, one arena a pass (the largest serves all):\n";
+            text += &plans(file.model());
+        }
+        None => note("tract runs this model, so flash and arenas are not known"),
+    }
+    text += "\nMethods: passes, and scratch besides the arena and the maps\n";
+    text += &method_rows(args, model)?;
+    Ok(text)
+}
+
+fn model_file(
+    model: &OpenModel,
+    methods: &[MethodSpec],
+) -> Result<Option<Arc<ModelFile>>, CliError> {
+    let layers: Vec<String> = methods
+        .iter()
+        .filter_map(|m| m.layer().map(String::from))
+        .collect();
+    match &model.engine {
+        Engine::Tract(_) => Ok(None),
+        Engine::File(file) => Ok(Some(Arc::clone(file))),
+        Engine::Graph(_) => {
+            let compiled = model.compile(&layers)?;
+            let file = ModelFile::new(&compiled.bytes).map_err(|source| ModelError::File {
+                path: model.path.clone(),
+                source,
+            })?;
+            Ok(Some(Arc::new(file)))
+        }
+    }
+}
+
+fn flash(model: &Model<'_>) -> String {
+    let all = model.bytes().len();
+    let weights = model.weight_bytes();
+    lay_out(
+        &[
+            row([&"flash, model file", &bytes(all)]),
+            row([&"  of it weights", &bytes(weights)]),
+            row([&"  of it the rest", &bytes(all - weights)]),
+        ],
+        &[1],
+    )
+}
+
+fn method_rows(args: &BudgetArgs, model: OpenModel) -> Result<String, CliError> {
+    let all = || METHODS.iter().filter_map(|m| m.name.parse().ok()).collect();
+    let methods: Vec<MethodSpec> = match args.methods.is_empty() {
+        true => all(),
+        false => args.methods.clone(),
+    };
+    let mut rows = vec![row([
+        &"method",
+        &"forward",
+        &"backward",
+        &"scratch",
+        &"map",
+    ])];
+    let explainer = Explainer::new(model, args.model.threads());
+    for (spec, cost) in methods
+        .iter()
+        .zip(explainer.costs(&methods, args.targets as usize)?)
+    {
+        rows.push(match cost {
+            Ok((cost, map)) => row([
+                &spec,
+                &cost.forward,
+                &cost.backward,
+                &bytes(4 * cost.scratch),
+                &bytes(4 * map.len()),
+            ]),
+            Err(reason) => row([&spec, &"-", &"-", &"-", &reason]),
+        });
+    }
+    Ok(lay_out(&rows, &[1, 2, 3]) + "HOC: at most; it stops as soon as the region is found.\n")
+}

@@ -1,0 +1,68 @@
+//! `foveola compile`: an ONNX file becomes a `.fov` file.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use foveola_core::At;
+use foveola_core::net::model::{Model, Pass};
+
+use super::CliError;
+use super::model_args::ModelArgs;
+use super::table::{bytes, lay_out, row};
+use crate::backend::core::ModelFile;
+use crate::model::ModelError;
+use crate::report::folder::write_file;
+
+#[derive(Debug, Args)]
+pub struct CompileArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    /// ONNX node or tensor down to which gradients are wanted, besides the
+    /// input and the last layer with rows and columns; repeats
+    #[arg(long = "layer", value_name = "NAME")]
+    pub layers: Vec<String>,
+
+    /// File to write [default: MODEL.fov in this folder]
+    #[arg(short, long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub fn run(args: &CompileArgs) -> Result<String, CliError> {
+    let model = args.model.open()?;
+    let compiled = model.compile(&args.layers)?;
+    let stem = args.model.model.file_stem().unwrap_or_default();
+    let default = || PathBuf::from(stem).with_extension("fov");
+    let out = args.out.clone().unwrap_or_else(default);
+    let file = ModelFile::new(&compiled.bytes).map_err(|source| ModelError::File {
+        path: out.clone(),
+        source,
+    })?;
+    write_file(&out, &compiled.bytes)?;
+    let mut text = format!("{}: {}\n", out.display(), bytes(compiled.bytes.len()));
+    text += &plans(file.model());
+    Ok(text)
+}
+
+/// The memory plans of a model file.
+pub fn plans(model: &Model<'_>) -> String {
+    let mut rows = vec![row([&"pass", &"arena"])];
+    for pass in model.passes() {
+        let arena = model.plan(pass).map_or(0, |p| p.arena_len());
+        rows.push(row([&pass_name(model, pass), &bytes(arena)]));
+    }
+    lay_out(&rows, &[1])
+}
+
+fn pass_name(model: &Model<'_>, pass: Pass) -> String {
+    match pass {
+        Pass::Forward => String::from("forward"),
+        Pass::Backward(At::Input) => String::from("backward to the input"),
+        Pass::Backward(At::Tensor(id)) => {
+            let name = model.tensor(id).map_or("", |t| t.name);
+            format!("backward to {name}")
+        }
+        _ => String::from("other"),
+    }
+}

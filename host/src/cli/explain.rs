@@ -1,0 +1,185 @@
+//! `foveola explain`: overlays, arrays and sentences for one picture.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use foveola_core::Score;
+
+use super::model_args::ModelArgs;
+use super::progress::{Terminal, catch_interrupts};
+use super::{CliError, Ending, note, print};
+use crate::explainer::{DEFAULT_SEED, Explainer, Explanation, Question, Target};
+use crate::method_spec::{MethodSpec, Parameters};
+use crate::model::{BackendKind, OpenModel, sha256};
+use crate::photo::{Photo, read};
+use crate::report::files::{FileRecord, Run, write};
+use crate::report::folder::OutputFolder;
+
+/// Methods without `--method`; the second needs scores only.
+const DEFAULT_METHODS: [&str; 2] = ["grad-cam", "occlusion"];
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  foveola explain model.onnx photo.jpg
+  foveola explain model.onnx photo.jpg --method rise:masks=2000 --target predicted
+  foveola explain model.onnx photo.jpg --method occlusion:window=8,stride=4 --target \"tabby cat\"
+
+`foveola methods` lists the methods with their parameters.")]
+pub struct ExplainArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    /// Picture: PNG, JPEG, BMP, or a .npy tensor in the model's own input space
+    pub picture: PathBuf,
+
+    /// Method, NAME[:key=value,...]; repeats [default: grad-cam and occlusion]
+    #[arg(short, long = "method", value_name = "METHOD")]
+    pub methods: Vec<MethodSpec>,
+
+    /// Class: top, predicted (all above the threshold), an index or a label; repeats [default: top]
+    #[arg(
+        short,
+        long = "target",
+        value_name = "CLASS",
+        allow_negative_numbers = true
+    )]
+    pub targets: Vec<Target>,
+
+    /// Probability above which a class counts as predicted
+    #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = share)]
+    pub threshold: f32,
+
+    /// ONNX node or tensor that Grad-CAM reads [default: the last with rows and columns]
+    #[arg(long, value_name = "NAME")]
+    pub layer: Option<String>,
+
+    /// Score explained [default: logit for gradient methods, probability for the others]
+    #[arg(long, value_enum)]
+    pub score: Option<ScoreKind>,
+
+    /// Key of every random number
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED)]
+    pub seed: u64,
+
+    /// Write arrays as the method makes them: C,H,W for attributions to input
+    /// elements, the method's own resolution for others
+    #[arg(long)]
+    pub raw: bool,
+
+    /// Folder for the files [default: foveola-out/PICTURE]
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// A score by name.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum ScoreKind {
+    /// Before the final softmax or sigmoid
+    Logit,
+    /// After it
+    Probability,
+}
+
+impl From<ScoreKind> for Score {
+    fn from(kind: ScoreKind) -> Self {
+        match kind {
+            ScoreKind::Logit => Self::Logit,
+            ScoreKind::Probability => Self::Probability,
+        }
+    }
+}
+
+fn share(text: &str) -> Result<f32, String> {
+    let value = text.parse().ok().filter(|v| (0.0..=1.0).contains(v));
+    value.ok_or_else(|| String::from("it takes a probability from 0 to 1"))
+}
+
+/// Runs the command.
+pub fn run(args: &ExplainArgs) -> Result<Ending, CliError> {
+    let model = args.model.open()?;
+    let question = question(args, &model)?;
+    let bytes = read(&args.picture)?;
+    let photo = Photo::from_bytes(&bytes, &args.picture, &model.intake())?;
+    let picture = FileRecord {
+        path: args.picture.display().to_string(),
+        sha256: sha256(&bytes),
+    };
+    let stem = args.picture.file_stem().unwrap_or_default();
+    let default = || PathBuf::from("foveola-out").join(stem);
+    let folder = OutputFolder::open(&args.out.clone().unwrap_or_else(default))?;
+    let place = folder.path().to_path_buf();
+    let explainer = Explainer::new(model, args.model.threads());
+    catch_interrupts();
+    let mut terminal = Terminal::new();
+    let explanation = explainer.explain_watched(&photo, &question, &mut terminal)?;
+    let command: Vec<String> = std::env::args().skip(1).collect();
+    write(
+        &Run {
+            command: &command,
+            model: explainer.model(),
+            picture: &picture,
+            photo: &photo,
+            question: &question,
+            explanation: &explanation,
+            raw: args.raw,
+        },
+        folder,
+    )?;
+    print(&sentences(&explanation));
+    print(&format!(
+        "{} and explain.json are in {}\n",
+        match explanation.maps.len() {
+            1 => String::from("The overlay"),
+            n => format!("{n} overlays"),
+        },
+        place.display()
+    ));
+    match explanation.stopped {
+        true => {
+            note("stopped; what was finished is kept");
+            Ok(Ending::Stopped)
+        }
+        false => Ok(Ending::Done),
+    }
+}
+
+fn sentences(explanation: &Explanation) -> String {
+    let lines = explanation.maps.iter().map(|map| map.sentence() + "\n");
+    lines.collect()
+}
+
+fn question(args: &ExplainArgs, model: &OpenModel) -> Result<Question, CliError> {
+    let mut question = Question::of(usual_methods(model).iter().copied())
+        .map_err(|e| CliError::Usage(e.to_string()))?;
+    if !args.methods.is_empty() {
+        question.methods = args.methods.clone();
+    }
+    if let Some(layer) = &args.layer {
+        let takes = |m: &MethodSpec| matches!(m.parameters, Parameters::GradCam { .. });
+        if !question.methods.iter().any(takes) {
+            let reason = "--layer is for grad-cam, which is not among the methods";
+            return Err(CliError::Usage(String::from(reason)));
+        }
+        let named = question.methods.into_iter().map(|m| m.with_layer(layer));
+        question.methods = named.collect();
+    }
+    if !args.targets.is_empty() {
+        question.targets = args.targets.clone();
+    }
+    question.threshold = args.threshold;
+    question.score = args.score.map(Score::from);
+    question.seed = args.seed;
+    Ok(question)
+}
+
+/// The default methods that the backend can run.
+fn usual_methods(model: &OpenModel) -> &'static [&'static str] {
+    match model.backend() {
+        BackendKind::Core => &DEFAULT_METHODS,
+        BackendKind::Tract => {
+            note("tract gives scores only, so grad-cam is left out");
+            &DEFAULT_METHODS[1..]
+        }
+    }
+}

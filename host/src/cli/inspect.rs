@@ -1,0 +1,145 @@
+//! `foveola inspect`: what a model is made of.
+
+use clap::Args;
+use foveola_core::Shape;
+use foveola_core::net::model::Model;
+
+use super::CliError;
+use super::model_args::ModelArgs;
+use super::table::{bytes, lay_out, row};
+use crate::graph::Graph;
+use crate::import::Imported;
+use crate::model::{Engine, OpenModel};
+
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+}
+
+/// Runs the command.
+pub fn run(args: &InspectArgs) -> Result<String, CliError> {
+    let model = args.model.open()?;
+    let mut text = head(&model);
+    match &model.engine {
+        Engine::Graph(imported) => {
+            text += &origin(imported);
+            text += &graph_nodes(&imported.graph);
+            text += &default_layer(&model)?;
+        }
+        Engine::File(file) => {
+            text += &file_nodes(file.model());
+            text += &default_layer(&model)?;
+        }
+        Engine::Tract(_) => {
+            text += "\nsupported: occlusion, rise and hoc, through tract; \
+                     gradient methods need the core backend\n";
+        }
+    }
+    Ok(text)
+}
+
+fn shape(s: Shape) -> String {
+    format!("{}x{}x{}", s.h, s.w, s.c)
+}
+
+fn head(model: &OpenModel) -> String {
+    let card = &model.card;
+    let preprocessing = format!(
+        "{:?} to {}x{}, {:?}, mean {:?}, scale {:?}, activation {:?}",
+        card.resize,
+        card.size[0],
+        card.size[1],
+        card.channels,
+        card.mean,
+        card.scale,
+        card.activation
+    );
+    let facts = &model.facts;
+    let input = format!(
+        "{} (height x width x channels), {:?}, {:?}",
+        shape(facts.input),
+        facts.layout,
+        model.input_type
+    );
+    let labels = match card.labels.len() {
+        0 => String::from("no labels"),
+        n => format!("{n} labels"),
+    };
+    lay_out(
+        &[
+            row([&"model", &model.path.display()]),
+            row([&"size", &bytes(model.bytes)]),
+            row([&"sha256", &model.sha256]),
+            row([&"input", &input]),
+            row([&"output", &format!("{} classes, {labels}", facts.classes)]),
+            row([&"card", &model.card_source]),
+            row([&"pictures", &preprocessing.to_lowercase()]),
+        ],
+        &[],
+    )
+}
+
+fn origin(imported: &Imported) -> String {
+    let ops: Vec<String> = imported
+        .ops
+        .iter()
+        .map(|(op, n)| format!("{op} {n}"))
+        .collect();
+    lay_out(
+        &[
+            row([&"producer", &imported.producer]),
+            row([&"opset  ", &imported.opset]),
+            row([&"weights", &imported.parameters]),
+            row([&"nodes", &ops.join(", ")]),
+            row([
+                &"names",
+                &format!(
+                    "input {}, output {}",
+                    imported.graph.input_name, imported.graph.output_name
+                ),
+            ]),
+        ],
+        &[],
+    ) + "supported: all nodes; every method works\n"
+}
+
+fn operator(op: &impl std::fmt::Debug) -> String {
+    let text = format!("{op:?}");
+    let end = text.find([' ', '(', '{']).unwrap_or(text.len());
+    text[..end].to_string()
+}
+
+fn graph_nodes(graph: &Graph) -> String {
+    let mut rows = vec![row([&"op", &"output", &"tensor (for --layer)"])];
+    for node in &graph.nodes {
+        let tensor = graph.tensor(node.output);
+        rows.push(row([
+            &operator(&node.op),
+            &shape(tensor.shape),
+            &tensor.name,
+        ]));
+    }
+    format!("\n{}", lay_out(&rows, &[1]))
+}
+
+fn file_nodes(model: &Model<'_>) -> String {
+    let mut rows = vec![row([&"op", &"output", &"tensor"])];
+    for node in (0..model.node_count()).filter_map(|i| model.node(i)) {
+        let name = model.tensor(node.output).map_or("", |t| t.name);
+        rows.push(row([
+            &operator(&node.op),
+            &shape(model.shape(node.output)),
+            &name,
+        ]));
+    }
+    format!("\n{}", lay_out(&rows, &[1]))
+}
+
+fn default_layer(model: &OpenModel) -> Result<String, CliError> {
+    let running = model.start(&[], 1)?;
+    Ok(match running.default_layer() {
+        Some((name, _)) => format!("\ngrad-cam reads {name} by default\n"),
+        None => String::from("\nno layer has rows and columns: grad-cam does not apply\n"),
+    })
+}

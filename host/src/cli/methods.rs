@@ -1,0 +1,70 @@
+//! `foveola methods`: the method table.
+
+use foveola_core::explain::{METHODS, MapKind, MethodRow, Needs};
+
+use super::table::{lay_out, row};
+
+/// Runs the command.
+pub fn run() -> String {
+    let mut text =
+        String::from("Methods, for --method NAME[:key=value,...]; lists are written with `/`.\n\n");
+    for method in METHODS {
+        text += &describe(method);
+        text.push('\n');
+    }
+    text += "`foveola budget MODEL` gives the passes and the memory of each method for a model.\n";
+    text
+}
+
+fn describe(method: &MethodRow) -> String {
+    let needs = match method.needs {
+        Needs::Scores => "scores only: any backend",
+        Needs::Gradients => "gradients: the core backend",
+    };
+    let map = match method.map {
+        MapKind::Elements => "one value an input element",
+        MapKind::Pixels => "one value a pixel",
+        MapKind::Layer => "one value a place of a layer",
+    };
+    let mut rows = vec![
+        row([&"  cost", &cost(method.name)]),
+        row([&"  needs", &needs]),
+        row([&"  map", &map]),
+        row([&"  paper", &method.paper]),
+    ];
+    for p in method.parameters {
+        let value = format!("{} [default: {}]", p.help, p.default);
+        rows.push(row([&format!("  {}=", p.key), &value]));
+    }
+    format!(
+        "{}: {}\n{}",
+        method.name,
+        method.summary,
+        lay_out(&rows, &[])
+    )
+}
+
+/// Passes, as far as they do not depend on the model.
+fn cost(name: &str) -> &'static str {
+    match name {
+        "gradient" | "deconvolution" | "guided-backprop" | "grad-cam" => {
+            "1 forward pass, and 1 backward pass a class"
+        }
+        "occlusion" => "1 forward pass a window, for all classes together",
+        "rise" => "1 forward pass a mask, for all classes together",
+        "hoc" => "tens to thousands of forward passes a class, as the picture has it",
+        _ => "see `foveola budget`",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_method_has_a_cost() {
+        for method in METHODS {
+            assert!(!cost(method.name).starts_with("see"), "{}", method.name);
+        }
+    }
+}

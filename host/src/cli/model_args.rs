@@ -1,0 +1,127 @@
+//! The flags that say which model runs, on what, and how pictures get in.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{CliError, note};
+use crate::card::{Channels, Labels, OutputActivation, PartialCard, Resize};
+use crate::model::{BackendKind, OpenModel, OpenOptions};
+
+#[derive(Clone, Debug, Args)]
+pub struct ModelArgs {
+    /// Model: an ONNX file, or a .fov file that `foveola compile` made
+    pub model: PathBuf,
+
+    /// Engine [default: core, or tract where core lacks an operator]
+    #[arg(long, value_enum)]
+    pub backend: Option<BackendKind>,
+
+    /// Threads; results do not depend on it [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+
+    /// Read ONNX values from other files in the model's folder
+    #[arg(long)]
+    pub allow_external: bool,
+
+    /// Height and width, for a model that leaves them open
+    #[arg(long, value_name = "H,W", value_parser = size)]
+    pub input_size: Option<[usize; 2]>,
+
+    #[command(
+        flatten,
+        next_help_heading = "Preprocessing (before the card's values)"
+    )]
+    pub card: CardArgs,
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub struct CardArgs {
+    /// Preprocessing card [default: MODEL.card.toml, the model's metadata, or assumptions]
+    #[arg(long, value_name = "FILE")]
+    pub card: Option<PathBuf>,
+
+    /// How photos get the network's size
+    #[arg(long, value_enum, ignore_case = true)]
+    pub resize: Option<Resize>,
+
+    /// Channels and their order
+    #[arg(long, value_enum, ignore_case = true)]
+    pub channels: Option<Channels>,
+
+    /// Subtracted from each channel, in pixel units: one number or one a channel
+    #[arg(
+        long,
+        value_name = "M,..",
+        value_delimiter = ',',
+        allow_negative_numbers = true
+    )]
+    pub mean: Option<Vec<f32>>,
+
+    /// Multiplied afterwards: one number or one a channel
+    #[arg(
+        long,
+        value_name = "S,..",
+        value_delimiter = ',',
+        allow_negative_numbers = true
+    )]
+    pub scale: Option<Vec<f32>>,
+
+    /// What turns the output into probabilities
+    #[arg(long, value_enum, ignore_case = true)]
+    pub activation: Option<OutputActivation>,
+
+    /// Labels, one a line
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+}
+
+fn size(text: &str) -> Result<[usize; 2], String> {
+    let sides: Result<Vec<usize>, _> = text.split([',', 'x', '/']).map(str::parse).collect();
+    match sides.as_deref() {
+        Ok(&[h, w]) if h > 0 && w > 0 => Ok([h, w]),
+        _ => Err(String::from("it takes height and width, as 224,224")),
+    }
+}
+
+impl ModelArgs {
+    /// Opens the model and says what was assumed.
+    pub fn open(&self) -> Result<OpenModel, CliError> {
+        let card = &self.card;
+        let model = OpenModel::open(
+            &self.model,
+            &OpenOptions {
+                backend: self.backend,
+                card_file: card.card.clone(),
+                card: PartialCard {
+                    size: None,
+                    resize: card.resize,
+                    channels: card.channels,
+                    mean: card.mean.clone(),
+                    scale: card.scale.clone(),
+                    activation: card.activation,
+                    labels: card.labels.clone().map(Labels::File),
+                },
+                allow_external: self.allow_external,
+                input_size: self.input_size,
+            },
+        )?;
+        for text in &model.notes {
+            note(text);
+        }
+        if !model.assumed.is_empty() {
+            note(&format!(
+                "not told by the model or a card, so assumed: {}",
+                model.assumed.join("; ")
+            ));
+        }
+        Ok(model)
+    }
+
+    /// Threads to run.
+    pub fn threads(&self) -> usize {
+        let all = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.threads.map_or_else(all, usize::from)
+    }
+}

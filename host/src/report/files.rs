@@ -1,0 +1,272 @@
+//! The files of an explanation: overlays, arrays, `explain.json`.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+
+use foveola_core::Score;
+use foveola_core::explain::{MapKind, Outcome};
+use image::{ImageFormat, RgbImage};
+use ndarray::ArrayD;
+use ndarray_npy::WriteNpyExt;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::folder::{OutputFolder, WriteError};
+use super::json::readable;
+use super::regions;
+use crate::card::Card;
+use crate::explainer::{Explanation, Layer, Question, Region, SaliencyMap, Step};
+use crate::model::{BackendKind, OpenModel};
+use crate::photo::Photo;
+
+/// A file with its SHA-256.
+#[derive(Clone, Debug, Serialize)]
+pub struct FileRecord {
+    /// Where it was.
+    pub path: String,
+    /// SHA-256 in hexadecimal.
+    pub sha256: String,
+}
+
+/// Everything that is needed to write and to repeat an explanation.
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'a> {
+    /// The command line, argument by argument.
+    pub command: &'a [String],
+    /// The model.
+    pub model: &'a OpenModel,
+    /// The picture's file.
+    pub picture: &'a FileRecord,
+    /// The picture.
+    pub photo: &'a Photo,
+    /// What was asked.
+    pub question: &'a Question,
+    /// What was answered.
+    pub explanation: &'a Explanation,
+    /// Whether arrays are written as the method made them.
+    pub raw: bool,
+}
+
+#[derive(Serialize)]
+struct Record<'a> {
+    tool: &'static str,
+    version: &'static str,
+    command: &'a [String],
+    model: FileRecord,
+    picture: &'a FileRecord,
+    card: &'a Card,
+    assumed: &'a [String],
+    backend: BackendKind,
+    arithmetic: &'static str,
+    seed: u64,
+    threshold: f32,
+    score: Option<&'static str>,
+    raw: bool,
+    stopped: bool,
+    scores: &'a [f32],
+    probabilities: &'a [f32],
+    targets: Vec<TargetRecord>,
+    maps: Vec<MapRecord<'a>>,
+    hoc: BTreeMap<usize, HocRecord<'a>>,
+}
+
+#[derive(Serialize)]
+struct TargetRecord {
+    target: usize,
+    label: String,
+    probability: f32,
+}
+
+#[derive(Serialize)]
+struct MapRecord<'a> {
+    method: &'static str,
+    parameters: &'a BTreeMap<&'static str, Value>,
+    target: usize,
+    npy: String,
+    png: String,
+    shape: Vec<usize>,
+    passes: u64,
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    sentence: String,
+}
+
+#[derive(Serialize)]
+struct HocRecord<'a> {
+    layers: &'a [Layer],
+    tree: &'a [Step],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    png: Vec<String>,
+}
+
+/// Writes overlays, arrays, HOC's layers and `explain.json` into the folder.
+///
+/// # Errors
+/// A file that cannot be written; then none is.
+pub fn write(run: &Run<'_>, mut folder: OutputFolder) -> Result<(), WriteError> {
+    for map in &run.explanation.maps {
+        folder.stage(
+            &format!("{}.png", map.stem()),
+            &png(&map.overlay(run.photo)),
+        )?;
+        let (shape, values) = array(map, run.raw);
+        folder.stage(&format!("{}.npy", map.stem()), &npy(&shape, values))?;
+        if let Some(region) = &map.region {
+            for i in 0..region.layers.len() {
+                let picture = layer_picture(map, region, i, run.photo).draw();
+                folder.stage(&layer_name(map, i), &png(&picture))?;
+            }
+        }
+    }
+    folder.stage("explain.json", &json(run))?;
+    folder.commit()
+}
+
+fn layer_name(map: &SaliencyMap, layer: usize) -> String {
+    format!("{}.layer{}.png", map.stem(), layer + 1)
+}
+
+/// One layer of HOC, as it is drawn.
+pub fn layer_picture<'a>(
+    map: &SaliencyMap,
+    region: &'a Region,
+    layer: usize,
+    photo: &'a Photo,
+) -> regions::Layer<'a> {
+    regions::Layer {
+        picture: photo.display(),
+        boxes: &region.layers[layer].boxes,
+        reveal: region.reveal,
+        heading: map.heading(),
+        sentence: format!(
+            "HOC, layer {} of {}: {}.",
+            layer + 1,
+            region.layers.len(),
+            region.layer_statement(layer)
+        ),
+    }
+}
+
+/// A picture as a PNG file.
+pub fn png(picture: &RgbImage) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    // Encoding into memory has nothing that can fail.
+    let _ = picture.write_to(&mut bytes, ImageFormat::Png);
+    bytes.into_inner()
+}
+
+/// Shape and values of the `.npy`: height x width; with `raw` C, H, W for
+/// attributions to input elements, the method's own resolution for others.
+fn array(map: &SaliencyMap, raw: bool) -> (Vec<usize>, Vec<f32>) {
+    let s = map.shape;
+    match (raw, map.spec.row.map) {
+        (false, _) => (map.size.to_vec(), map.pixels.clone()),
+        (true, MapKind::Elements) => {
+            let planes = (0..s.c).flat_map(|c| map.values.iter().skip(c).step_by(s.c));
+            (vec![s.c, s.h, s.w], planes.copied().collect())
+        }
+        (true, _) => (vec![s.h, s.w], map.values.clone()),
+    }
+}
+
+fn npy(shape: &[usize], values: Vec<f32>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Ok(array) = ArrayD::from_shape_vec(shape, values) {
+        // Writing into memory has nothing that can fail.
+        let _ = array.write_npy(&mut bytes);
+    }
+    bytes
+}
+
+/// What became of a map, in one word and with a reason.
+pub const fn outcome(outcome: &Outcome) -> (&'static str, Option<&'static str>) {
+    match outcome {
+        Outcome::Ok => ("ok", None),
+        Outcome::Flat => ("flat", None),
+        Outcome::Undefined(reason) => ("undefined", Some(*reason)),
+        Outcome::Partial { .. } => ("partial", None),
+    }
+}
+
+fn json(run: &Run<'_>) -> Vec<u8> {
+    let Run {
+        model,
+        question,
+        explanation,
+        ..
+    } = run;
+    let target = |&target: &usize| TargetRecord {
+        target,
+        label: model.card.label(target),
+        probability: explanation.probabilities[target],
+    };
+    let record = Record {
+        tool: env!("CARGO_PKG_NAME"),
+        version: env!("CARGO_PKG_VERSION"),
+        command: run.command,
+        model: FileRecord {
+            path: model.path.display().to_string(),
+            sha256: model.sha256.clone(),
+        },
+        picture: run.picture,
+        card: &model.card,
+        assumed: &model.assumed,
+        backend: model.backend(),
+        arithmetic: match model.backend() {
+            BackendKind::Core => "strict",
+            BackendKind::Tract => "tract",
+        },
+        seed: question.seed,
+        threshold: question.threshold,
+        score: question.score.map(|s| match s {
+            Score::Logit => "logit",
+            Score::Probability => "probability",
+        }),
+        raw: run.raw,
+        stopped: explanation.stopped,
+        scores: &explanation.scores,
+        probabilities: &explanation.probabilities,
+        targets: explanation.targets.iter().map(target).collect(),
+        maps: explanation
+            .maps
+            .iter()
+            .map(|m| map_record(m, run.raw))
+            .collect(),
+        hoc: hoc_records(explanation),
+    };
+    readable(&record)
+}
+
+fn map_record(map: &SaliencyMap, raw: bool) -> MapRecord<'_> {
+    let (word, reason) = outcome(&map.outcome);
+    MapRecord {
+        method: map.spec.row.name,
+        parameters: &map.parameters,
+        target: map.target,
+        npy: format!("{}.npy", map.stem()),
+        png: format!("{}.png", map.stem()),
+        shape: array(map, raw).0,
+        passes: map.passes.total(),
+        outcome: word,
+        reason,
+        sentence: map.sentence(),
+    }
+}
+
+/// HOC by target; of a HOC asked for twice, the first.
+fn hoc_records(explanation: &Explanation) -> BTreeMap<usize, HocRecord<'_>> {
+    let mut records = BTreeMap::new();
+    for map in &explanation.maps {
+        if let Some(region) = &map.region {
+            records.entry(map.target).or_insert_with(|| HocRecord {
+                layers: &region.layers,
+                tree: &region.tree,
+                png: (0..region.layers.len())
+                    .map(|i| layer_name(map, i))
+                    .collect(),
+            });
+        }
+    }
+    records
+}
