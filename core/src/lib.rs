@@ -13,6 +13,52 @@
 //!   fills a map.
 //!
 //! `net` and `explain` never import each other; they meet in `classifier`.
+//!
+//! # A model in flash, a static arena
+//!
+//! The model file is part of the program and states how much memory it needs,
+//! so the arena's size is a constant. (A microcontroller would hold the arena
+//! in a `static_cell`; here a `Mutex` does.)
+//!
+//! ```
+//! use std::sync::Mutex;
+//!
+//! use foveola_core::explain::{GuidedBackprop, Method, Outcome, Query, Silent};
+//! use foveola_core::net::arch::Isa;
+//! use foveola_core::net::format::{Aligned, TO_INPUT, arena_len, pass};
+//! use foveola_core::net::model::Model;
+//! use foveola_core::net::session::Session;
+//! use foveola_core::{Classifier, Error, Picture};
+//!
+//! const FILE: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(
+//!     env!("CARGO_MANIFEST_DIR"),
+//!     "/fixtures/small.fov"
+//! )));
+//! const ARENA_LEN: usize = match arena_len(&FILE.0, pass::BACKWARD, TO_INPUT) {
+//!     Some(len) => len,
+//!     None => panic!("the file has no plan for gradients"),
+//! };
+//! static ARENA: Mutex<Aligned<[u8; ARENA_LEN]>> = Mutex::new(Aligned([0; ARENA_LEN]));
+//! static PIXELS: [u8; 7 * 6 * 3] = [90; 7 * 6 * 3];
+//!
+//! fn main() -> Result<(), Error> {
+//!     let model = Model::from_bytes(&FILE.0)?;
+//!     let mut arena = ARENA.lock().expect("no other user");
+//!     let mut session = Session::new(&model, &mut arena.0, Isa::portable())?;
+//!     let normalisation = model.normalisation();
+//!     let picture = Picture::Pixels {
+//!         shape: session.input(),
+//!         data: &PIXELS,
+//!         normalisation: &normalisation,
+//!     };
+//!     let query = Query { picture, targets: &[1], score: None, seed: 0 };
+//!     let (mut map, mut outcome) = ([0.0; 7 * 6 * 3], [Outcome::Flat]);
+//!     GuidedBackprop.explain(&mut session, &query, &mut map, &mut outcome, &mut [], &mut Silent)?;
+//!     assert_eq!(outcome, [Outcome::Ok]);
+//!     assert_eq!(model.label(1), Some("steel"));
+//!     Ok(())
+//! }
+//! ```
 #![no_std]
 #![deny(
     clippy::indexing_slicing,

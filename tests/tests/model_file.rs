@@ -38,6 +38,20 @@ fn explain(model: &Model<'_>, arena: &mut [u8]) -> Result<Vec<f32>, Error> {
     Ok(session.backward(&[(0, 1.0)], Score::Logit)?.to_vec())
 }
 
+/// `core`'s example reads this file. `BLESS=1` writes it anew.
+#[test]
+fn the_fixture_of_core_is_this_file() {
+    let path = foveola_tests::root().join("core/fixtures/small.fov");
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, file()).expect("the fixture is written");
+    }
+    let same = std::fs::read(&path).expect("the fixture") == file();
+    assert!(
+        same,
+        "the format changed: BLESS=1 cargo test -p foveola-tests --test model_file"
+    );
+}
+
 #[test]
 fn a_sound_file_runs() {
     aligned(&file(), |bytes| {

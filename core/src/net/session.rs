@@ -58,7 +58,7 @@ impl<'m, 'a> Session<'m, 'a> {
         self.model
     }
 
-    /// Runs a plain forward pass; [`Session::tensor`] reads what it left.
+    /// Runs a plain forward pass; [`Classifier::classify`] does so and copies the scores.
     ///
     /// # Errors
     /// A picture of the wrong shape, a small arena, NaN.
