@@ -1,5 +1,6 @@
 //! Where the shared test data lies, and readers for it.
 
+pub mod compiled;
 pub mod interpreter;
 pub mod onnx;
 pub mod small;

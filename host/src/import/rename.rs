@@ -27,7 +27,7 @@ pub(super) fn cast(call: &Call) -> Result<Vec<Value>, Stop> {
 /// Dropout vanishes; the node before it keeps a marker.
 pub(super) fn dropout(b: &mut Builder, call: &Call) -> Result<Vec<Value>, Stop> {
     let view = call.activation(0)?;
-    if let Some(node) = b.nodes.iter_mut().find(|n| n.output == view.tensor) {
+    if let Some(node) = b.nodes.iter_mut().rev().find(|n| n.output == view.tensor) {
         node.dropout = true;
     }
     identity(call)

@@ -6,6 +6,7 @@ use foveola::compile::fold;
 use foveola::graph::{Graph, Layout};
 use foveola::import::{Options, from_bytes};
 use foveola_core::net::op::{Activation, Op};
+use foveola_tests::compiled::scores;
 use foveola_tests::interpreter::tensor;
 use foveola_tests::onnx::{Attribute, Onnx, floats, ints, numbers};
 
@@ -52,6 +53,12 @@ fn hold(model: &Onnx, wanted: &[f32], input: &[f32]) -> Graph {
             let b = f64::from(b);
             let close = (a - b).abs() <= 2e-5 * b.abs().max(1.0);
             assert!(close, "{how}: element {i} is {a}, not {b}");
+        }
+    }
+    if let Some(found) = scores(&graph, &hwc(&graph, &model.dims, input)) {
+        for (i, (&a, &b)) in found.iter().zip(wanted).enumerate() {
+            let close = (a - b).abs() <= 1e-4 * b.abs().max(1.0);
+            assert!(close, "compiled: element {i} is {a}, not {b}");
         }
     }
     graph

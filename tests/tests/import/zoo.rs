@@ -7,6 +7,7 @@ use foveola::compile::fold;
 use foveola::graph::{Graph, Layout};
 use foveola::import::{Imported, Options, load};
 use foveola_core::TensorId;
+use foveola_tests::compiled::scores;
 use foveola_tests::interpreter::tensor;
 use foveola_tests::{Golden, to_hwc, zoo};
 use ndarray::ArrayD;
@@ -144,6 +145,12 @@ fn zoo_models_give_their_scores() {
             let tolerance = tolerance * largest(&wanted).max(1.0);
             assert_close(&found, &wanted, tolerance, model);
         }
+        let graph = import(&zoo.join(format!("models/{model}.onnx"))).graph;
+        let input = stored_input(&folder, &graph);
+        let found = scores(&graph, &input).expect("a picture");
+        let found: Vec<f64> = found.into_iter().map(f64::from).collect();
+        let tolerance = 10.0 * tolerance * largest(&wanted).max(1.0);
+        assert_close(&found, &wanted, tolerance, model);
     }
 }
 
