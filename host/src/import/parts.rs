@@ -38,21 +38,16 @@ pub(super) fn concat(b: &mut Builder, call: &Call) -> Result<Vec<Value>, Stop> {
         return Ok(vec![Value::Activation(like)]);
     }
     let axis = axis(&like, dim)?;
-    let mut inputs = vec![];
-    let mut total = 0;
+    let mut pieces = vec![];
     for i in 0..call.inputs.len() {
         let view = match &call.inputs[i] {
             Some(Value::Constant(array)) => joined_constant(b, call, array, &like, (dim, axis))?,
             _ => b.whole_input(call, i)?,
         };
         check_beside(&like, &view, dim, axis)?;
-        total += axis_len(b.shape(&view), axis);
-        inputs.push(view.tensor);
+        pieces.push(view);
     }
-    let shape = with_axis(b.shape(&like), axis, total);
-    let parts = Parts::plain(Op::Concat { axis: axis as u8 }, &inputs, shape);
-    let mut view = like.over(b.emit(call, parts)?);
-    view.dims[dim] = whole(axis, total);
+    let view = joined_like(b, call, &like, &pieces, (dim, axis))?;
     Ok(vec![Value::Activation(view)])
 }
 
@@ -269,6 +264,83 @@ pub(super) fn slice(b: &mut Builder, call: &Call) -> Result<Vec<Value>, Stop> {
         .collect();
     let view = cut(b, call, call.output(), &view, &cuts)?;
     Ok(vec![Value::Activation(view)])
+}
+
+/// Gather with constant indices: runs of neighbours, joined.
+pub(super) fn gather(b: &mut Builder, call: &Call) -> Result<Vec<Value>, Stop> {
+    let view = b.whole_input(call, 0)?;
+    let sizes = view.sizes();
+    let dim = call.dimension(call.int_attribute("axis")?.unwrap_or(0), sizes.len())?;
+    let runs = index_runs(&call.ints(1)?, sizes[dim])?;
+    let scalar = call.constant(1)?.dims.is_empty();
+    if !scalar && call.constant(1)?.dims.len() != 1 {
+        return unsupported_because("its indices are no list");
+    }
+    let mut pieces = vec![];
+    for (i, &(start, len)) in runs.iter().enumerate() {
+        let part = Cut {
+            dim,
+            start,
+            step: 1,
+            len,
+        };
+        let name = match runs.len() {
+            1 => call.output().to_owned(),
+            _ => format!("{}/{i}", call.output()),
+        };
+        pieces.push(cut(b, call, &name, &view, &[part])?);
+    }
+    let mut result = joined(b, call, &pieces, dim)?;
+    if scalar {
+        result.dims.remove(dim);
+    }
+    Ok(vec![Value::Activation(result)])
+}
+
+/// First index and length of each run of indices that follow each other.
+fn index_runs(indices: &[i64], size: usize) -> Result<Vec<(usize, usize)>, Stop> {
+    let mut runs: Vec<(usize, usize)> = vec![];
+    for &given in indices {
+        let from_end = if given < 0 { size as i64 } else { 0 };
+        let index = match given.checked_add(from_end).map(usize::try_from) {
+            Some(Ok(i)) if i < size => i,
+            _ => return malformed(format!("index {given} lies outside {size}")),
+        };
+        match runs.last_mut() {
+            Some((start, len)) if *start + *len == index => *len += 1,
+            _ => runs.push((index, 1)),
+        }
+    }
+    if runs.is_empty() {
+        return unsupported_because("nothing is left of its input");
+    }
+    Ok(runs)
+}
+
+/// Parts of one view, one after the other.
+fn joined(b: &mut Builder, call: &Call, pieces: &[View], dim: usize) -> Result<View, Stop> {
+    let [first, _, ..] = pieces else {
+        return Ok(pieces[0].clone());
+    };
+    let axis = axis(first, dim)?;
+    joined_like(b, call, first, pieces, (dim, axis))
+}
+
+/// The same, arranged like a view that need not be the first part.
+fn joined_like(
+    b: &mut Builder,
+    call: &Call,
+    like: &View,
+    pieces: &[View],
+    (dim, axis): (usize, usize),
+) -> Result<View, Stop> {
+    let total = pieces.iter().map(|p| axis_len(b.shape(p), axis)).sum();
+    let inputs: Vec<TensorId> = pieces.iter().map(|p| p.tensor).collect();
+    let shape = with_axis(b.shape(like), axis, total);
+    let op = Op::Concat { axis: axis as u8 };
+    let mut view = like.over(b.emit(call, Parts::plain(op, &inputs, shape))?);
+    view.dims[dim] = whole(axis, total);
+    Ok(view)
 }
 
 /// Pad: constant, edge or reflect, on any of the three axes.

@@ -41,6 +41,7 @@ fn lowering(op: &str) -> Option<Lowering> {
         "Concat" => parts::concat,
         "Split" => parts::split,
         "Slice" => parts::slice,
+        "Gather" => parts::gather,
         "Pad" => parts::pad,
         "MaxPool" | "AveragePool" => reduce::pool,
         "GlobalAveragePool" | "GlobalMaxPool" => reduce::global_pool,

@@ -604,6 +604,32 @@ fn slices() {
 }
 
 #[test]
+fn picked_indices() {
+    for (indices, axis) in [
+        (&[2, 1, 0][..], 1),
+        (&[1, 2], 1),
+        (&[-1], 2),
+        (&[0, 1, 3, 0], 2),
+    ] {
+        let mut model = Onnx::new(11, &[1, 3, 5, 4]);
+        model
+            .ints("i", indices)
+            .node("Gather", "x i", "y", &[("axis", Int(axis))]);
+        agrees(&model);
+    }
+    // What torchvision's Inception does to its input.
+    let mut planes = Onnx::new(11, &[1, 3, 5, 4]);
+    let mut one = ints("one", &[1]);
+    one.dims.clear();
+    planes
+        .tensor(one)
+        .node("Gather", "x one", "plane", &[("axis", Int(1))])
+        .node("Unsqueeze", "plane", "back", &[("axes", ints_of(&[1]))])
+        .node("Concat", "back x", "y", &[("axis", Int(1))]);
+    agrees(&planes);
+}
+
+#[test]
 fn normalisations() {
     let mut lrn = Onnx::new(7, &[1, 7, 3, 2]);
     let with = [
