@@ -93,6 +93,8 @@ pub enum Parameters {
         baseline: Baseline,
         /// Stored masks.
         file: Option<PathBuf>,
+        /// Whether each pixel is divided by its own coverage.
+        by_coverage: bool,
         /// MindSpore's numbers.
         mindspore: bool,
     },
@@ -174,6 +176,7 @@ impl MethodSpec {
                 keep,
                 baseline,
                 file,
+                by_coverage,
                 mindspore,
             } => {
                 insert(&mut out, "masks", masks);
@@ -181,6 +184,8 @@ impl MethodSpec {
                 out.insert("keep", json!(keep));
                 out.insert("baseline", baseline.to_json());
                 insert(&mut out, "file", file);
+                let divisor = if *by_coverage { "coverage" } else { "keep" };
+                out.insert("divisor", json!(divisor));
                 insert(&mut out, "compat", &mindspore.then_some("mindspore"));
             }
             Parameters::Hoc {
@@ -459,6 +464,7 @@ impl<'a> Given<'a> {
             keep: self.share("keep", 0.5, true)?,
             baseline: self.baseline(Baseline::Black)?,
             file: self.values.get("file").map(PathBuf::from),
+            by_coverage: self.choice("divisor", &["keep", "coverage"])? == 1,
             mindspore: self.choice("compat", &["none", "mindspore"])? == 1,
         })
     }

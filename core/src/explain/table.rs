@@ -145,6 +145,11 @@ pub const METHODS: &[MethodRow] = &[
                 "none",
                 "masks to use: .npy, N,H,W, u8 (m/255) or f32",
             ),
+            parameter(
+                "divisor",
+                "keep",
+                "keep: number of masks times keep; coverage: sum of each pixel's own weights",
+            ),
             COMPAT,
         ],
     },

@@ -58,7 +58,7 @@ fn model_file(
         Engine::Tract(_) => Ok(None),
         Engine::File(file) => Ok(Some(Arc::clone(file))),
         Engine::Graph(_) => {
-            let compiled = model.compile(&layers)?;
+            let compiled = model.compile(&layers, true)?;
             let file = ModelFile::new(&compiled.bytes).map_err(|source| ModelError::File {
                 path: model.path.clone(),
                 source,

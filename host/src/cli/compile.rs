@@ -23,6 +23,10 @@ pub struct CompileArgs {
     #[arg(long = "layer", value_name = "NAME")]
     pub layers: Vec<String>,
 
+    /// Leave batch normalisations as they are instead of folding them into weights
+    #[arg(long)]
+    pub no_fold: bool,
+
     /// File to write [default: MODEL.fov in this folder]
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -31,7 +35,7 @@ pub struct CompileArgs {
 /// Runs the command.
 pub fn run(args: &CompileArgs) -> Result<String, CliError> {
     let model = args.model.open()?;
-    let compiled = model.compile(&args.layers)?;
+    let compiled = model.compile(&args.layers, !args.no_fold)?;
     let stem = args.model.model.file_stem().unwrap_or_default();
     let default = || PathBuf::from(stem).with_extension("fov");
     let out = args.out.clone().unwrap_or_else(default);
@@ -41,6 +45,11 @@ pub fn run(args: &CompileArgs) -> Result<String, CliError> {
     })?;
     write_file(&out, &compiled.bytes)?;
     let mut text = format!("{}: {}\n", out.display(), bytes(compiled.bytes.len()));
+    let report = &compiled.report;
+    text += &format!(
+        "{} folded into weights, {} activations merged, {} nodes removed\n",
+        report.folded, report.merged, report.removed
+    );
     text += &plans(file.model());
     Ok(text)
 }

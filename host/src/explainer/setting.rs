@@ -174,6 +174,7 @@ impl Setting {
             masks,
             grid,
             keep,
+            by_coverage,
             mindspore,
             ..
         } = &self.spec.parameters
@@ -192,6 +193,7 @@ impl Setting {
             fill: self.fill(),
             stored: self.masks.as_deref().map(StoredMasks::Floats),
             mindspore: *mindspore,
+            by_coverage: *by_coverage,
         })
     }
 

@@ -62,7 +62,7 @@ impl OpenModel {
 
     /// Compiles an imported network with plans for `layers`.
     fn compile_for(&self, layers: &[String]) -> Result<(ModelFile, Layers), ModelError> {
-        let compiled = self.compile(layers)?;
+        let compiled = self.compile(layers, false)?;
         let file = ModelFile::new(&compiled.bytes).map_err(|source| ModelError::File {
             path: self.path.clone(),
             source,
@@ -84,11 +84,15 @@ impl OpenModel {
         Ok((file, layers))
     }
 
-    /// The `.fov` file with plans for `layers`.
+    /// The `.fov` file with plans for `layers`; `fold` as in [`CompileOptions`].
     ///
     /// # Errors
     /// As [`OpenModel::start`]; a model that is not an imported ONNX file.
-    pub fn compile(&self, layers: &[String]) -> Result<crate::compile::Compiled, ModelError> {
+    pub fn compile(
+        &self,
+        layers: &[String],
+        fold: bool,
+    ) -> Result<crate::compile::Compiled, ModelError> {
         let Engine::Graph(imported) = &self.engine else {
             return Err(ModelError::NeedsOnnx(self.path.clone()));
         };
@@ -101,6 +105,7 @@ impl OpenModel {
         let options = CompileOptions {
             taps: Vec::new(),
             layers: layers.to_vec(),
+            fold,
         };
         Ok(compile(graph.clone(), &self.card, &options)?)
     }
