@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use foveola_core::explain::{METHODS, MethodRow, Needs};
+use foveola_core::mask::MAX_CELLS;
 use serde_json::{Value, json};
 
 use crate::suggest::hint;
@@ -441,6 +442,16 @@ impl<'a> Given<'a> {
         found.ok_or_else(|| self.wrong(key, format!("it takes {}", words.join(" or "))))
     }
 
+    fn grid(&self) -> Result<Option<u16>, SpecError> {
+        let takes = format!("a whole number from 1 to {MAX_CELLS}");
+        match self.count("grid", &takes)? {
+            Some(cells) if cells > MAX_CELLS => {
+                Err(self.wrong("grid", format!("it takes {takes}")))
+            }
+            cells => Ok(cells),
+        }
+    }
+
     fn grad_cam(&self) -> Result<Parameters, SpecError> {
         Ok(Parameters::GradCam {
             layer: self.values.get("layer").cloned(),
@@ -460,7 +471,7 @@ impl<'a> Given<'a> {
     fn rise(&self) -> Result<Parameters, SpecError> {
         Ok(Parameters::Rise {
             masks: self.count("masks", "a whole number from 1")?,
-            grid: self.count("grid", "a whole number from 1 to 64")?,
+            grid: self.grid()?,
             keep: self.share("keep", 0.5, true)?,
             baseline: self.baseline(Baseline::Black)?,
             file: self.values.get("file").map(PathBuf::from),

@@ -1,0 +1,413 @@
+//! What the program writes, held to the goldens and to the file formats.
+
+use foveola_tests::{Golden, max_difference};
+use ndarray::{ArrayD, IxDyn};
+use ndarray_npy::{ReadNpyExt, WriteNpyExt};
+use serde_json::Value;
+
+use super::room::{Room, file, model, scene};
+
+fn array(room: &Room, name: &str) -> ArrayD<f32> {
+    ArrayD::read_npy(room.bytes(name).as_slice()).expect("an array of f32")
+}
+
+fn texts<'a>(list: &'a Value, key: &str) -> Vec<&'a str> {
+    let list = list.as_array().expect("a list");
+    list.iter()
+        .map(|m| m[key].as_str().expect("a text"))
+        .collect()
+}
+
+/// The golden network's first picture as a tensor, and its stored masks.
+fn golden_room(golden: &mut Golden) -> Room {
+    let room = Room::new();
+    let mut bytes = Vec::new();
+    golden.picture(0).write_npy(&mut bytes).expect("a picture");
+    room.put("x.npy", &bytes);
+    let mut bytes = Vec::new();
+    golden.rise_masks().write_npy(&mut bytes).expect("masks");
+    room.put("masks.npy", &bytes);
+    room
+}
+
+fn close(golden: &mut Golden, key: &str, found: &ArrayD<f32>) {
+    let wanted = golden.reference(key);
+    assert_eq!(found.shape(), wanted.shape(), "{key}");
+    let atol = golden.manifest["entries"][key]["atol"]
+        .as_f64()
+        .expect("atol");
+    let off = max_difference(found, &wanted);
+    assert!(off <= atol, "{key}: {off} > {atol}");
+}
+
+/// Raw arrays hold the method's own shape and the reference's numbers.
+#[test]
+fn raw_arrays_are_the_reference_maps() {
+    let mut golden = Golden::open("n3");
+    let room = golden_room(&mut golden);
+    let inner = format!("grad-cam:layer={},relu=false", golden.layer("inner"));
+    let last = format!("grad-cam:layer={},relu=false", golden.layer("last"));
+    let net = file("tests/golden/n3/model.onnx");
+    let args = [
+        "explain",
+        &net,
+        "x.npy",
+        "--target",
+        "2",
+        "--raw",
+        "--score",
+        "logit",
+        "--out",
+        "o",
+        "--method",
+        "gradient",
+        "--method",
+        "deconvolution",
+        "--method",
+        "guided-backprop",
+        "--method",
+        &inner,
+        "--method",
+        &last,
+        "--method",
+        "occlusion:window=8,stride=4,baseline=0",
+        "--method",
+        "occlusion:window=1/6/6,stride=1/5/5,baseline=0",
+    ];
+    room.succeed(&args);
+    for (name, key) in [
+        ("gradient.2", "i0.t2.saliency"),
+        ("deconvolution.2", "i0.t2.deconvolution"),
+        ("guided-backprop.2", "i0.t2.guided_backprop"),
+        ("grad-cam.2", "i0.t2.layer_gradcam_inner"),
+        ("grad-cam.2.2", "i0.t2.layer_gradcam_last"),
+        ("occlusion.2.2", "i0.t2.occlusion_b"),
+    ] {
+        let found = array(&room, &format!("o/{name}.npy"));
+        close(&mut golden, key, &found);
+    }
+    // Equal in all channels; the reference stores one.
+    let found = array(&room, "o/occlusion.2.npy");
+    assert_eq!(found.shape(), [3, 32, 32]);
+    for plane in found.outer_iter() {
+        close(
+            &mut golden,
+            "i0.t2.occlusion_a",
+            &plane.to_owned().into_dyn(),
+        );
+    }
+}
+
+/// Without `--raw` every array has the input's height and width.
+#[test]
+fn arrays_have_the_size_of_the_input() {
+    let mut golden = Golden::open("n3");
+    let room = golden_room(&mut golden);
+    let last = format!("grad-cam:layer={},relu=false", golden.layer("last"));
+    let net = file("tests/golden/n3/model.onnx");
+    let args = [
+        "explain",
+        &net,
+        "x.npy",
+        "--target",
+        "2",
+        "--out",
+        "o",
+        "--method",
+        &last,
+        "--method",
+        "rise:file=masks.npy,baseline=0",
+        "--method",
+        "gradient",
+    ];
+    room.succeed(&args);
+    close(
+        &mut golden,
+        "i0.t2.layer_gradcam_last_up",
+        &array(&room, "o/grad-cam.2.npy"),
+    );
+    close(&mut golden, "i0.t2.rise", &array(&room, "o/rise.2.npy"));
+    // The signed value of largest magnitude over the channels.
+    let reference = golden.reference("i0.t2.saliency");
+    let strongest = ArrayD::from_shape_fn(IxDyn(&[32, 32]), |at| {
+        let values = (0..3).map(|c| reference[[c, at[0], at[1]]]);
+        values.fold(
+            0.0f32,
+            |best, v| if v.abs() > best.abs() { v } else { best },
+        )
+    });
+    let off = max_difference(&array(&room, "o/gradient.2.npy"), &strongest);
+    assert!(off <= 5e-6, "{off}");
+}
+
+#[test]
+fn without_flags_two_methods_explain_the_best_class() {
+    let room = Room::new();
+    let out = room.succeed(&["explain", &model(), &scene()]);
+    assert!(out.contains("Grad-CAM, cross (99.6 %): "), "{out}");
+    assert!(
+        out.contains("Occlusion, cross (99.6 %): ") && out.contains("on the border"),
+        "{out}"
+    );
+    let files = [
+        "foveola-out",
+        "foveola-out/scene",
+        "foveola-out/scene/explain.json",
+        "foveola-out/scene/grad-cam.3.npy",
+        "foveola-out/scene/grad-cam.3.png",
+        "foveola-out/scene/occlusion.3.npy",
+        "foveola-out/scene/occlusion.3.png",
+    ];
+    assert_eq!(room.names(), files);
+}
+
+#[test]
+fn the_record_holds_what_is_needed_to_repeat_it() {
+    let room = Room::new();
+    let (model, scene) = (model(), scene());
+    let args = [
+        "explain",
+        &model,
+        &scene,
+        "--out",
+        "o",
+        "--target",
+        "cross",
+        "--target",
+        "0",
+        "--method",
+        "occlusion:window=32,stride=32",
+        "--method",
+        "hoc",
+        "--method",
+        "occlusion:window=48",
+        "--method",
+        "rise:masks=8",
+        "--seed",
+        "7",
+    ];
+    room.succeed(&args);
+    let record = room.record("o");
+    assert_eq!(record["scores"].as_array().expect("scores").len(), 6);
+    assert_eq!(record["seed"], 7);
+    assert_eq!(record["card"]["channels"], "RGB");
+    for file in ["model", "picture"] {
+        assert_eq!(record[file]["sha256"].as_str().expect("a hash").len(), 64);
+    }
+    let maps = &record["maps"];
+    let stems = [
+        "occlusion.3",
+        "occlusion.0",
+        "hoc.3",
+        "hoc.0",
+        "occlusion.3.2",
+        "occlusion.0.2",
+        "rise.3",
+        "rise.0",
+    ];
+    assert_eq!(texts(maps, "npy"), stems.map(|s| format!("{s}.npy")));
+    assert_eq!(texts(maps, "png"), stems.map(|s| format!("{s}.png")));
+    for name in texts(maps, "npy").into_iter().chain(texts(maps, "png")) {
+        assert!(room.path("o").join(name).is_file(), "{name}");
+    }
+    // Nine windows and the picture itself serve both classes.
+    assert_eq!(maps[0]["passes"], 10);
+    assert_eq!(maps[0]["parameters"]["window"], serde_json::json!([32, 32]));
+    assert_eq!(maps[0]["shape"], serde_json::json!([96, 96]));
+    assert_eq!(maps[6]["passes"], 8);
+    // The scene is no circle, so there is no region that keeps one.
+    assert_eq!(
+        (maps[2]["outcome"].as_str(), maps[3]["outcome"].as_str()),
+        (Some("ok"), Some("undefined"))
+    );
+    let hoc = record["hoc"].as_object().expect("hoc");
+    assert_eq!(hoc.keys().collect::<Vec<_>>(), ["3"]);
+    for layer in hoc["3"]["layers"].as_array().expect("layers") {
+        assert!(layer["probability"].as_f64().expect("a number") >= 0.5);
+        assert_eq!(layer["boxes"][0].as_array().expect("a box").len(), 4);
+    }
+    assert!(hoc["3"]["tree"][0]["children"].is_array());
+    assert!(room.path("o/hoc.3.layer1.png").is_file());
+}
+
+#[test]
+fn threads_do_not_change_a_byte() {
+    let room = Room::new();
+    let (model, scene) = (model(), scene());
+    let run = |threads: &str| {
+        let args = [
+            "explain",
+            &model,
+            &scene,
+            "--threads",
+            threads,
+            "--out",
+            threads,
+            "--method",
+            "gradient",
+            "--method",
+            "grad-cam",
+            "--method",
+            "occlusion",
+            "--method",
+            "rise:masks=50",
+            "--method",
+            "hoc",
+        ];
+        room.succeed(&args);
+        let names = ["gradient", "grad-cam", "occlusion", "rise", "hoc"];
+        names.map(|n| room.bytes(&format!("{threads}/{n}.3.npy")))
+    };
+    let one = run("1");
+    assert!(one == run("2") && one == run("16"));
+}
+
+/// The file that `compile` writes gives the same maps as the ONNX file.
+#[test]
+fn compiled_files_explain_alike() {
+    let room = Room::new();
+    let scene = scene();
+    let layer = "/stem/act/Clip_output_0";
+    room.succeed(&[
+        "compile",
+        &model(),
+        "--out",
+        "net.fov",
+        "--layer",
+        layer,
+        "--no-fold",
+    ]);
+    let run = |net: &str, out: &str| {
+        let args = [
+            "explain", net, &scene, "--out", out, "--method", "grad-cam", "--method", "gradient",
+            "--method", "grad-cam", "--layer", layer,
+        ];
+        room.succeed(&args);
+        ["grad-cam.3", "gradient.3"].map(|n| room.bytes(&format!("{out}/{n}.npy")))
+    };
+    assert_eq!(run(&model(), "a"), run("net.fov", "b"));
+    let said = room.run(&["classify", "net.fov", &scene]);
+    assert!(
+        said.out.contains("cross") && said.err.is_empty(),
+        "{said:?}"
+    );
+    room.refuse(
+        &[
+            "explain",
+            "net.fov",
+            &scene,
+            "--layer",
+            "/head/conv/Conv_output_0",
+        ],
+        "compile it with",
+    );
+}
+
+/// Both backends give the same scores and maps, within rounding.
+#[test]
+fn tract_gives_the_same_answers() {
+    let room = Room::new();
+    let scene = scene();
+    let run = |backend: &str| {
+        let args = [
+            "explain",
+            &model(),
+            &scene,
+            "--backend",
+            backend,
+            "--out",
+            backend,
+            "--method",
+            "occlusion",
+            "--method",
+            "rise:masks=40",
+        ];
+        room.succeed(&args);
+        ["occlusion.3", "rise.3"].map(|n| array(&room, &format!("{backend}/{n}.npy")))
+    };
+    for (core, tract) in run("core").iter().zip(&run("tract")) {
+        let off = max_difference(core, tract);
+        assert!(off <= 1e-5, "{off}");
+    }
+}
+
+#[test]
+fn classify_prints_the_whole_output() {
+    let room = Room::new();
+    let out = room.succeed(&["classify", &model(), &scene(), "--json"]);
+    let record: Value = serde_json::from_str(&out).expect("JSON");
+    let scores = record["scores"].as_array().expect("scores");
+    // The network's own output, as the golden manifest's peer computed it.
+    let wanted = Golden::open("n4").reference("logits");
+    let found: Vec<f32> = scores
+        .iter()
+        .map(|v| v.as_f64().expect("a number") as f32)
+        .collect();
+    let off = max_difference(&found, wanted.row_of(2).iter());
+    assert!(off <= 1.1e-4, "{off}");
+}
+
+trait RowOf {
+    fn row_of(&self, row: usize) -> Vec<f32>;
+}
+
+impl RowOf for ArrayD<f32> {
+    fn row_of(&self, row: usize) -> Vec<f32> {
+        self.index_axis(ndarray::Axis(0), row)
+            .iter()
+            .copied()
+            .collect()
+    }
+}
+
+#[test]
+fn the_demo_runs_all_methods() {
+    let room = Room::new();
+    let out = room.succeed(&[]);
+    for row in foveola_core::explain::METHODS {
+        assert!(out.contains(row.name), "{out}");
+        assert!(
+            room.path(&format!("foveola-out/demo/{}.3.png", row.name))
+                .is_file()
+        );
+    }
+    let sheet = image::open(room.path("foveola-out/demo/contact-sheet.png")).expect("a sheet");
+    assert!(sheet.width() > 1000);
+}
+
+#[test]
+fn what_there_is_can_be_listed() {
+    let room = Room::new();
+    let methods = room.succeed(&["methods"]);
+    let budget = room.succeed(&["budget", &model()]);
+    for row in foveola_core::explain::METHODS {
+        assert!(methods.contains(row.name) && budget.contains(row.name));
+    }
+    assert!(budget.contains("forward"), "{budget}");
+    let inspect = room.succeed(&["inspect", &model()]);
+    assert!(
+        inspect.contains("/head/act/Clip_output_0") && inspect.contains("96x96x3"),
+        "{inspect}"
+    );
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(room.succeed(&["completions", shell]).contains("foveola"));
+    }
+    for command in [
+        "explain", "classify", "inspect", "compile", "budget", "demo",
+    ] {
+        assert!(room.succeed(&[command, "--help"]).contains("Usage"));
+    }
+}
+
+#[test]
+fn what_is_assumed_is_said() {
+    let room = Room::new();
+    room.put("net.onnx", &std::fs::read(model()).expect("the model"));
+    let said = room.run(&["classify", "net.onnx", &scene()]);
+    assert_eq!(said.code, Some(0));
+    assert!(
+        said.err.contains("assumed") && said.err.contains("softmax"),
+        "{said:?}"
+    );
+    assert!(said.out.contains("class 3"), "{said:?}");
+}
