@@ -26,6 +26,7 @@ mod window;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
+use foveola_core::TensorId;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 use tract_onnx::prelude::Framework;
 
@@ -118,7 +119,7 @@ pub fn from_bytes(
     let Some(scores) = ports::scores(&mut b, graph)? else {
         return Err(ImportError::Unsupported { nodes: unsupported });
     };
-    finish(b, &model, graph, &input, scores, opset)
+    Ok(finish(b, &model, graph, input, scores, opset))
 }
 
 fn opset(model: &ModelProto) -> Result<i64, ImportError> {
@@ -339,10 +340,44 @@ fn finish(
     mut b: Builder,
     model: &ModelProto,
     proto: &GraphProto,
-    input: &ports::Input,
+    input: ports::Input,
     scores: ports::Scores,
     opset: i64,
-) -> Result<Imported, ImportError> {
+) -> Imported {
+    drop_unfitting_labels(&mut b, &scores);
+    let properties = model.metadata_props.iter();
+    let graph = Graph {
+        names: names(&b, proto),
+        logits: ports::logits(&b.nodes, scores.tensor),
+        tensors: b.tensors,
+        nodes: b.nodes,
+        input: TensorId(0),
+        layout: input.layout,
+        input_type: input.kind,
+        input_name: input.name,
+        output: scores.tensor,
+        output_name: scores.name,
+        labels: b.labels,
+        metadata: properties
+            .map(|p| (p.key.clone(), p.value.clone()))
+            .collect(),
+    };
+    let weights = graph.nodes.iter().map(|n| n.weights.len() + n.bias.len());
+    let producer = [&model.producer_name[..], &model.producer_version[..]].join(" ");
+    Imported {
+        parameters: weights.sum(),
+        graph,
+        warnings: b.warnings,
+        opset,
+        ir_version: model.ir_version,
+        producer: producer.trim().to_owned(),
+        ops: table::census(proto.node.iter().map(|n| n.op_type.as_str())),
+        input_dims: input.dims,
+        outputs: proto.output.iter().map(|o| o.name.clone()).collect(),
+    }
+}
+
+fn drop_unfitting_labels(b: &mut Builder, scores: &ports::Scores) {
     let classes = b.tensors[usize::from(scores.tensor.0)].shape.c;
     if !b.labels.is_empty() && b.labels.len() != classes {
         let found = std::mem::take(&mut b.labels).len();
@@ -350,46 +385,10 @@ fn finish(
             "the file's {found} labels are left out, as there are {classes} classes"
         ));
     }
-    let metadata = model
-        .metadata_props
-        .iter()
-        .map(|p| (p.key.clone(), p.value.clone()))
-        .collect();
-    let graph = Graph {
-        names: names(&b, proto),
-        logits: ports::logits(&b.nodes, scores.tensor),
-        tensors: b.tensors,
-        nodes: b.nodes,
-        input: foveola_core::TensorId(0),
-        layout: input.layout,
-        input_type: input.kind,
-        input_name: input.name.clone(),
-        output: scores.tensor,
-        output_name: scores.name,
-        labels: b.labels,
-        metadata,
-    };
-    Ok(Imported {
-        parameters: graph
-            .nodes
-            .iter()
-            .map(|n| n.weights.len() + n.bias.len())
-            .sum(),
-        graph,
-        warnings: b.warnings,
-        opset,
-        ir_version: model.ir_version,
-        producer: format!("{} {}", model.producer_name, model.producer_version)
-            .trim()
-            .to_owned(),
-        ops: table::census(proto.node.iter().map(|n| n.op_type.as_str())),
-        input_dims: input.dims.clone(),
-        outputs: proto.output.iter().map(|o| o.name.clone()).collect(),
-    })
 }
 
 /// Every ONNX name whose value a tensor holds.
-fn names(b: &Builder, proto: &GraphProto) -> BTreeMap<String, foveola_core::TensorId> {
+fn names(b: &Builder, proto: &GraphProto) -> BTreeMap<String, TensorId> {
     let held = |name: &str| match b.values.get(name)? {
         Value::Activation(view) if view.is_whole(b.shape(view)) => Some(view.tensor),
         _ => None,

@@ -232,44 +232,30 @@ fn from_raw(bytes: &[u8], kind: DataType, count: usize) -> Result<Data, String> 
 }
 
 fn from_fields(proto: &TensorProto, kind: DataType) -> Result<Data, String> {
+    /// 16-bit floats lie in the low halves of 32-bit integers.
+    fn halves(bits: &[i32], read: fn(u16) -> f32) -> Data {
+        Data::Float(bits.iter().map(|&v| read(v as u16)).collect())
+    }
     let small = &proto.int32_data;
     Ok(match kind {
         DataType::Float => Data::Float(proto.float_data.clone()),
         DataType::Double => Data::Float(proto.double_data.iter().map(|&v| v as f32).collect()),
-        DataType::Float16 => Data::Float(
-            small
-                .iter()
-                .map(|&v| half::f16::from_bits(v as u16).to_f32())
-                .collect(),
-        ),
-        DataType::Bfloat16 => Data::Float(
-            small
-                .iter()
-                .map(|&v| half::bf16::from_bits(v as u16).to_f32())
-                .collect(),
-        ),
+        DataType::Float16 => halves(small, |b| half::f16::from_bits(b).to_f32()),
+        DataType::Bfloat16 => halves(small, |b| half::bf16::from_bits(b).to_f32()),
         DataType::Int64 => Data::Int(proto.int64_data.clone()),
         DataType::Uint32 | DataType::Uint64 => {
             Data::Int(proto.uint64_data.iter().map(|&v| v as i64).collect())
         }
-        DataType::Uint8
-        | DataType::Int8
-        | DataType::Uint16
-        | DataType::Int16
-        | DataType::Int32
-        | DataType::Bool => Data::Int(small.iter().map(|&v| i64::from(v)).collect()),
-        DataType::String => Data::Text(
-            proto
-                .string_data
-                .iter()
-                .map(|s| String::from_utf8_lossy(s).into_owned())
-                .collect(),
-        ),
+        DataType::String => {
+            let text = |s: &Vec<u8>| String::from_utf8_lossy(s).into_owned();
+            Data::Text(proto.string_data.iter().map(text).collect())
+        }
+        other if element_bytes(other).is_some() => {
+            Data::Int(small.iter().map(|&v| i64::from(v)).collect())
+        }
         other => {
-            return Err(format!(
-                "values of type {} cannot be used",
-                other.as_str_name()
-            ));
+            let name = other.as_str_name();
+            return Err(format!("values of type {name} cannot be used"));
         }
     })
 }

@@ -180,9 +180,13 @@ fn concat(call: &Call, left: usize) -> Result<Array, Stop> {
         dims[axis] += array.dims[axis];
         arrays.push(array);
     }
-    let dims = room(dims, left)?;
-    // One after the other first, then picked row by row.
-    let (mut data, mut starts, mut end) = (first.data.clone(), vec![], 0);
+    joined(&arrays, room(dims, left)?, axis)
+}
+
+/// Arrays of one type one after the other, picked row by row.
+fn joined(arrays: &[&Array], dims: Vec<usize>, axis: usize) -> Result<Array, Stop> {
+    let mut data = arrays[0].data.clone();
+    let (mut starts, mut end) = (vec![], 0);
     for (i, array) in arrays.iter().enumerate() {
         starts.push(end);
         end += array.len();
@@ -197,11 +201,11 @@ fn concat(call: &Call, left: usize) -> Result<Array, Stop> {
             start + o * run..start + (o + 1) * run
         })
     });
-    let joined = Array {
+    let all = Array {
         dims: vec![end],
         data,
     };
-    picked(&joined, dims.clone(), at)
+    picked(&all, dims, at)
 }
 
 fn append(to: &mut Data, from: &Data) {

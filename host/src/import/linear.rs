@@ -1,7 +1,7 @@
 //! Convolutions and matrix products.
 
+use foveola_core::Shape;
 use foveola_core::net::op::{Geometry, Op};
-use foveola_core::{Shape, TensorId};
 
 use super::array::{Array, Offsets};
 use super::builder::{Builder, Parts, small};
@@ -197,43 +197,20 @@ fn product(
     if !one_row && shape.c != matrix.k {
         return unsupported_because("its rows are not the channels of one pixel");
     }
-    let parts = if one_row {
-        let out = Shape::new(1, 1, matrix.n);
-        (Op::Dense, shape, out)
+    let (op, taps, h, w) = if one_row {
+        (Op::Dense, shape, 1, 1)
     } else {
-        let out = Shape::new(shape.h, shape.w, matrix.n);
-        (pointwise(), Shape::new(1, 1, shape.c), out)
+        (pointwise(), Shape::new(1, 1, shape.c), shape.h, shape.w)
     };
-    let (op, taps, out) = parts;
-    let tensor = emit_product(
-        b,
-        call,
-        view.tensor,
-        (op, out),
-        matrix.weights(row, taps, alpha),
+    let parts = Parts {
+        weights: matrix.weights(row, taps, alpha),
         bias,
-    )?;
+        ..Parts::plain(op, &[view.tensor], Shape::new(h, w, matrix.n))
+    };
+    let tensor = b.emit(call, parts)?;
     let mut dims = others.to_vec();
     dims.push(whole(C, matrix.n));
     Ok(vec![Value::Activation(View { tensor, dims })])
-}
-
-fn emit_product(
-    b: &mut Builder,
-    call: &Call,
-    input: TensorId,
-    (op, shape): (Op, Shape),
-    weights: Vec<f32>,
-    bias: Vec<f32>,
-) -> Result<TensorId, Stop> {
-    b.emit(
-        call,
-        Parts {
-            weights,
-            bias,
-            ..Parts::plain(op, &[input], shape)
-        },
-    )
 }
 
 fn pointwise() -> Op {

@@ -129,11 +129,6 @@ fn closed(
     layout: Layout,
     size: Option<[usize; 2]>,
 ) -> Result<Vec<usize>, ImportError> {
-    let name = info.name.clone();
-    let fail = |reason: String| ImportError::Input {
-        name: info.name.clone(),
-        reason,
-    };
     let rows = match (layout, declared.len()) {
         (Layout::Flat, _) => None,
         (Layout::Nhwc, _) | (_, 3) => Some(1),
@@ -141,32 +136,40 @@ fn closed(
     };
     let mut dims = vec![];
     for (d, &declared) in declared.iter().enumerate() {
-        let given = match (rows, size) {
-            (Some(r), Some([h, _])) if d == r => Some(h),
-            (Some(r), Some([_, w])) if d == r + 1 => Some(w),
-            _ => None,
-        };
-        let spatial = rows.is_some_and(|r| d == r || d == r + 1);
-        dims.push(match (declared, given) {
-            (None, _) if d == 0 => 1,
-            (Some(n), _) if d == 0 && n != 1 => {
-                return Err(fail(format!(
-                    "it takes batches of {n}; export it with a batch of 1"
-                )));
-            }
-            (None, None) if spatial => return Err(ImportError::NeedsSize { name }),
-            (None, None) => return Err(fail("its number of channels or features is open".into())),
-            (None, Some(n)) => n,
-            (Some(n), Some(m)) if usize::try_from(n) != Ok(m) => {
-                return Err(fail(format!("its size is fixed at {n}, {m} was asked for")));
-            }
-            (Some(n), _) => match usize::try_from(n) {
-                Ok(n) => n,
-                Err(_) => return Err(fail(format!("dimension {d} is {n}"))),
-            },
-        });
+        // 0 for rows, 1 for columns.
+        let side = rows.and_then(|r| d.checked_sub(r)).filter(|&s| s < 2);
+        let given = side.and_then(|s| size.map(|size| size[s]));
+        if declared.is_none() && side.is_some() && given.is_none() {
+            let name = info.name.clone();
+            return Err(ImportError::NeedsSize { name });
+        }
+        let dim = closed_dimension(d, declared, given).map_err(|reason| ImportError::Input {
+            name: info.name.clone(),
+            reason,
+        })?;
+        dims.push(dim);
     }
     Ok(dims)
+}
+
+/// One dimension: as declared, or as given; the batch is 1.
+fn closed_dimension(
+    d: usize,
+    declared: Option<i64>,
+    given: Option<usize>,
+) -> Result<usize, String> {
+    match (declared, given) {
+        (None | Some(1), _) if d == 0 => Ok(1),
+        (Some(n), _) if d == 0 => Err(format!(
+            "it takes batches of {n}; export it with a batch of 1"
+        )),
+        (None, None) => Err("its number of channels or features is open".into()),
+        (None, Some(n)) => Ok(n),
+        (Some(n), Some(m)) if usize::try_from(n) != Ok(m) => {
+            Err(format!("its size is fixed at {n}, {m} was asked for"))
+        }
+        (Some(n), _) => usize::try_from(n).map_err(|_| format!("dimension {d} is {n}")),
+    }
 }
 
 /// Makes the input tensor; it is always the first.
@@ -200,26 +203,13 @@ pub(super) fn scores(b: &mut Builder, graph: &GraphProto) -> Result<Option<Score
     let mut others = vec![];
     let mut unknown = false;
     for output in &graph.output {
-        let name = match b.values.get(&output.name) {
-            Some(Value::Tail(scores)) => scores.to_string(),
-            Some(Value::Unknown) => {
-                unknown = true;
-                continue;
+        match vector(b, &output.name) {
+            Ok(Some(scores)) if found.iter().all(|s| s.tensor != scores.tensor) => {
+                found.push(scores);
             }
-            _ => output.name.clone(),
-        };
-        match b.values.get(&name) {
-            Some(Value::Activation(view)) if is_vector(view) => {
-                if found.iter().all(|s| s.tensor != view.tensor) {
-                    let tensor = view.tensor;
-                    found.push(Scores { tensor, name });
-                }
-            }
-            Some(Value::Activation(view)) => {
-                others.push(format!("\"{name}\" is {:?}", view.sizes()))
-            }
-            Some(_) => others.push(format!("\"{name}\" does not depend on the picture")),
-            None => others.push(format!("nothing makes \"{name}\"")),
+            Ok(Some(_)) => {}
+            Ok(None) => unknown = true,
+            Err(reason) => others.push(reason),
         }
     }
     if found.is_empty() && !unknown {
@@ -236,6 +226,25 @@ pub(super) fn scores(b: &mut Builder, graph: &GraphProto) -> Result<Option<Score
         ));
     }
     Ok(found.into_iter().next())
+}
+
+/// The scores that an output holds or was made from; `None` if a node that is
+/// not supported makes it; else what it is instead.
+fn vector(b: &Builder, output: &str) -> Result<Option<Scores>, String> {
+    let name = match b.values.get(output) {
+        Some(Value::Tail(scores)) => scores.to_string(),
+        Some(Value::Unknown) => return Ok(None),
+        _ => output.to_owned(),
+    };
+    match b.values.get(&name) {
+        Some(Value::Activation(view)) if is_vector(view) => Ok(Some(Scores {
+            tensor: view.tensor,
+            name,
+        })),
+        Some(Value::Activation(view)) => Err(format!("\"{name}\" is {:?}", view.sizes())),
+        Some(_) => Err(format!("\"{name}\" does not depend on the picture")),
+        None => Err(format!("nothing makes \"{name}\"")),
+    }
 }
 
 /// Whether a value is one row of channels.
