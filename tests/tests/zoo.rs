@@ -194,7 +194,7 @@ fn tract_gives_the_scores_of_onnx_runtime() {
         let graph = imported.unwrap_or_else(|e| panic!("{name}: {e}")).graph;
         let hwc = input(&model, graph.layout);
         let bytes = std::fs::read(&model.path).expect("the model");
-        let tract = TractModel::open(&bytes, model.path.parent(), false)
+        let tract = TractModel::open(&bytes, model.path.parent(), &import::Options::default())
             .unwrap_or_else(|e| panic!("{name}: {e}"));
         let mut backend =
             TractBackend::new(Arc::new(tract), OutputActivation::None, 1).expect("it starts");
