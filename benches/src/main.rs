@@ -60,7 +60,8 @@ struct Row {
 }
 
 fn measure(path: &PathBuf) -> Result<Row, Box<dyn std::error::Error>> {
-    let graph = import::load(path, &import::Options::default())?.graph;
+    let options = import::Options::default();
+    let graph = import::load(path, &options)?.graph;
     let shape = graph.tensor(graph.input).shape;
     let card = Card {
         size: [shape.h, shape.w],
@@ -74,7 +75,7 @@ fn measure(path: &PathBuf) -> Result<Row, Box<dyn std::error::Error>> {
     let compiled = compile(graph, &card, &CompileOptions::default())?;
     let mut core = CoreBackend::new(Arc::new(ModelFile::new(&compiled.bytes)?), 1)?;
     let bytes = std::fs::read(path)?;
-    let tract = Arc::new(TractModel::open(&bytes, path.parent(), false)?);
+    let tract = Arc::new(TractModel::open(&bytes, path.parent(), &options)?);
     let mut tract = TractBackend::new(tract, OutputActivation::None, 1)?;
     let values: Vec<f32> = (0..shape.len())
         .map(|i| (i % 251) as f32 / 125.0 - 1.0)

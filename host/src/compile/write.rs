@@ -185,12 +185,15 @@ fn network_record(network: &Network, card: Option<&Card>) -> NetworkRecord {
         scale: [F32::new(1.0); 4],
         reserved: [0; 20],
     };
-    if let Some(card) = card {
+    let channels = graph.tensor(graph.input).shape.c;
+    if let Some(card) = card.filter(|c| c.channels.count() == channels) {
         add_card(&mut record, card);
     }
     record
 }
 
+/// Only a network with as many channels as the card takes pictures; others
+/// take tensors alone.
 fn add_card(record: &mut NetworkRecord, card: &Card) {
     record.resize = match card.resize {
         Resize::Squash => 0,
