@@ -115,9 +115,14 @@ impl Card {
 
     /// The label of a class, or its number where there is none.
     pub fn label(&self, class: usize) -> String {
-        match self.labels.get(class) {
-            Some(label) if !label.is_empty() => label.clone(),
-            _ => format!("class {class}"),
-        }
+        label(&self.labels, class)
+    }
+}
+
+/// The label of a class, or its number where there is none.
+pub fn label(labels: &[String], class: usize) -> String {
+    match labels.get(class) {
+        Some(label) if !label.is_empty() => label.clone(),
+        _ => format!("class {class}"),
     }
 }

@@ -1,19 +1,6 @@
-//! A model and a picture in, saliency maps out.
-//!
-//! ```
-//! use foveola::explainer::{Explainer, Question};
-//!
-//! let explainer = Explainer::open("demo/scene.onnx")?;
-//! let photo = explainer.photo("demo/scene.png")?;
-//! let question = Question::of(["grad-cam", "occlusion"])?;
-//! let explanation = explainer.explain(&photo, &question)?;
-//! for map in &explanation.maps {
-//!     println!("{}", map.sentence());
-//!     map.overlay(&photo).save(std::env::temp_dir().join(map.file_stem()))?;
-//! }
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+//! A model and a picture in, saliency maps out. The crate's page shows how.
 
+mod answer;
 mod counting;
 mod map;
 mod region;
@@ -21,20 +8,20 @@ mod setting;
 mod target;
 
 use std::path::Path;
-use std::time::Instant;
 
-use foveola_core::explain::{Cost, MapKind, Method, Outcome, Progress, Query};
-use foveola_core::{Classifier, Error, Masked, Score, Shape};
+use foveola_core::explain::{Cost, Progress};
+use foveola_core::{Error, Score, Shape};
 
 use crate::method_spec::{MethodSpec, SpecError};
 use crate::model::{ModelError, OpenModel, OpenOptions, Running};
 use crate::photo::{Photo, PhotoError};
 
-pub use map::{Passes, SaliencyMap};
+pub use answer::explain_running;
+pub use map::{Passes, SaliencyMap, score_name};
 pub use region::{Layer, Region, Step};
 pub use target::{Target, TargetError};
 
-use counting::Counting;
+use answer::both_scores;
 use setting::Setting;
 
 /// Seed of every random number, if none is given.
@@ -159,6 +146,8 @@ pub type MethodCost = Result<(Cost, Shape), String>;
 pub struct Explainer {
     model: OpenModel,
     threads: usize,
+    /// The layers that the model was last started for, and the model running.
+    running: Option<(Vec<String>, Running)>,
 }
 
 impl Explainer {
@@ -174,7 +163,21 @@ impl Explainer {
 
     /// An opened model and a number of threads; results do not depend on it.
     pub const fn new(model: OpenModel, threads: usize) -> Self {
-        Self { model, threads }
+        Self {
+            model,
+            threads,
+            running: None,
+        }
+    }
+
+    /// The model, running, with gradients down to `layers`.
+    fn start(&mut self, layers: &[String]) -> Result<&mut Running, ModelError> {
+        let serves = |(have, _): &(Vec<String>, Running)| layers.iter().all(|l| have.contains(l));
+        let running = match self.running.take().filter(serves) {
+            Some(running) => running,
+            None => (layers.to_vec(), self.model.start(layers, self.threads)?),
+        };
+        Ok(&mut self.running.insert(running).1)
     }
 
     /// The model.
@@ -194,9 +197,9 @@ impl Explainer {
     ///
     /// # Errors
     /// A model that does not start, or fails on this picture.
-    pub fn classify(&self, photo: &Photo) -> Result<(Vec<f32>, Vec<f32>), ExplainError> {
-        let mut running = self.model.start(&[], self.threads)?;
-        both_scores(&mut *running.classifier, photo, self.model.output_score())
+    pub fn classify(&mut self, photo: &Photo) -> Result<(Vec<f32>, Vec<f32>), ExplainError> {
+        let own = self.model.output_score();
+        both_scores(&mut *self.start(&[])?.classifier, photo, own)
     }
 
     /// Cost and map shape of each method for `targets` classes, or why it
@@ -230,7 +233,11 @@ impl Explainer {
     /// # Errors
     /// Everything that can be wrong is found before the first method runs,
     /// unless the model itself fails.
-    pub fn explain(&self, photo: &Photo, question: &Question) -> Result<Explanation, ExplainError> {
+    pub fn explain(
+        &mut self,
+        photo: &Photo,
+        question: &Question,
+    ) -> Result<Explanation, ExplainError> {
         self.explain_watched(photo, question, &mut Unwatched)
     }
 
@@ -239,93 +246,15 @@ impl Explainer {
     /// # Errors
     /// As [`Explainer::explain`].
     pub fn explain_watched(
-        &self,
+        &mut self,
         photo: &Photo,
         question: &Question,
         watch: &mut dyn Watch,
     ) -> Result<Explanation, ExplainError> {
-        let mut running = self.model.start(&layers(&question.methods), self.threads)?;
-        let settings = question
-            .methods
-            .iter()
-            .map(|spec| Setting::new(spec, photo, &mut running))
-            .collect::<Result<Vec<_>, _>>()?;
-        let Running { classifier, .. } = &mut running;
-        let (scores, probabilities) =
-            both_scores(&mut **classifier, photo, self.model.output_score())?;
-        let targets = target::choose(question, &probabilities, &self.model.card.labels)?;
-        let mut explanation = Explanation {
-            scores,
-            probabilities,
-            targets,
-            maps: Vec::new(),
-            stopped: false,
-        };
-        for setting in &settings {
-            if watch.stopped() {
-                explanation.stopped = true;
-                break;
-            }
-            let found = self.run(
-                setting,
-                photo,
-                question,
-                &explanation,
-                &mut **classifier,
-                watch,
-            )?;
-            explanation.maps.extend(found);
-        }
-        explanation.stopped |= watch.stopped();
-        number_repeats(&mut explanation.maps);
-        Ok(explanation)
-    }
-
-    /// Runs one method for all targets.
-    fn run(
-        &self,
-        setting: &Setting,
-        photo: &Photo,
-        question: &Question,
-        known: &Explanation,
-        classifier: &mut dyn Classifier,
-        watch: &mut dyn Watch,
-    ) -> Result<Vec<SaliencyMap>, ExplainError> {
-        let query = Query {
-            picture: photo.picture(),
-            targets: &known.targets,
-            score: question.score,
-            seed: question.seed,
-        };
-        let failed = |e| ExplainError::Classifier(e);
-        let cost = setting.check(classifier, query.targets.len())?;
-        watch.begin(setting.spec(), &cost);
-        let begun = Instant::now();
-        let answer = answer(setting, classifier, &query, &cost, watch);
-        watch.end();
-        let answer = answer.map_err(failed)?;
-        let seconds = begun.elapsed().as_secs_f64();
-        let named = |(i, raw): (usize, Raw)| {
-            let target = known.targets[i];
-            let map = SaliencyMap {
-                spec: setting.spec().clone(),
-                parameters: setting.parameters(classifier),
-                target,
-                label: self.model.card.label(target),
-                probability: known.probabilities[target],
-                repeat: 1,
-                shape: answer.shape,
-                values: raw.values,
-                size: [0, 0],
-                pixels: Vec::new(),
-                outcome: raw.outcome,
-                passes: raw.passes.unwrap_or(answer.passes),
-                seconds,
-                region: raw.region,
-            };
-            map.shown_at(photo.shape(), setting.spec().row.map)
-        };
-        Ok(answer.maps.into_iter().enumerate().map(named).collect())
+        let own = self.model.output_score();
+        let labels = self.model.card.labels.clone();
+        let running = self.start(&layers(&question.methods))?;
+        explain_running(running, (photo, &labels, own), question, watch)
     }
 }
 
@@ -333,102 +262,4 @@ impl Explainer {
 fn layers(methods: &[MethodSpec]) -> Vec<String> {
     let named = methods.iter().filter_map(MethodSpec::layer);
     named.map(String::from).collect()
-}
-
-/// What a method gives, before it has names.
-struct Answer {
-    shape: Shape,
-    passes: Passes,
-    maps: Vec<Raw>,
-}
-
-struct Raw {
-    values: Vec<f32>,
-    outcome: Outcome,
-    region: Option<Region>,
-    passes: Option<Passes>,
-}
-
-fn answer(
-    setting: &Setting,
-    classifier: &mut dyn Classifier,
-    query: &Query<'_>,
-    cost: &Cost,
-    watch: &mut dyn Watch,
-) -> Result<Answer, Error> {
-    let mut counting = Counting::new(classifier);
-    if let Some(hoc) = setting.hoc() {
-        return region::search(hoc, &mut counting, query, &mut Steps(watch));
-    }
-    setting.with_method(|method| ask(method, &mut counting, query, cost, watch))
-}
-
-fn ask(
-    method: &dyn Method,
-    classifier: &mut Counting<'_>,
-    query: &Query<'_>,
-    cost: &Cost,
-    watch: &mut dyn Watch,
-) -> Result<Answer, Error> {
-    let shape = method.map_shape(classifier)?;
-    let mut maps = vec![0.0; shape.len() * query.targets.len()];
-    let mut outcomes = vec![Outcome::Flat; query.targets.len()];
-    let mut scratch = vec![0.0; cost.scratch];
-    let mut steps = Steps(watch);
-    method.explain(
-        classifier,
-        query,
-        &mut maps,
-        &mut outcomes,
-        &mut scratch,
-        &mut steps,
-    )?;
-    let maps = maps.chunks_exact(shape.len().max(1));
-    let raw = |(values, outcome): (&[f32], Outcome)| Raw {
-        values: values.to_vec(),
-        outcome,
-        region: None,
-        passes: None,
-    };
-    Ok(Answer {
-        shape,
-        passes: classifier.passes(),
-        maps: maps.zip(outcomes).map(raw).collect(),
-    })
-}
-
-/// The model's own output, and probabilities.
-fn both_scores(
-    classifier: &mut dyn Classifier,
-    photo: &Photo,
-    own: Score,
-) -> Result<(Vec<f32>, Vec<f32>), ExplainError> {
-    let whole = Masked::whole(photo.picture());
-    let mut ask = |score| {
-        let mut out = vec![0.0; classifier.classes()];
-        let answered = classifier.classify(&whole, score, &mut out);
-        answered.map(|()| out).map_err(ExplainError::Classifier)
-    };
-    let probabilities = ask(Score::Probability)?;
-    let scores = match own {
-        Score::Probability => probabilities.clone(),
-        Score::Logit => ask(Score::Logit)?,
-    };
-    Ok((scores, probabilities))
-}
-
-/// A method asked for twice is told apart by a number.
-fn number_repeats(maps: &mut [SaliencyMap]) {
-    for i in 0..maps.len() {
-        let (before, rest) = maps.split_at_mut(i);
-        let same = |m: &&SaliencyMap| {
-            m.spec.row.name == rest[0].spec.row.name && m.target == rest[0].target
-        };
-        rest[0].repeat = 1 + before.iter().filter(same).count();
-    }
-}
-
-/// Whether a map stands for input elements that all change with their pixel.
-const fn is_elements(kind: MapKind) -> bool {
-    matches!(kind, MapKind::Elements)
 }

@@ -1,6 +1,8 @@
 //! The `foveola` program.
 
+use std::panic;
 use std::process::ExitCode;
+use std::sync::Mutex;
 
 use clap::Parser;
 use foveola::cli::{Cli, Ending};
@@ -8,16 +10,29 @@ use foveola::cli::{Cli, Ending};
 /// Lines and characters of a message: one screen.
 const SCREEN: (usize, usize) = (24, 4000);
 
+/// What the last panic said. Printed only if nobody caught it: tract's panics
+/// on malformed graphs become errors of their own.
+static PANIC: Mutex<String> = Mutex::new(String::new());
+
 fn main() -> ExitCode {
-    match Cli::parse().run() {
-        Ok(Ending::Done) => ExitCode::SUCCESS,
-        // What a shell reports for a program that Ctrl-C ended.
-        Ok(Ending::Stopped) => ExitCode::from(130),
-        Err(error) => {
-            eprintln!("error: {}", one_screen(&error.to_string()));
-            ExitCode::from(2)
+    panic::set_hook(Box::new(|info| {
+        if let Ok(mut last) = PANIC.lock() {
+            *last = info.to_string();
         }
-    }
+    }));
+    let cli = Cli::parse();
+    let message = match panic::catch_unwind(|| cli.run().map_err(|e| e.to_string())) {
+        Ok(Ok(Ending::Done)) => return ExitCode::SUCCESS,
+        // What a shell reports for a program that Ctrl-C ended.
+        Ok(Ok(Ending::Stopped)) => return ExitCode::from(130),
+        Ok(Err(message)) => message,
+        Err(_) => {
+            let last = PANIC.lock().map(|last| last.clone()).unwrap_or_default();
+            format!("an internal fault, please report it: {last}")
+        }
+    };
+    eprintln!("error: {}", one_screen(&message));
+    ExitCode::from(2)
 }
 
 fn one_screen(message: &str) -> String {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use foveola_core::{Normalisation, Picture, Shape};
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, Rgb, RgbImage};
 
-use crate::card::{Card, Channels};
+use crate::card::{Card, Channels, OutputActivation, Resize};
 use crate::graph::{InputType, Layout};
 use crate::report::overlay::luma;
 
@@ -134,6 +134,34 @@ impl Photo {
             normalisation: card.normalisation(),
             display,
         })
+    }
+
+    /// A tensor in model space, HWC, `shape.len()` values, for a classifier
+    /// without a card.
+    ///
+    /// # Panics
+    /// If there are more or fewer values.
+    pub fn tensor(shape: Shape, values: Vec<f32>) -> Self {
+        assert_eq!(values.len(), shape.len(), "one value an element");
+        let channels = Channels::usual(shape.c).unwrap_or(Channels::Rgb);
+        let card = Card {
+            size: [shape.h, shape.w],
+            resize: Resize::Squash,
+            channels,
+            mean: vec![0.0; channels.count()],
+            scale: vec![1.0; channels.count()],
+            activation: OutputActivation::None,
+            labels: Vec::new(),
+        };
+        Self::from_tensor(
+            values,
+            &Intake {
+                shape,
+                layout: Layout::Nhwc,
+                input_type: InputType::F32,
+                card: &card,
+            },
+        )
     }
 
     /// A tensor in model space, HWC; `values` must have the network's length.

@@ -78,12 +78,17 @@ impl TractModel {
         }
         let mut facts = facts::read(&mut proto, options.input_size)?;
         let folder = folder.map(|f| f.to_string_lossy().into_owned());
-        let plan = prepare(&tract, &proto, folder.as_deref())
-            .map_err(|e| TractError::Unsupported(format!("{e:#}")))?;
-        facts.classes = count_classes(&plan)?;
-        let model = Self { plan, facts };
-        model.trial()?;
-        Ok(model)
+        // tract panics on some malformed graphs; nothing of it outlives the attempt.
+        let attempt = std::panic::AssertUnwindSafe(move || {
+            let plan = prepare(&tract, &proto, folder.as_deref())
+                .map_err(|e| TractError::Unsupported(format!("{e:#}")))?;
+            facts.classes = count_classes(&plan)?;
+            let model = Self { plan, facts };
+            model.trial()?;
+            Ok(model)
+        });
+        let gave_up = |_| TractError::Unsupported(String::from("it gave up on the graph"));
+        std::panic::catch_unwind(attempt).map_err(gave_up)?
     }
 
     /// What the model says about itself.

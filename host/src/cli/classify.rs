@@ -30,7 +30,7 @@ pub struct ClassifyArgs {
 /// Runs the command.
 pub fn run(args: &ClassifyArgs) -> Result<String, CliError> {
     let model = args.model.open()?;
-    let explainer = Explainer::new(model, args.model.threads());
+    let mut explainer = Explainer::new(model, args.model.threads());
     let photo = explainer.photo(&args.picture)?;
     let (scores, probabilities) = explainer.classify(&photo)?;
     if args.json {

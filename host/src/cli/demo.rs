@@ -56,7 +56,7 @@ pub fn run(args: &DemoArgs) -> Result<Ending, CliError> {
         &OpenOptions::with_card(CARD)?,
     )?;
     let all = || std::thread::available_parallelism().map_or(1, usize::from);
-    let explainer = Explainer::new(model, args.threads.map_or_else(all, usize::from));
+    let mut explainer = Explainer::new(model, args.threads.map_or_else(all, usize::from));
     let scene = PathBuf::from("scene.png");
     let photo = Photo::from_bytes(SCENE, &scene, &explainer.model().intake())?;
     let names = METHODS.iter().map(|m| m.name);

@@ -109,7 +109,7 @@ pub fn run(args: &ExplainArgs) -> Result<Ending, CliError> {
     let default = || PathBuf::from("foveola-out").join(stem);
     let folder = OutputFolder::open(&args.out.clone().unwrap_or_else(default))?;
     let place = folder.path().to_path_buf();
-    let explainer = Explainer::new(model, args.model.threads());
+    let mut explainer = Explainer::new(model, args.model.threads());
     catch_interrupts();
     let mut terminal = Terminal::new();
     let explanation = explainer.explain_watched(&photo, &question, &mut terminal)?;

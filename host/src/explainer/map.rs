@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use foveola_core::Shape;
 use foveola_core::explain::{MapKind, Outcome, strongest_channel, upsample_bilinear};
+use foveola_core::{Score, Shape};
 use image::RgbImage;
 use serde_json::Value;
 
-use super::{Region, is_elements};
+use super::Region;
+use super::answer::is_elements;
 use crate::method_spec::MethodSpec;
 use crate::photo::Photo;
 use crate::report::overlay::{Figure, draw};
@@ -29,6 +30,9 @@ impl Passes {
     }
 }
 
+/// From this probability on, rounding may swallow what a method looks for.
+const SATURATED: f32 = 0.999_99;
+
 /// A map: raw, signed, not normalised.
 #[derive(Clone, Debug)]
 pub struct SaliencyMap {
@@ -36,6 +40,8 @@ pub struct SaliencyMap {
     pub spec: MethodSpec,
     /// The parameters that were used.
     pub parameters: BTreeMap<&'static str, Value>,
+    /// The score that it explains.
+    pub score: Score,
     /// The class that it explains.
     pub target: usize,
     /// The class's label.
@@ -120,7 +126,7 @@ impl SaliencyMap {
     /// The sentence without the map's name.
     pub fn statement(&self) -> String {
         match self.outcome {
-            Outcome::Flat => String::from("the map is flat, so there is no evidence"),
+            Outcome::Flat => self.flat(),
             Outcome::Undefined(reason) => format!("there is no map, because {reason}"),
             Outcome::Ok => self.findings(),
             Outcome::Partial { done, total } => {
@@ -129,6 +135,17 @@ impl SaliencyMap {
                     self.findings()
                 )
             }
+        }
+    }
+
+    fn flat(&self) -> String {
+        let text = "the map is flat, so there is no evidence";
+        let saturated = self.probability > SATURATED || self.probability < 1.0 - SATURATED;
+        match (self.score, saturated) {
+            (Score::Probability, true) => {
+                format!("{text} (the probability is saturated; the logit may tell more)")
+            }
+            _ => String::from(text),
         }
     }
 
@@ -174,7 +191,8 @@ impl SaliencyMap {
             0 => format!("{} forward passes", self.passes.forward),
             back => format!("{} forward + {back} backward passes", self.passes.forward),
         };
-        let title = format!("{}: {resolution}, {cost}", self.spec.title());
+        let of = score_name(self.score);
+        let title = format!("{} of the {of}: {resolution}, {cost}", self.spec.title());
         match parameters.is_empty() {
             true => vec![title],
             false => vec![title, parameters.join(", ")],
@@ -202,8 +220,16 @@ impl SaliencyMap {
     }
 
     /// Name of the overlay's file.
-    pub fn file_stem(&self) -> String {
+    pub fn file_name(&self) -> String {
         format!("{}.png", self.stem())
+    }
+}
+
+/// A kind of score in one word.
+pub const fn score_name(score: Score) -> &'static str {
+    match score {
+        Score::Logit => "logit",
+        Score::Probability => "probability",
     }
 }
 

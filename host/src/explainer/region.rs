@@ -6,9 +6,10 @@ use foveola_core::explain::{Hoc, Outcome, Progress, Query};
 use foveola_core::{Classifier, Error, Score, Window};
 use serde::Serialize;
 
+use super::Passes;
+use super::answer::{Answer, Raw};
 use super::counting::Counting;
 use super::map::percent;
-use super::{Answer, Passes, Raw};
 
 /// Steps that a tree may have.
 const MOST_STEPS: usize = 1 << 15;

@@ -8,7 +8,7 @@ use foveola_core::explain::{
     Cost, Deconvolution, GradCam, Gradient, GuidedBackprop, Hoc, HocMethod, Method, Occlusion,
     Rise, StoredMasks,
 };
-use foveola_core::{At, Classifier, Error, Fill, Shape};
+use foveola_core::{At, Classifier, Error, Fill, Score, Shape};
 use serde_json::Value;
 
 use super::ExplainError;
@@ -94,6 +94,15 @@ impl Setting {
     /// The method, its layer named.
     pub const fn spec(&self) -> &MethodSpec {
         &self.spec
+    }
+
+    /// The score that the method explains, if `asked` leaves it open.
+    pub fn score(&self, asked: Option<Score>) -> Score {
+        let own = match self.spec.needs_gradients() {
+            true => Score::Logit,
+            false => Score::Probability,
+        };
+        asked.unwrap_or(own)
     }
 
     /// What the method costs; whether it can run at all.

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::str::FromStr;
 
 use super::Question;
+use crate::card::label;
 use crate::suggest::hint;
 
 /// A class as people name it.
@@ -120,10 +121,7 @@ fn predicted(
     let best = best(probabilities);
     Err(TargetError::NonePredicted {
         threshold,
-        best: labels
-            .get(best)
-            .cloned()
-            .unwrap_or_else(|| format!("class {best}")),
+        best: label(labels, best),
         probability: probabilities[best],
     })
 }

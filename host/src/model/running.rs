@@ -42,10 +42,7 @@ impl OpenModel {
         match &self.engine {
             Engine::Tract(model) => {
                 let backend = TractBackend::new(Arc::clone(model), self.card.activation, threads)?;
-                Ok(Running {
-                    classifier: Box::new(backend),
-                    layers: Layers::default(),
-                })
+                Ok(Running::new(Box::new(backend)))
             }
             Engine::File(file) => {
                 let layers = file_layers(file.model(), layers)?;
@@ -160,6 +157,15 @@ fn default_layer(model: &Model<'_>) -> Option<(String, At)> {
 }
 
 impl Running {
+    /// A classifier of your own. Its layers have no names, so Grad-CAM does
+    /// not apply; gradient methods do if it is a white box.
+    pub fn new(classifier: Box<dyn Classifier>) -> Self {
+        Self {
+            classifier,
+            layers: Layers::default(),
+        }
+    }
+
     /// Whether gradients can be asked for.
     pub fn is_white_box(&mut self) -> bool {
         self.classifier.layers().is_some()

@@ -1,5 +1,4 @@
 use super::*;
-use crate::card::{OutputActivation, Resize};
 use ndarray::{Array, IxDyn};
 use ndarray_npy::WriteNpyExt;
 

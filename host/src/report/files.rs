@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io::Cursor;
 
-use foveola_core::Score;
 use foveola_core::explain::{MapKind, Outcome};
 use image::{ImageFormat, RgbImage};
 use ndarray::ArrayD;
@@ -15,7 +14,7 @@ use super::folder::{OutputFolder, WriteError};
 use super::json::readable;
 use super::regions;
 use crate::card::Card;
-use crate::explainer::{Explanation, Layer, Question, Region, SaliencyMap, Step};
+use crate::explainer::{Explanation, Layer, Question, Region, SaliencyMap, Step, score_name};
 use crate::model::{BackendKind, OpenModel};
 use crate::photo::Photo;
 
@@ -82,6 +81,7 @@ struct MapRecord<'a> {
     method: &'static str,
     parameters: &'a BTreeMap<&'static str, Value>,
     target: usize,
+    score: &'static str,
     npy: String,
     png: String,
     shape: Vec<usize>,
@@ -219,10 +219,7 @@ fn json(run: &Run<'_>) -> Vec<u8> {
         },
         seed: question.seed,
         threshold: question.threshold,
-        score: question.score.map(|s| match s {
-            Score::Logit => "logit",
-            Score::Probability => "probability",
-        }),
+        score: question.score.map(score_name),
         raw: run.raw,
         stopped: explanation.stopped,
         scores: &explanation.scores,
@@ -244,6 +241,7 @@ fn map_record(map: &SaliencyMap, raw: bool) -> MapRecord<'_> {
         method: map.spec.row.name,
         parameters: &map.parameters,
         target: map.target,
+        score: score_name(map.score),
         npy: format!("{}.npy", map.stem()),
         png: format!("{}.png", map.stem()),
         shape: array(map, raw).0,

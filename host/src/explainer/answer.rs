@@ -1,0 +1,206 @@
+//! From a question to its answer, on any classifier.
+
+use std::time::Instant;
+
+use foveola_core::explain::{Cost, MapKind, Method, Outcome, Query};
+use foveola_core::{Classifier, Error, Masked, Score, Shape};
+
+use super::counting::Counting;
+use super::setting::Setting;
+use super::{
+    ExplainError, Explanation, Passes, Question, Region, SaliencyMap, Steps, Watch, region, target,
+};
+use crate::card::label;
+use crate::model::Running;
+use crate::photo::Photo;
+
+/// Answers a question with a model that runs, also one of your own
+/// ([`Running::new`]): the photo, the labels (empty if there are none), and
+/// which kind of score the model itself puts out.
+///
+/// # Errors
+/// Everything that can be wrong is found before the first method runs, unless
+/// the model itself fails.
+pub fn explain_running(
+    running: &mut Running,
+    (photo, labels, own): (&Photo, &[String], Score),
+    question: &Question,
+    watch: &mut dyn Watch,
+) -> Result<Explanation, ExplainError> {
+    let settings = question
+        .methods
+        .iter()
+        .map(|spec| Setting::new(spec, photo, running))
+        .collect::<Result<Vec<_>, _>>()?;
+    let classifier = &mut *running.classifier;
+    let (scores, probabilities) = both_scores(classifier, photo, own)?;
+    let targets = target::choose(question, &probabilities, labels)?;
+    let mut explanation = Explanation {
+        scores,
+        probabilities,
+        targets,
+        maps: Vec::new(),
+        stopped: false,
+    };
+    for setting in &settings {
+        if watch.stopped() {
+            break;
+        }
+        let maps = run(
+            setting,
+            (photo, labels),
+            question,
+            &explanation,
+            classifier,
+            watch,
+        )?;
+        explanation.maps.extend(maps);
+    }
+    explanation.stopped = watch.stopped();
+    number_repeats(&mut explanation.maps);
+    Ok(explanation)
+}
+
+/// Runs one method for all targets.
+fn run(
+    setting: &Setting,
+    (photo, labels): (&Photo, &[String]),
+    question: &Question,
+    known: &Explanation,
+    classifier: &mut dyn Classifier,
+    watch: &mut dyn Watch,
+) -> Result<Vec<SaliencyMap>, ExplainError> {
+    let query = Query {
+        picture: photo.picture(),
+        targets: &known.targets,
+        score: question.score,
+        seed: question.seed,
+    };
+    let cost = setting.check(classifier, query.targets.len())?;
+    watch.begin(setting.spec(), &cost);
+    let begun = Instant::now();
+    let answer = answer(setting, classifier, &query, &cost, watch);
+    watch.end();
+    let answer = answer.map_err(ExplainError::Classifier)?;
+    let seconds = begun.elapsed().as_secs_f64();
+    let named = |(i, raw): (usize, Raw)| {
+        let target = known.targets[i];
+        let map = SaliencyMap {
+            spec: setting.spec().clone(),
+            parameters: setting.parameters(classifier),
+            score: setting.score(question.score),
+            target,
+            label: label(labels, target),
+            probability: known.probabilities[target],
+            repeat: 1,
+            shape: answer.shape,
+            values: raw.values,
+            size: [0, 0],
+            pixels: Vec::new(),
+            outcome: raw.outcome,
+            passes: raw.passes.unwrap_or(answer.passes),
+            seconds,
+            region: raw.region,
+        };
+        map.shown_at(photo.shape(), setting.spec().row.map)
+    };
+    Ok(answer.maps.into_iter().enumerate().map(named).collect())
+}
+
+/// What a method gives, before it has names.
+pub(super) struct Answer {
+    pub(super) shape: Shape,
+    pub(super) passes: Passes,
+    pub(super) maps: Vec<Raw>,
+}
+
+pub(super) struct Raw {
+    pub(super) values: Vec<f32>,
+    pub(super) outcome: Outcome,
+    pub(super) region: Option<Region>,
+    pub(super) passes: Option<Passes>,
+}
+
+fn answer(
+    setting: &Setting,
+    classifier: &mut dyn Classifier,
+    query: &Query<'_>,
+    cost: &Cost,
+    watch: &mut dyn Watch,
+) -> Result<Answer, Error> {
+    let mut counting = Counting::new(classifier);
+    if let Some(hoc) = setting.hoc() {
+        return region::search(hoc, &mut counting, query, &mut Steps(watch));
+    }
+    setting.with_method(|method| ask(method, &mut counting, query, cost, watch))
+}
+
+fn ask(
+    method: &dyn Method,
+    classifier: &mut Counting<'_>,
+    query: &Query<'_>,
+    cost: &Cost,
+    watch: &mut dyn Watch,
+) -> Result<Answer, Error> {
+    let shape = method.map_shape(classifier)?;
+    let mut maps = vec![0.0; shape.len() * query.targets.len()];
+    let mut outcomes = vec![Outcome::Flat; query.targets.len()];
+    let mut scratch = vec![0.0; cost.scratch];
+    let mut steps = Steps(watch);
+    method.explain(
+        classifier,
+        query,
+        &mut maps,
+        &mut outcomes,
+        &mut scratch,
+        &mut steps,
+    )?;
+    let maps = maps.chunks_exact(shape.len().max(1));
+    let raw = |(values, outcome): (&[f32], Outcome)| Raw {
+        values: values.to_vec(),
+        outcome,
+        region: None,
+        passes: None,
+    };
+    Ok(Answer {
+        shape,
+        passes: classifier.passes(),
+        maps: maps.zip(outcomes).map(raw).collect(),
+    })
+}
+
+/// The model's own output, and probabilities.
+pub(super) fn both_scores(
+    classifier: &mut dyn Classifier,
+    photo: &Photo,
+    own: Score,
+) -> Result<(Vec<f32>, Vec<f32>), ExplainError> {
+    let whole = Masked::whole(photo.picture());
+    let mut ask = |score| {
+        let mut out = vec![0.0; classifier.classes()];
+        let answered = classifier.classify(&whole, score, &mut out);
+        answered.map(|()| out).map_err(ExplainError::Classifier)
+    };
+    let probabilities = ask(Score::Probability)?;
+    let scores = match own {
+        Score::Probability => probabilities.clone(),
+        Score::Logit => ask(Score::Logit)?,
+    };
+    Ok((scores, probabilities))
+}
+
+/// A method asked for twice is told apart by a number.
+fn number_repeats(maps: &mut [SaliencyMap]) {
+    for i in 0..maps.len() {
+        let (before, rest) = maps.split_at_mut(i);
+        let same = |m: &&SaliencyMap| {
+            m.spec.row.name == rest[0].spec.row.name && m.target == rest[0].target
+        };
+        rest[0].repeat = 1 + before.iter().filter(same).count();
+    }
+}
+
+/// Whether a map stands for input elements that all change with their pixel.
+pub(super) const fn is_elements(kind: MapKind) -> bool {
+    matches!(kind, MapKind::Elements)
+}
