@@ -99,7 +99,10 @@ const QUANTISING: [&str; 2] = ["QuantizeLinear", "DequantizeLinear"];
 pub fn keep_scores(graph: &mut GraphProto) -> Result<Tail, TractError> {
     let scores = score_output(graph)?;
     let logits = logits_of(graph, &scores);
-    let real = dequantised(graph, &scores);
+    let real = match before_rounding(graph, &scores) {
+        Some(name) => name,
+        None => dequantised(graph, &scores),
+    };
     let outputs = std::iter::once(real).chain(logits.clone());
     graph.output = outputs
         .map(|name| ValueInfoProto {
@@ -168,6 +171,24 @@ fn logits_of(graph: &GraphProto, scores: &str) -> Option<String> {
             _ if RENAMING.contains(&op) || QUANTISING.contains(&op) => name = &node.input[0],
             _ => return None,
         }
+    }
+}
+
+/// The output of a final softmax or sigmoid that the model rounds to 8 bits:
+/// tract 0.23.9 computes a softmax between two quantisers wrongly, so its
+/// unrounded output is taken, which is off by half a step at most.
+fn before_rounding(graph: &GraphProto, scores: &str) -> Option<String> {
+    let makers = producers(graph);
+    let (mut name, mut rounded) = (scores, false);
+    loop {
+        let node = makers.get(name)?;
+        match node.op_type.as_str() {
+            "Softmax" | "Sigmoid" => return rounded.then(|| name.to_string()),
+            op if QUANTISING.contains(&op) => rounded = true,
+            op if RENAMING.contains(&op) => {}
+            _ => return None,
+        }
+        name = node.input[0].as_str();
     }
 }
 
