@@ -1,5 +1,6 @@
 //! The `foveola` program.
 
+use std::io::Write;
 use std::panic;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -31,7 +32,8 @@ fn main() -> ExitCode {
             format!("an internal fault, please report it: {last}")
         }
     };
-    eprintln!("error: {}", one_screen(&message));
+    // Nobody reads the message if standard error is closed.
+    let _ = writeln!(std::io::stderr(), "error: {}", one_screen(&message));
     ExitCode::from(2)
 }
 

@@ -206,3 +206,60 @@ fn tract_gives_the_scores_of_onnx_runtime() {
         );
     }
 }
+
+/// Quantised networks run in tract until `core` has int8: same top class as
+/// ONNX Runtime, probabilities within 2.5 steps of 1/256 (the two round differently).
+#[test]
+fn tract_runs_quantised_networks() {
+    let Some(zoo) = zoo() else { return };
+    for name in [
+        "tinyml/vww96_int8_qdq",
+        "tinyml/resnet8_cifar10_int8_qdq",
+        "imagenet/squeezenet_int8_qdq",
+    ] {
+        let path = zoo.join("models").join(name).with_extension("onnx");
+        let expected = zoo.join("expected").join(name.replace('/', "__"));
+        let bytes = std::fs::read(&path).expect("the model");
+        let options = import::Options::default();
+        let tract = TractModel::open(&bytes, path.parent(), &options).expect("tract takes it");
+        let mut backend =
+            TractBackend::new(Arc::new(tract), OutputActivation::None, 1).expect("it starts");
+        let hwc = quantised_input(&expected.join("input.npy"));
+        let picture = Picture::Tensor {
+            shape: backend.input(),
+            data: &hwc,
+        };
+        let mut scores = vec![0.0; backend.classes()];
+        backend
+            .classify(&Masked::whole(picture), Score::Probability, &mut scores)
+            .expect("it classifies");
+        let reference = quantised_output(&expected.join("output.npy"));
+        let worst = scores.iter().zip(&reference).map(|(a, b)| (a - b).abs());
+        let worst = worst.fold(0.0, f32::max);
+        println!("tract {name}: off by {worst:.2e}");
+        assert_eq!(scores.len(), reference.len(), "{name}");
+        assert!(worst <= 2.5 / 256.0, "{name}: off by {worst}");
+        assert_eq!(top(&scores), top(&reference), "{name}");
+    }
+}
+
+/// N,H,W,C in int8 or N,C,H,W in float32, as H,W,C.
+fn quantised_input(path: &Path) -> Vec<f32> {
+    if let Ok(array) = ndarray_npy::read_npy::<_, ArrayD<i8>>(path) {
+        return array.iter().map(|&v| f32::from(v)).collect();
+    }
+    let array: ArrayD<f32> = ndarray_npy::read_npy(path).expect("an input");
+    to_hwc(&array.index_axis(Axis(0), 0).to_owned())
+}
+
+/// Probabilities; int8 ones in steps of 1/256 from -128.
+fn quantised_output(path: &Path) -> Vec<f32> {
+    if let Ok(array) = ndarray_npy::read_npy::<_, ArrayD<i8>>(path) {
+        return array
+            .iter()
+            .map(|&v| (f32::from(v) + 128.0) / 256.0)
+            .collect();
+    }
+    let array: ArrayD<f32> = ndarray_npy::read_npy(path).expect("an output");
+    array.iter().copied().collect()
+}
