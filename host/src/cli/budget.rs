@@ -99,15 +99,19 @@ fn method_rows(args: &BudgetArgs, model: OpenModel) -> Result<String, CliError> 
         .iter()
         .zip(explainer.costs(&methods, args.targets as usize)?)
     {
+        let name = match args.methods.is_empty() {
+            true => spec.row.name.to_string(),
+            false => spec.to_string(),
+        };
         rows.push(match cost {
             Ok((cost, map)) => row([
-                &spec,
+                &name,
                 &cost.forward,
                 &cost.backward,
                 &bytes(4 * cost.scratch),
                 &bytes(4 * map.len()),
             ]),
-            Err(reason) => row([&spec, &"-", &"-", &"-", &reason]),
+            Err(reason) => row([&name, &"-", &"-", &"-", &reason]),
         });
     }
     Ok(lay_out(&rows, &[1, 2, 3]) + "HOC: at most; it stops as soon as the region is found.\n")

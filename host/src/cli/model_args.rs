@@ -36,22 +36,25 @@ pub struct ModelArgs {
     pub card: CardArgs,
 }
 
+/// Heading of the flags that go before a card's values.
+const PREPROCESSING: &str = "Preprocessing (goes before the card's values)";
+
 #[derive(Clone, Debug, Default, Args)]
 pub struct CardArgs {
     /// Preprocessing card [default: MODEL.card.toml, the model's metadata, or assumptions]
-    #[arg(long, value_name = "FILE")]
+    #[arg(help_heading = PREPROCESSING, long, value_name = "FILE")]
     pub card: Option<PathBuf>,
 
     /// How photos get the network's size
-    #[arg(long, value_enum, ignore_case = true)]
+    #[arg(help_heading = PREPROCESSING, long, value_enum, ignore_case = true)]
     pub resize: Option<Resize>,
 
     /// Channels and their order
-    #[arg(long, value_enum, ignore_case = true)]
+    #[arg(help_heading = PREPROCESSING, long, value_enum, ignore_case = true)]
     pub channels: Option<Channels>,
 
     /// Subtracted from each channel, in pixel units: one number or one a channel
-    #[arg(
+    #[arg(help_heading = PREPROCESSING,
         long,
         value_name = "M,..",
         value_delimiter = ',',
@@ -60,7 +63,7 @@ pub struct CardArgs {
     pub mean: Option<Vec<f32>>,
 
     /// Multiplied afterwards: one number or one a channel
-    #[arg(
+    #[arg(help_heading = PREPROCESSING,
         long,
         value_name = "S,..",
         value_delimiter = ',',
@@ -69,11 +72,11 @@ pub struct CardArgs {
     pub scale: Option<Vec<f32>>,
 
     /// What turns the output into probabilities
-    #[arg(long, value_enum, ignore_case = true)]
+    #[arg(help_heading = PREPROCESSING, long, value_enum, ignore_case = true)]
     pub activation: Option<OutputActivation>,
 
     /// Labels, one a line
-    #[arg(long, value_name = "FILE")]
+    #[arg(help_heading = PREPROCESSING, long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
 }
 
