@@ -1,7 +1,6 @@
 //! `foveola demo`: all methods on a built-in network and scene.
 
-use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use foveola_core::explain::METHODS;
@@ -49,38 +48,21 @@ impl Default for DemoArgs {
 
 /// Runs the command.
 pub fn run(args: &DemoArgs) -> Result<Ending, CliError> {
-    let mut folder = OutputFolder::open(&args.out)?;
+    let folder = OutputFolder::open(&args.out)?;
     let model = OpenModel::from_bytes(
         MODEL,
-        &PathBuf::from("scene.onnx"),
+        Path::new("scene.onnx"),
         &OpenOptions::with_card(CARD)?,
     )?;
     let all = || std::thread::available_parallelism().map_or(1, usize::from);
     let mut explainer = Explainer::new(model, args.threads.map_or_else(all, usize::from));
-    let scene = PathBuf::from("scene.png");
-    let photo = Photo::from_bytes(SCENE, &scene, &explainer.model().intake())?;
+    let photo = Photo::from_bytes(SCENE, Path::new("scene.png"), &explainer.model().intake())?;
     let names = METHODS.iter().map(|m| m.name);
     let question = Question::of(names).map_err(|e| CliError::Usage(e.to_string()))?;
     print("A small network that tells six shapes apart, and a noisy scene:\n");
-    let _ = std::io::stdout().flush();
     catch_interrupts();
     let explanation = explainer.explain_watched(&photo, &question, &mut Terminal::new())?;
-    folder.stage("scene.png", SCENE)?;
-    folder.stage(SHEET, &png(&sheet(&explanation, &photo)))?;
-    let record = FileRecord {
-        path: scene.display().to_string(),
-        sha256: sha256(SCENE),
-    };
-    let run = Run {
-        command: &[String::from("demo")],
-        model: explainer.model(),
-        picture: &record,
-        photo: &photo,
-        question: &question,
-        explanation: &explanation,
-        raw: false,
-    };
-    write(&run, folder)?;
+    keep(&explainer, &photo, &question, &explanation, folder)?;
     print(&table(&explanation));
     print(&format!(
         "\nOverlays and {SHEET} are in {}. Now your own:\n  foveola explain MODEL.onnx PHOTO.jpg\n",
@@ -90,6 +72,31 @@ pub fn run(args: &DemoArgs) -> Result<Ending, CliError> {
         true => Ending::Stopped,
         false => Ending::Done,
     })
+}
+
+/// Writes what `explain` writes, the scene and the contact sheet.
+fn keep(
+    explainer: &Explainer,
+    photo: &Photo,
+    question: &Question,
+    explanation: &Explanation,
+    mut folder: OutputFolder,
+) -> Result<(), CliError> {
+    folder.stage("scene.png", SCENE)?;
+    folder.stage(SHEET, &png(&sheet(explanation, photo)))?;
+    let run = Run {
+        command: &[String::from("demo")],
+        model: explainer.model(),
+        picture: &FileRecord {
+            path: String::from("scene.png"),
+            sha256: sha256(SCENE),
+        },
+        photo,
+        question,
+        explanation,
+        raw: false,
+    };
+    Ok(write(&run, folder)?)
 }
 
 /// Method, passes, time and sentence of each map.

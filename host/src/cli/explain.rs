@@ -1,6 +1,6 @@
 //! `foveola explain`: overlays, arrays and sentences for one picture.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use foveola_core::Score;
@@ -126,15 +126,7 @@ pub fn run(args: &ExplainArgs) -> Result<Ending, CliError> {
         },
         folder,
     )?;
-    print(&sentences(&explanation));
-    print(&format!(
-        "{} and explain.json are in {}\n",
-        match explanation.maps.len() {
-            1 => String::from("The overlay"),
-            n => format!("{n} overlays"),
-        },
-        place.display()
-    ));
+    print(&sentences(&explanation, &place));
     match explanation.stopped {
         true => {
             note("stopped; what was finished is kept");
@@ -144,9 +136,15 @@ pub fn run(args: &ExplainArgs) -> Result<Ending, CliError> {
     }
 }
 
-fn sentences(explanation: &Explanation) -> String {
+/// One sentence a map, and where the files are.
+fn sentences(explanation: &Explanation, place: &Path) -> String {
     let lines = explanation.maps.iter().map(|map| map.sentence() + "\n");
-    lines.collect()
+    let overlays = match explanation.maps.len() {
+        1 => String::from("The overlay"),
+        n => format!("{n} overlays"),
+    };
+    let end = format!("{overlays} and explain.json are in {}\n", place.display());
+    lines.chain([end]).collect()
 }
 
 fn question(args: &ExplainArgs, model: &OpenModel) -> Result<Question, CliError> {

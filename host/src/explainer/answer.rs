@@ -83,28 +83,32 @@ fn run(
     watch.end();
     let answer = answer.map_err(ExplainError::Classifier)?;
     let seconds = begun.elapsed().as_secs_f64();
-    let named = |(i, raw): (usize, Raw)| {
-        let target = known.targets[i];
-        let map = SaliencyMap {
-            spec: setting.spec().clone(),
-            parameters: setting.parameters(classifier),
-            score: setting.score(question.score),
-            target,
-            label: label(labels, target),
-            probability: known.probabilities[target],
-            repeat: 1,
-            shape: answer.shape,
-            values: raw.values,
-            size: [0, 0],
-            pixels: Vec::new(),
-            outcome: raw.outcome,
-            passes: raw.passes.unwrap_or(answer.passes),
-            seconds,
-            region: raw.region,
-        };
-        map.shown_at(photo.shape(), setting.spec().row.map)
+    let parameters = setting.parameters(classifier);
+    let Answer {
+        shape,
+        passes,
+        maps,
+    } = answer;
+    let named = |(raw, &target): (Raw, &usize)| SaliencyMap {
+        spec: setting.spec().clone(),
+        parameters: parameters.clone(),
+        score: setting.score(question.score),
+        target,
+        label: label(labels, target),
+        probability: known.probabilities[target],
+        repeat: 1,
+        shape,
+        values: raw.values,
+        size: [0, 0],
+        pixels: Vec::new(),
+        outcome: raw.outcome,
+        passes: raw.passes.unwrap_or(passes),
+        seconds,
+        region: raw.region,
     };
-    Ok(answer.maps.into_iter().enumerate().map(named).collect())
+    let maps = maps.into_iter().zip(&known.targets).map(named);
+    let kind = setting.spec().row.map;
+    Ok(maps.map(|m| m.shown_at(photo.shape(), kind)).collect())
 }
 
 /// What a method gives, before it has names.

@@ -1,7 +1,7 @@
 //! HOC's answer: a tree of boxes, and the layers that it makes.
 
 use foveola_core::Shape;
-use foveola_core::explain::hoc::{Mode, Step as CoreStep, Storage, UNUSED_WINDOW};
+use foveola_core::explain::hoc::{Mode, Region as Found, Step as CoreStep, Storage, UNUSED_WINDOW};
 use foveola_core::explain::{Hoc, Outcome, Progress, Query};
 use foveola_core::{Classifier, Error, Score, Window};
 use serde::Serialize;
@@ -49,7 +49,10 @@ pub struct Region {
     /// Whether boxes reveal the picture or cover it.
     #[serde(skip)]
     pub reveal: bool,
-    /// Shape of the picture.
+    /// The score that was searched for, which `probability` then stands for.
+    #[serde(skip)]
+    pub score: Score,
+    /// Height and width of the picture.
     #[serde(skip)]
     pub picture: [usize; 2],
 }
@@ -70,17 +73,15 @@ impl Region {
 
     /// One layer in words.
     pub fn layer_statement(&self, layer: usize) -> String {
-        let probability = self.layers.get(layer).map_or(0.0, |l| l.probability);
+        let score = self.layers.get(layer).map_or(0.0, |l| l.probability);
+        let score = match self.score {
+            Score::Probability => percent(score),
+            Score::Logit => format!("a logit of {score:.2}"),
+        };
         let area = 100.0 * self.area(layer);
         match self.reveal {
-            true => format!(
-                "{area:.0} % of the picture is enough for {}",
-                percent(probability)
-            ),
-            false => format!(
-                "without {area:.0} % of the picture {} is left",
-                percent(probability)
-            ),
+            true => format!("{area:.0} % of the picture is enough for {score}"),
+            false => format!("without {area:.0} % of the picture {score} is left"),
         }
     }
 
@@ -90,12 +91,8 @@ impl Region {
     }
 }
 
-const fn area([x, y, w, h]: [usize; 4]) -> [usize; 4] {
-    [x, y, w, h]
-}
-
 const fn corners(window: &Window) -> [usize; 4] {
-    area([window.x, window.y, window.w, window.h])
+    [window.x, window.y, window.w, window.h]
 }
 
 /// Searches the region of each target.
@@ -106,47 +103,64 @@ pub fn search(
     progress: &mut dyn Progress,
 ) -> Result<Answer, Error> {
     let input = classifier.input();
-    let shape = Shape::new(input.h, input.w, 1);
     let mut steps = vec![CoreStep::UNUSED; MOST_STEPS];
     let mut boxes = vec![UNUSED_WINDOW; MOST_STEPS];
-    let mut scratch = vec![0.0; classifier.classes()];
-    let score = query.score.unwrap_or(Score::Probability);
     let mut maps = Vec::new();
     for &target in query.targets {
-        let before = classifier.passes().forward;
         let mut storage = Storage {
             steps: &mut steps,
             boxes: &mut boxes,
         };
-        let question = (query.picture, target, score);
-        let found = hoc.search(classifier, question, &mut storage, &mut scratch, progress)?;
-        let mut values = vec![0.0; shape.len()];
-        let (outcome, region) = match found {
-            Err(none) => (Outcome::Undefined(none.reason()), None),
-            Ok(found) => {
-                found.map(storage.steps, shape, &mut values);
-                let region = collect(&found, storage.steps, shape, hoc.mode == Mode::Reveal);
-                (judge(&found, &values), Some(region))
-            }
-        };
-        maps.push(Raw {
-            values,
-            outcome,
-            region,
-            passes: Some(Passes {
-                forward: classifier.passes().forward - before,
-                backward: 0,
-            }),
-        });
+        let asked = (query, target);
+        maps.push(search_one(&hoc, classifier, asked, &mut storage, progress)?);
     }
     Ok(Answer {
-        shape,
+        shape: Shape::new(input.h, input.w, 1),
         passes: classifier.passes(),
         maps,
     })
 }
 
-fn judge(found: &foveola_core::explain::hoc::Region, values: &[f32]) -> Outcome {
+fn search_one(
+    hoc: &Hoc<'_>,
+    classifier: &mut Counting<'_>,
+    (query, target): (&Query<'_>, usize),
+    storage: &mut Storage<'_>,
+    progress: &mut dyn Progress,
+) -> Result<Raw, Error> {
+    let before = classifier.passes().forward;
+    let score = query.score.unwrap_or(Score::Probability);
+    let mut scratch = vec![0.0; classifier.classes()];
+    let question = (query.picture, target, score);
+    let found = hoc.search(classifier, question, storage, &mut scratch, progress)?;
+    let shape = classifier.input();
+    let mut values = vec![0.0; shape.area()];
+    let (outcome, region) = match found {
+        Err(none) => (Outcome::Undefined(none.reason()), None),
+        Ok(found) => {
+            found.map(storage.steps, shape, &mut values);
+            let region = Region {
+                reveal: hoc.mode == Mode::Reveal,
+                score,
+                picture: [shape.h, shape.w],
+                ..collect(&found, storage.steps)
+            };
+            (judge(&found, &values), Some(region))
+        }
+    };
+    let forward = classifier.passes().forward - before;
+    Ok(Raw {
+        values,
+        outcome,
+        region,
+        passes: Some(Passes {
+            forward,
+            backward: 0,
+        }),
+    })
+}
+
+fn judge(found: &Found, values: &[f32]) -> Outcome {
     if !found.complete {
         return Outcome::Partial {
             done: found.passes,
@@ -159,12 +173,8 @@ fn judge(found: &foveola_core::explain::hoc::Region, values: &[f32]) -> Outcome 
     }
 }
 
-fn collect(
-    found: &foveola_core::explain::hoc::Region,
-    steps: &[CoreStep],
-    shape: Shape,
-    reveal: bool,
-) -> Region {
+/// The layers and the tree; the rest is the caller's.
+fn collect(found: &Found, steps: &[CoreStep]) -> Region {
     let layers = found.probabilities().enumerate();
     let layers = layers.map(|(i, probability)| Layer {
         probability,
@@ -175,8 +185,9 @@ fn collect(
     Region {
         layers: layers.collect(),
         tree: roots.map(|s| nested(s, steps)).collect(),
-        reveal,
-        picture: [shape.h, shape.w],
+        reveal: true,
+        score: Score::Probability,
+        picture: [0, 0],
     }
 }
 

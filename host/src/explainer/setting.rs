@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use foveola_core::explain::hoc::{Mode, Storage};
 use foveola_core::explain::{
@@ -48,25 +49,10 @@ impl Setting {
             masks: None,
         };
         match &spec.parameters {
-            Parameters::GradCam { layer, .. } => {
-                setting.take_layer(layer.as_deref(), running)?;
-            }
+            Parameters::GradCam { layer, .. } => setting.take_layer(layer.as_deref(), running)?,
             Parameters::Rise {
                 file: Some(path), ..
-            } => {
-                let masks = read_masks(&read(path)?).map_err(|reason| PhotoError::Decode {
-                    path: path.clone(),
-                    reason,
-                })?;
-                let (s, (_, h, w)) = (photo.shape(), masks.dim());
-                if (h, w) != (s.h, s.w) {
-                    return Err(fail(format!(
-                        "its masks are {h}x{w}, the picture is {}x{}",
-                        s.h, s.w
-                    )));
-                }
-                setting.masks = Some(masks.into_iter().collect());
-            }
+            } => setting.masks = Some(masks(path, photo.shape())?.map_err(fail)?),
             _ => {}
         }
         if let Some(baseline) = baseline(&spec.parameters) {
@@ -242,6 +228,22 @@ impl Setting {
             },
         }
     }
+}
+
+/// Stored masks; the inner error says why they do not fit the picture.
+fn masks(path: &Path, shape: Shape) -> Result<Result<Vec<f32>, String>, PhotoError> {
+    let masks = read_masks(&read(path)?).map_err(|reason| PhotoError::Decode {
+        path: path.to_path_buf(),
+        reason,
+    })?;
+    let (_, h, w) = masks.dim();
+    Ok(match (h, w) == (shape.h, shape.w) {
+        true => Ok(masks.into_iter().collect()),
+        false => Err(format!(
+            "its masks are {h}x{w}, the picture is {}x{}",
+            shape.h, shape.w
+        )),
+    })
 }
 
 const fn baseline(parameters: &Parameters) -> Option<Baseline> {

@@ -190,18 +190,10 @@ pub const fn outcome(outcome: &Outcome) -> (&'static str, Option<&'static str>) 
 }
 
 fn json(run: &Run<'_>) -> Vec<u8> {
-    let Run {
-        model,
-        question,
-        explanation,
-        ..
-    } = run;
-    let target = |&target: &usize| TargetRecord {
-        target,
-        label: model.card.label(target),
-        probability: explanation.probabilities[target],
-    };
-    let record = Record {
+    let (model, question) = (run.model, run.question);
+    let explanation = run.explanation;
+    let backend = model.backend();
+    readable(&Record {
         tool: env!("CARGO_PKG_NAME"),
         version: env!("CARGO_PKG_VERSION"),
         command: run.command,
@@ -212,8 +204,8 @@ fn json(run: &Run<'_>) -> Vec<u8> {
         picture: run.picture,
         card: &model.card,
         assumed: &model.assumed,
-        backend: model.backend(),
-        arithmetic: match model.backend() {
+        backend,
+        arithmetic: match backend {
             BackendKind::Core => "strict",
             BackendKind::Tract => "tract",
         },
@@ -224,15 +216,23 @@ fn json(run: &Run<'_>) -> Vec<u8> {
         stopped: explanation.stopped,
         scores: &explanation.scores,
         probabilities: &explanation.probabilities,
-        targets: explanation.targets.iter().map(target).collect(),
+        targets: target_records(run),
         maps: explanation
             .maps
             .iter()
             .map(|m| map_record(m, run.raw))
             .collect(),
         hoc: hoc_records(explanation),
+    })
+}
+
+fn target_records(run: &Run<'_>) -> Vec<TargetRecord> {
+    let record = |&target: &usize| TargetRecord {
+        target,
+        label: run.model.card.label(target),
+        probability: run.explanation.probabilities[target],
     };
-    readable(&record)
+    run.explanation.targets.iter().map(record).collect()
 }
 
 fn map_record(map: &SaliencyMap, raw: bool) -> MapRecord<'_> {

@@ -110,33 +110,11 @@ pub fn draw(figure: &Figure<'_>) -> RgbImage {
     let (w, h) = figure.picture.dimensions();
     let factor = enlargement(w, h);
     let (w, h) = (w * factor, h * factor);
-    let width = 2 * w + 3 * MARGIN + BAR + NUMBERS;
-    let text_width = width - 2 * MARGIN;
-    let below = wrap(&figure.sentence, Type::Body.fits(text_width));
-    let lines: Vec<String> = figure
-        .lines
-        .iter()
-        .flat_map(|l| wrap(l, Type::Body.fits(text_width)))
-        .collect();
-    let top = MARGIN + Type::Heading.line() + lines.len() as u32 * Type::Body.line() + 6;
-    let height = top + h + 10 + below.len() as u32 * Type::Body.line() + MARGIN;
-    let mut canvas = Canvas::new(width, height);
-    let heading = shorten(&figure.heading, Type::Heading.fits(text_width));
-    canvas.text(&heading, MARGIN, MARGIN, Type::Heading, INK);
-    write_lines(
-        &mut canvas,
-        &lines,
-        MARGIN + Type::Heading.line(),
-        FAINT_INK,
-    );
-    write_lines(&mut canvas, &below, top + h + 10, INK);
-    canvas.paste(&enlarge(figure.picture, factor), MARGIN, top);
+    let (mut canvas, top) = margins(figure, w, h);
     let right = 2 * MARGIN + w;
-    canvas.paste(
-        &blend(figure.picture, figure.map, scale.as_ref()),
-        right,
-        top,
-    );
+    let overlay = blend(figure.picture, figure.map, scale.as_ref());
+    canvas.paste(&enlarge(figure.picture, factor), MARGIN, top);
+    canvas.paste(&overlay, right, top);
     match (&scale, &figure.reason) {
         (Some(scale), _) => bar(&mut canvas, scale, right + w + MARGIN / 2, top, h),
         (None, reason) => {
@@ -145,6 +123,25 @@ pub fn draw(figure: &Figure<'_>) -> RgbImage {
         }
     }
     canvas.into_image()
+}
+
+/// The sheet with its text, around two panels of this size; and where they begin.
+fn margins(figure: &Figure<'_>, w: u32, h: u32) -> (Canvas, u32) {
+    let width = 2 * w + 3 * MARGIN + BAR + NUMBERS;
+    let text_width = width - 2 * MARGIN;
+    let fits = Type::Body.fits(text_width);
+    let below = wrap(&figure.sentence, fits);
+    let lines: Vec<String> = figure.lines.iter().flat_map(|l| wrap(l, fits)).collect();
+    let heading = shorten(&figure.heading, Type::Heading.fits(text_width));
+    let first = MARGIN + Type::Heading.line();
+    let top = first + lines.len() as u32 * Type::Body.line() + 6;
+    let bottom = top + h + 10;
+    let height = bottom + below.len() as u32 * Type::Body.line() + MARGIN;
+    let mut canvas = Canvas::new(width, height);
+    canvas.text(&heading, MARGIN, MARGIN, Type::Heading, INK);
+    write_lines(&mut canvas, &lines, first, FAINT_INK);
+    write_lines(&mut canvas, &below, bottom, INK);
+    (canvas, top)
 }
 
 fn write_lines(canvas: &mut Canvas, lines: &[String], y: u32, ink: Rgb<u8>) {

@@ -98,11 +98,19 @@ fn picture_input(
         Ok(DataType::Int8) => InputType::I8,
         other => return Err(open(&format!("takes numbers of type {other:?}"))),
     };
+    let sides = close(dims, size)
+        .ok_or_else(|| open("leaves height or width open; give them with --input-size H,W"))?;
+    match sides.first() {
+        Some(1) => Ok((sides, input_type)),
+        _ => Err(open("does not take one picture at a time")),
+    }
+}
+
+/// Gives open dimensions their sizes; `None` if one has none.
+fn close(dims: &mut Dims, size: Option<[usize; 2]>) -> Option<Vec<usize>> {
     let colours = |d: &Dimension| matches!(d.value, Some(Dim::DimValue(1 | 3 | 4)));
-    let rows = match dims.last().is_some_and(colours) && !dims.get(1).is_some_and(colours) {
-        true => 1,
-        false => 2,
-    };
+    let channels_last = dims.last().is_some_and(colours) && !dims.get(1).is_some_and(colours);
+    let rows = if channels_last { 1 } else { 2 };
     let mut sides = Vec::new();
     for (axis, dim) in dims.iter_mut().enumerate() {
         let given = match (axis, size) {
@@ -113,20 +121,12 @@ fn picture_input(
         };
         let side = match (&dim.value, given) {
             (Some(Dim::DimValue(n)), _) if *n > 0 => *n as usize,
-            (_, Some(given)) => given,
-            _ => {
-                return Err(open(
-                    "leaves height or width open; give them with --input-size H,W",
-                ));
-            }
+            (_, given) => given?,
         };
         dim.value = Some(Dim::DimValue(side as i64));
         sides.push(side);
     }
-    match sides.first() {
-        Some(1) => Ok((sides, input_type)),
-        _ => Err(open("does not take one picture at a time")),
-    }
+    Some(sides)
 }
 
 type Dims = Vec<Dimension>;

@@ -1,0 +1,231 @@
+//! From text to a method.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use foveola_core::explain::{METHODS, MethodRow};
+use foveola_core::mask::MAX_CELLS;
+
+use super::{Baseline, MethodSpec, Parameters, SpecError};
+use crate::suggest::hint;
+
+impl FromStr for MethodSpec {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let (name, rest) = text.split_once(':').unwrap_or((text, ""));
+        let row = METHODS
+            .iter()
+            .find(|row| row.name == name)
+            .ok_or_else(|| SpecError::Method {
+                name: name.to_string(),
+                hint: hint(name, METHODS.iter().map(|row| row.name)),
+            })?;
+        let given = Given::split(row, rest)?;
+        let parameters = match name {
+            "grad-cam" => given.grad_cam()?,
+            "occlusion" => given.occlusion()?,
+            "rise" => given.rise()?,
+            "hoc" => given.hoc()?,
+            _ => Parameters::Plain,
+        };
+        Ok(Self { row, parameters })
+    }
+}
+
+/// The keys and values of one method.
+struct Given<'a> {
+    method: &'static str,
+    values: BTreeMap<&'a str, String>,
+}
+
+impl<'a> Given<'a> {
+    /// Splits at commas. A part without `=` belongs to the value before it, so
+    /// names of layers and files may contain commas.
+    fn split(row: &'static MethodRow, text: &'a str) -> Result<Self, SpecError> {
+        let mut values: BTreeMap<&str, String> = BTreeMap::new();
+        let mut last = None;
+        for part in text.split(',').filter(|p| !p.is_empty()) {
+            match (part.split_once('='), last) {
+                (Some((key, value)), _) => {
+                    known(row, key)?;
+                    values.insert(key, value.to_string());
+                    last = Some(key);
+                }
+                (None, Some(key)) => {
+                    let value = values.entry(key).or_default();
+                    value.push(',');
+                    value.push_str(part);
+                }
+                (None, None) => {
+                    known(row, part)?;
+                    return Err(SpecError::Value {
+                        method: row.name,
+                        key: part.to_string(),
+                        value: String::new(),
+                        reason: String::from("it has no value"),
+                    });
+                }
+            }
+        }
+        Ok(Self {
+            method: row.name,
+            values,
+        })
+    }
+
+    fn wrong(&self, key: &str, reason: impl Into<String>) -> SpecError {
+        SpecError::Value {
+            method: self.method,
+            key: key.to_string(),
+            value: self.values.get(key).cloned().unwrap_or_default(),
+            reason: reason.into(),
+        }
+    }
+
+    fn number<T: FromStr>(&self, key: &str, takes: &str) -> Result<Option<T>, SpecError> {
+        let Some(text) = self.values.get(key) else {
+            return Ok(None);
+        };
+        let parsed = text.parse().map(Some);
+        parsed.map_err(|_| self.wrong(key, format!("it takes {takes}")))
+    }
+
+    /// A number that is not NaN and lies in a range.
+    fn share(&self, key: &str, usual: f32, above_zero: bool) -> Result<f32, SpecError> {
+        let takes = if above_zero {
+            "a share above 0, up to 1"
+        } else {
+            "a share from 0 to 1"
+        };
+        let value = self.number::<f32>(key, takes)?.unwrap_or(usual);
+        let fits = (0.0..=1.0).contains(&value) && (value > 0.0 || !above_zero);
+        match fits {
+            true => Ok(value),
+            false => Err(self.wrong(key, format!("it takes {takes}"))),
+        }
+    }
+
+    /// A count of at least 1.
+    fn count<T: FromStr + PartialOrd + From<u8>>(
+        &self,
+        key: &str,
+        takes: &str,
+    ) -> Result<Option<T>, SpecError> {
+        let value = self.number::<T>(key, takes)?;
+        match value.as_ref().is_some_and(|v| *v < T::from(1)) {
+            true => Err(self.wrong(key, format!("it takes {takes}"))),
+            false => Ok(value),
+        }
+    }
+
+    /// A list of lengths of at least 1.
+    fn lengths(&self, key: &str, takes: &str) -> Result<Vec<usize>, SpecError> {
+        let Some(text) = self.values.get(key) else {
+            return Ok(Vec::new());
+        };
+        let list: Result<Vec<usize>, _> = text.split('/').map(str::parse).collect();
+        match list {
+            Ok(list) if list.iter().all(|&n| n > 0) => Ok(list),
+            _ => Err(self.wrong(key, format!("it takes {takes}, whole numbers from 1"))),
+        }
+    }
+
+    /// One side for both, H/W or C/H/W; all channels are 0.
+    fn window(&self, key: &str) -> Result<Option<[usize; 3]>, SpecError> {
+        match self.lengths(key, "SIDE, H/W or C/H/W")?.as_slice() {
+            [] => Ok(None),
+            &[side] => Ok(Some([0, side, side])),
+            &[h, w] => Ok(Some([0, h, w])),
+            &[c, h, w] => Ok(Some([c, h, w])),
+            _ => Err(self.wrong(key, "it takes SIDE, H/W or C/H/W")),
+        }
+    }
+
+    fn baseline(&self, usual: Baseline) -> Result<Baseline, SpecError> {
+        const TAKES: &str = "it takes blur, black, mean or a number";
+        let number = |text: &str| text.parse().ok().filter(|n: &f32| n.is_finite());
+        match self.values.get("baseline").map(String::as_str) {
+            None => Ok(usual),
+            Some("blur") => Ok(Baseline::Blur),
+            Some("black") => Ok(Baseline::Black),
+            Some("mean") => Ok(Baseline::Mean),
+            Some(text) => number(text)
+                .map(Baseline::Number)
+                .ok_or_else(|| self.wrong("baseline", TAKES)),
+        }
+    }
+
+    /// One of a few words; the first is the default.
+    fn choice(&self, key: &str, words: &[&str]) -> Result<usize, SpecError> {
+        let Some(text) = self.values.get(key) else {
+            return Ok(0);
+        };
+        let found = words.iter().position(|w| w == text);
+        found.ok_or_else(|| self.wrong(key, format!("it takes {}", words.join(" or "))))
+    }
+
+    fn grid(&self) -> Result<Option<u16>, SpecError> {
+        let takes = format!("a whole number from 1 to {MAX_CELLS}");
+        match self.count("grid", &takes)? {
+            Some(cells) if cells > MAX_CELLS => {
+                Err(self.wrong("grid", format!("it takes {takes}")))
+            }
+            cells => Ok(cells),
+        }
+    }
+
+    fn grad_cam(&self) -> Result<Parameters, SpecError> {
+        Ok(Parameters::GradCam {
+            layer: self.values.get("layer").cloned(),
+            relu: self.choice("relu", &["true", "false"])? == 0,
+        })
+    }
+
+    fn occlusion(&self) -> Result<Parameters, SpecError> {
+        Ok(Parameters::Occlusion {
+            window: self.window("window")?,
+            stride: self.window("stride")?,
+            baseline: self.baseline(Baseline::Black)?,
+            mindspore: self.choice("compat", &["none", "mindspore"])? == 1,
+        })
+    }
+
+    fn rise(&self) -> Result<Parameters, SpecError> {
+        Ok(Parameters::Rise {
+            masks: self.count("masks", "a whole number from 1")?,
+            grid: self.grid()?,
+            keep: self.share("keep", 0.5, true)?,
+            baseline: self.baseline(Baseline::Black)?,
+            file: self.values.get("file").map(PathBuf::from),
+            by_coverage: self.choice("divisor", &["keep", "coverage"])? == 1,
+            mindspore: self.choice("compat", &["none", "mindspore"])? == 1,
+        })
+    }
+
+    fn hoc(&self) -> Result<Parameters, SpecError> {
+        Ok(Parameters::Hoc {
+            cover: self.choice("mode", &["reveal", "cover"])? == 1,
+            threshold: self.share("threshold", 0.5, false)?,
+            windows: self.lengths("windows", "sides with /, descending")?,
+            strides: self.lengths("strides", "distances with /")?,
+            baseline: self.baseline(Baseline::Blur)?,
+        })
+    }
+}
+
+fn known(row: &'static MethodRow, key: &str) -> Result<(), SpecError> {
+    let keys = row.parameters.iter().map(|p| p.key);
+    match keys.clone().any(|k| k == key) {
+        true => Ok(()),
+        false => Err(SpecError::Parameter {
+            method: row.name,
+            key: key.to_string(),
+            hint: match row.parameters {
+                [] => String::from("it has none"),
+                _ => hint(key, keys),
+            },
+        }),
+    }
+}

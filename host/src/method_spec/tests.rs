@@ -1,0 +1,101 @@
+use foveola_core::explain::METHODS;
+use serde_json::json;
+
+use super::*;
+
+fn parse(text: &str) -> MethodSpec {
+    text.parse().unwrap()
+}
+
+fn fails(text: &str) -> String {
+    text.parse::<MethodSpec>().unwrap_err().to_string()
+}
+
+#[test]
+fn every_method_of_the_table_has_a_title_and_parses() {
+    for row in METHODS {
+        assert_ne!(title(row.name), "Method", "{}", row.name);
+        assert_eq!(parse(row.name).row, row);
+    }
+}
+
+#[test]
+fn windows_are_one_two_or_three_numbers() {
+    for (text, window) in [("8", [0, 8, 8]), ("8/4", [0, 8, 4]), ("1/8/4", [1, 8, 4])] {
+        match parse(&format!("occlusion:window={text},stride=2")).parameters {
+            Parameters::Occlusion {
+                window: Some(found),
+                stride: Some([0, 2, 2]),
+                ..
+            } => assert_eq!(found, window),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn lists_baselines_and_modes() {
+    let spec = parse("hoc:mode=cover,windows=60/30,strides=12/6,baseline=127.5");
+    let Parameters::Hoc {
+        cover,
+        windows,
+        strides,
+        baseline,
+        ..
+    } = &spec.parameters
+    else {
+        panic!("{spec:?}")
+    };
+    assert!(*cover);
+    assert_eq!(
+        (windows.as_slice(), strides.as_slice()),
+        (&[60, 30][..], &[12, 6][..])
+    );
+    assert_eq!(*baseline, Baseline::Number(127.5));
+}
+
+#[test]
+fn layer_names_may_hold_commas_colons_and_slashes() {
+    let spec = parse("grad-cam:layer=/a:0/b,c,relu=false");
+    assert_eq!(spec.layer(), Some("/a:0/b,c"));
+    assert_eq!(spec.to_json()["relu"], json!(false));
+    assert_eq!(parse("rise:keep=0.1").to_json()["keep"], json!(0.1));
+}
+
+#[test]
+fn what_is_written_reads_back() {
+    for text in [
+        "gradient",
+        "grad-cam:layer=/r3/act/Relu_output_0,relu=true",
+        "occlusion:baseline=blur,stride=2/3,window=1/4/5",
+        "rise:baseline=mean,compat=mindspore,keep=0.25,masks=100",
+        "hoc:baseline=0,mode=cover,threshold=0.75,windows=9/4",
+    ] {
+        let spec = parse(text);
+        assert_eq!(parse(&spec.to_string()), spec, "{spec}");
+    }
+}
+
+#[test]
+fn mistakes_name_the_nearest() {
+    let cases = [
+        ("gradcam", "did you mean `grad-cam`?"),
+        ("occlusion:windw=3", "did you mean `window`?"),
+        ("gradient:layer=x", "it has none"),
+        ("occlusion:window=0", "whole numbers from 1"),
+        ("occlusion:window=-3", "whole numbers from 1"),
+        ("occlusion:window", "has no value"),
+        ("rise:masks=-5", "from 1"),
+        ("rise:masks=0", "from 1"),
+        ("rise:keep=0", "above 0"),
+        ("rise:keep=nan", "above 0"),
+        ("hoc:threshold=2", "from 0 to 1"),
+        ("hoc:mode=hide", "reveal or cover"),
+        ("occlusion:baseline=inf", "blur, black, mean or a number"),
+        ("occlusion:window=1/2/3/4", "C/H/W"),
+    ];
+    for (text, part) in cases {
+        let message = fails(text);
+        assert!(message.contains(part), "{text}: {message}");
+    }
+}

@@ -1,0 +1,104 @@
+//! Parameters as values for the report.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{Baseline, Parameters, sides};
+
+/// Values by name, built up one by one.
+#[derive(Default)]
+struct Values(BTreeMap<&'static str, Value>);
+
+impl Values {
+    fn put(mut self, key: &'static str, value: impl Serialize) -> Self {
+        self.0.insert(key, json!(value));
+        self
+    }
+
+    /// A value, if there is one.
+    fn may(self, key: &'static str, value: Option<impl Serialize>) -> Self {
+        match value {
+            Some(value) => self.put(key, value),
+            None => self,
+        }
+    }
+
+    /// A list, if it is not empty.
+    fn list(self, key: &'static str, list: &[usize]) -> Self {
+        self.may(key, (!list.is_empty()).then_some(list))
+    }
+
+    fn baseline(self, baseline: Baseline) -> Self {
+        match baseline {
+            Baseline::Number(number) => self.put("baseline", decimal(number)),
+            named => self.put("baseline", named.to_string()),
+        }
+    }
+
+    fn compat(self, mindspore: bool) -> Self {
+        self.may("compat", mindspore.then_some("mindspore"))
+    }
+}
+
+/// The shortest decimal that reads back as this number: 0.1 stays 0.1.
+fn decimal(number: f32) -> f64 {
+    number.to_string().parse().unwrap_or(f64::from(number))
+}
+
+/// All parameters; what is left to the method is absent.
+pub fn of(parameters: &Parameters) -> BTreeMap<&'static str, Value> {
+    let none = Values::default();
+    let values = match parameters {
+        Parameters::Plain => none,
+        Parameters::GradCam { layer, relu } => none.may("layer", layer.as_ref()).put("relu", relu),
+        Parameters::Occlusion {
+            window,
+            stride,
+            baseline,
+            mindspore,
+        } => none
+            .may("window", window.map(sides))
+            .may("stride", stride.map(sides))
+            .baseline(*baseline)
+            .compat(*mindspore),
+        Parameters::Rise { .. } => rise(none, parameters),
+        Parameters::Hoc {
+            cover,
+            threshold,
+            windows,
+            strides,
+            baseline,
+        } => none
+            .put("mode", if *cover { "cover" } else { "reveal" })
+            .put("threshold", decimal(*threshold))
+            .list("windows", windows)
+            .list("strides", strides)
+            .baseline(*baseline),
+    };
+    values.0
+}
+
+fn rise(none: Values, parameters: &Parameters) -> Values {
+    let Parameters::Rise {
+        masks,
+        grid,
+        keep,
+        baseline,
+        file,
+        by_coverage,
+        mindspore,
+    } = parameters
+    else {
+        return none;
+    };
+    let divisor = if *by_coverage { "coverage" } else { "keep" };
+    none.may("masks", *masks)
+        .may("grid", *grid)
+        .put("keep", decimal(*keep))
+        .baseline(*baseline)
+        .may("file", file.as_ref())
+        .put("divisor", divisor)
+        .compat(*mindspore)
+}
