@@ -76,39 +76,47 @@ fn run(
         score: question.score,
         seed: question.seed,
     };
+    let (answer, seconds) = timed(setting, classifier, &query, watch)?;
+    let parameters = setting.parameters(classifier);
+    let kind = setting.spec().row.map;
+    let named = |(raw, &target): (Raw, &usize)| {
+        let map = SaliencyMap {
+            spec: setting.spec().clone(),
+            parameters: parameters.clone(),
+            score: setting.score(question.score),
+            target,
+            label: label(labels, target),
+            probability: known.probabilities[target],
+            repeat: 1,
+            shape: answer.shape,
+            values: raw.values,
+            size: [0, 0],
+            pixels: Vec::new(),
+            outcome: raw.outcome,
+            passes: raw.passes.unwrap_or(answer.passes),
+            seconds,
+            region: raw.region,
+        };
+        map.shown_at(photo.shape(), kind)
+    };
+    let maps = answer.maps.into_iter().zip(&known.targets);
+    Ok(maps.map(named).collect())
+}
+
+/// The answer of one method, and the seconds that it took.
+fn timed(
+    setting: &Setting,
+    classifier: &mut dyn Classifier,
+    query: &Query<'_>,
+    watch: &mut dyn Watch,
+) -> Result<(Answer, f64), ExplainError> {
     let cost = setting.check(classifier, query.targets.len())?;
     watch.begin(setting.spec(), &cost);
     let begun = Instant::now();
-    let answer = answer(setting, classifier, &query, &cost, watch);
+    let answer = answer(setting, classifier, query, &cost, watch);
     watch.end();
     let answer = answer.map_err(ExplainError::Classifier)?;
-    let seconds = begun.elapsed().as_secs_f64();
-    let parameters = setting.parameters(classifier);
-    let Answer {
-        shape,
-        passes,
-        maps,
-    } = answer;
-    let named = |(raw, &target): (Raw, &usize)| SaliencyMap {
-        spec: setting.spec().clone(),
-        parameters: parameters.clone(),
-        score: setting.score(question.score),
-        target,
-        label: label(labels, target),
-        probability: known.probabilities[target],
-        repeat: 1,
-        shape,
-        values: raw.values,
-        size: [0, 0],
-        pixels: Vec::new(),
-        outcome: raw.outcome,
-        passes: raw.passes.unwrap_or(passes),
-        seconds,
-        region: raw.region,
-    };
-    let maps = maps.into_iter().zip(&known.targets).map(named);
-    let kind = setting.spec().row.map;
-    Ok(maps.map(|m| m.shown_at(photo.shape(), kind)).collect())
+    Ok((answer, begun.elapsed().as_secs_f64()))
 }
 
 /// What a method gives, before it has names.

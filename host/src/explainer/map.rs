@@ -175,7 +175,7 @@ impl SaliencyMap {
             Value::String(text) => format!("{key} {text}"),
             Value::Array(list) => {
                 let sides: Vec<String> = list.iter().map(Value::to_string).collect();
-                format!("{key} {}", sides.join("x"))
+                format!("{key} {}", sides.join("/"))
             }
             Value::Number(number) => format!(
                 "{key} {}",

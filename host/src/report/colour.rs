@@ -44,6 +44,8 @@ impl ColourScale {
         let common = covering(map);
         let clipped = common > low && size > OUTLIER * common;
         let end = if clipped { common } else { size };
+        // Rounding below 0 is 0.
+        let low = if low.abs() <= NOISE * size { 0.0 } else { low };
         let (low, high) = match diverging {
             true => (-end, end),
             false if high > 0.0 && clipped => (low, end),
@@ -166,7 +168,9 @@ mod tests {
 
     #[test]
     fn rounding_below_zero_is_no_sign() {
-        assert!(!ColourScale::of(&[-1e-9, 1.0]).unwrap().diverging);
+        let scale = ColourScale::of(&[-1e-9, 1.0]).unwrap();
+        assert!(!scale.diverging);
+        assert_eq!(scale.low, 0.0);
     }
 
     #[test]
