@@ -3,6 +3,8 @@
 mod backward;
 mod forward;
 
+pub use forward::Tap;
+
 use core::ops::Range;
 
 use zerocopy::FromBytes;
@@ -65,7 +67,7 @@ impl<'m, 'a> Session<'m, 'a> {
     pub fn forward(&mut self, x: &Masked<'_>) -> Result<(), Error> {
         self.last = None;
         let plan = self.plan(Pass::Forward)?;
-        self.run_forward(&plan, x, None)
+        self.run_forward(&plan, x, None, None)
     }
 
     fn plan(&self, pass: Pass) -> Result<Plan<'m>, Error> {
@@ -217,7 +219,7 @@ impl Layers for Session<'_, '_> {
     fn run(&mut self, x: &Masked<'_>, at: At, rule: Rule) -> Result<(), Error> {
         self.last = None;
         let plan = self.plan(Pass::Backward(at))?;
-        self.run_forward(&plan, x, Some(rule))?;
+        self.run_forward(&plan, x, Some(rule), None)?;
         self.last = Some(Run { at, rule });
         Ok(())
     }

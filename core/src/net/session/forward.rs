@@ -4,18 +4,34 @@ use super::{Place, Session, carve, floats_mut};
 use crate::classifier::Rule;
 use crate::error::Error;
 use crate::mask::Masked;
-use crate::net::model::{NodeView, Plan};
+use crate::net::model::{NodeView, Pass, Plan};
 use crate::net::op::{Geometry, Op};
 use crate::net::ops::{self, Node, Rows};
 use crate::tensor::{Shape, TensorId};
 
+/// Takes the output of node number `index`, HWC, as soon as it is computed.
+/// An error ends the pass and is handed on.
+pub type Tap<'a> = dyn FnMut(usize, &[f32]) -> Result<(), Error> + 'a;
+
 impl Session<'_, '_> {
+    /// A plain forward pass that shows every layer to `tap`, in run order:
+    /// afterwards most of them are gone, because buffers are used again.
+    ///
+    /// # Errors
+    /// As [`Session::forward`], and what `tap` reports.
+    pub fn forward_tapped(&mut self, x: &Masked<'_>, tap: &mut Tap<'_>) -> Result<(), Error> {
+        self.last = None;
+        let plan = self.plan(Pass::Forward)?;
+        self.run_forward(&plan, x, None, Some(tap))
+    }
+
     /// Runs every node; with a rule it also keeps what the backward pass reads.
     pub(super) fn run_forward(
         &mut self,
         plan: &Plan<'_>,
         x: &Masked<'_>,
         rule: Option<Rule>,
+        mut tap: Option<&mut Tap<'_>>,
     ) -> Result<(), Error> {
         x.check(self.model.input())?;
         let streamed = self.model.is_streamed(plan);
@@ -32,6 +48,9 @@ impl Session<'_, '_> {
             };
             if saw_nan {
                 return Err(Error::NotFinite { node: index });
+            }
+            if let Some(tap) = &mut tap {
+                tap(index, self.values(&plan.value(view.output))?)?;
             }
             if let Some(rule) = rule {
                 self.record(plan, index, &view, rule)?;

@@ -1,0 +1,47 @@
+#!/bin/sh
+# Runs a board's program in QEMU on the job in FOLDER (see src/job.rs) and keeps
+# its exit code. The log goes to standard output, readable where defmt-print is
+# installed (cargo install defmt-print), else it is left in FOLDER/log.defmt.
+# FOVEOLA_SECONDS ends a run that hangs (exit code 124), 600 unless set.
+set -eu
+usage="usage: run.sh BOARD FOLDER [ELF]"
+board=${1:?$usage}
+folder=${2:?$usage}
+here=$(cd "$(dirname "$0")" && pwd)
+
+qemu=qemu-system-arm
+icount=8
+machine=$board
+case $board in
+mps2-an386 | mps2-an500 | netduinoplus2) target=thumbv7em-none-eabihf ;;
+mps3-an547) target=thumbv8m.main-none-eabihf ;;
+lm3s6965evb) target=thumbv6m-none-eabi ;;
+riscv32-virt)
+    target=riscv32imc-unknown-none-elf
+    qemu=qemu-system-riscv32
+    icount=0
+    machine="virt -bios none -m 16M"
+    ;;
+*)
+    echo "there is no board $board" >&2
+    exit 2
+    ;;
+esac
+
+if [ $# -ge 3 ]; then
+    elf=$(cd "$(dirname "$3")" && pwd)/$(basename "$3")
+else
+    (cd "$here" && cargo build --locked --quiet --release --target $target --bin "$board")
+    elf=$here/target/$target/release/$board
+fi
+
+cd "$folder"
+code=0
+# shellcheck disable=SC2086 # the machine is a list of words
+timeout "${FOVEOLA_SECONDS:-600}" $qemu -M $machine -display none -monitor none -serial null \
+    -icount shift=$icount -semihosting-config enable=on,target=native \
+    -kernel "$elf" >log.defmt </dev/null || code=$?
+if command -v defmt-print >/dev/null; then
+    defmt-print -e "$elf" <log.defmt
+fi
+exit $code

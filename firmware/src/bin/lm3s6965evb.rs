@@ -1,0 +1,5 @@
+//! The program for `lm3s6965evb`.
+#![no_std]
+#![no_main]
+
+foveola_firmware::board_program!(Lm3s6965Evb, cortex_m_rt::entry);

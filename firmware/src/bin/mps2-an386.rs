@@ -1,0 +1,5 @@
+//! The program for `mps2-an386`.
+#![no_std]
+#![no_main]
+
+foveola_firmware::board_program!(Mps2An386, cortex_m_rt::entry);

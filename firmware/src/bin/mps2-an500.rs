@@ -1,0 +1,5 @@
+//! The program for `mps2-an500`.
+#![no_std]
+#![no_main]
+
+foveola_firmware::board_program!(Mps2An500, cortex_m_rt::entry);

@@ -1,0 +1,5 @@
+//! The program for `netduinoplus2`.
+#![no_std]
+#![no_main]
+
+foveola_firmware::board_program!(NetduinoPlus2, cortex_m_rt::entry);

@@ -1,0 +1,104 @@
+//! The boards. The only module of the crate in which `unsafe` is allowed: each
+//! block states why it is sound.
+#![allow(
+    unsafe_code,
+    reason = "registers, linker symbols and static memory are only reached by address"
+)]
+
+pub mod pool;
+pub mod stack;
+
+#[cfg(target_arch = "arm")]
+mod mps;
+#[cfg(target_arch = "riscv32")]
+mod riscv32_virt;
+#[cfg(target_arch = "arm")]
+mod stellaris;
+#[cfg(target_arch = "arm")]
+mod stm32;
+
+#[cfg(target_arch = "arm")]
+pub use mps::{Mps2An386, Mps2An500, Mps3An547};
+#[cfg(target_arch = "riscv32")]
+pub use riscv32_virt::Riscv32Virt;
+#[cfg(target_arch = "arm")]
+pub use stellaris::Lm3s6965Evb;
+#[cfg(target_arch = "arm")]
+pub use stm32::NetduinoPlus2;
+
+use semihosting::sys::arm_compat::{ExitReason, sys_exit_extended};
+
+/// A board as QEMU 7.2 emulates it.
+pub trait Board {
+    /// QEMU's name for it.
+    const NAME: &'static str;
+    /// Bytes of memory for models, pictures, maps and arenas.
+    const POOL: usize;
+
+    /// Takes the hardware; once, at the start.
+    fn new() -> Self;
+
+    /// A counter that wraps at 2^32 and goes on with every instruction.
+    fn ticks(&mut self) -> u32;
+
+    /// Instructions that take this many ticks.
+    fn instructions(ticks: u64) -> u64;
+}
+
+/// Exit code of a job that ended with an error.
+pub const FAILED: usize = 1;
+/// Exit code of a panic.
+pub const PANICKED: usize = 3;
+/// Exit code of a fault of the processor.
+pub const FAULTED: usize = 4;
+
+/// Ends the emulation. On a real board, where nobody takes the call, it waits.
+pub fn exit(code: usize) -> ! {
+    sys_exit_extended(ExitReason::ADP_Stopped_ApplicationExit, code);
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    let line = info.location().map_or(0, core::panic::Location::line);
+    defmt::error!("panic in line {=u32}", line);
+    exit(PANICKED)
+}
+
+/// A fault ends the program; the default handler would hang.
+#[cfg(target_arch = "arm")]
+#[cortex_m_rt::exception]
+unsafe fn HardFault(frame: &cortex_m_rt::ExceptionFrame) -> ! {
+    defmt::error!("hard fault at {=u32:#x}", frame.pc());
+    exit(FAULTED)
+}
+
+/// A fault ends the program; the default handler would hang.
+#[cfg(target_arch = "riscv32")]
+#[unsafe(export_name = "ExceptionHandler")]
+fn exception(_frame: &riscv_rt::TrapFrame) -> ! {
+    let (cause, pc) = (
+        riscv::register::mcause::read(),
+        riscv::register::mepc::read(),
+    );
+    defmt::error!("exception {=usize} at {=usize:#x}", cause.bits(), pc);
+    exit(FAULTED)
+}
+
+/// The entry point of a board's program.
+#[macro_export]
+macro_rules! board_program {
+    ($board:ident, $entry:path) => {
+        #[$entry]
+        fn main() -> ! {
+            use $crate::board::{Board, pool::Reserved, $board};
+            #[unsafe(link_section = ".uninit.pool")]
+            static POOL: Reserved<{ $board::POOL }> = Reserved::new();
+            static MODEL: &foveola_core::net::format::Aligned<[u8]> =
+                &foveola_core::net::format::Aligned(*include_bytes!(env!("FOVEOLA_MODEL_PATH")));
+            $crate::program::main::<$board>(POOL.take(), &MODEL.0)
+        }
+    };
+}

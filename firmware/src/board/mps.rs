@@ -1,0 +1,45 @@
+//! Arm's MPS2 and MPS3 boards: the FPGA's cycle counter, which under
+//! `-icount shift=8` goes on 256 ns with every instruction.
+
+use core::ptr;
+
+use super::Board;
+
+macro_rules! mps {
+    ($(#[$doc:meta])* $board:ident, $name:literal, $pool:expr, $counter:literal, $hz:literal) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $board(());
+
+        impl Board for $board {
+            const NAME: &'static str = $name;
+            const POOL: usize = $pool;
+
+            fn new() -> Self {
+                Self(())
+            }
+
+            fn ticks(&mut self) -> u32 {
+                // SAFETY: COUNTER of this board's FPGA I/O block; reading it changes nothing.
+                unsafe { ptr::read_volatile(ptr::with_exposed_provenance($counter)) }
+            }
+
+            fn instructions(ticks: u64) -> u64 {
+                (ticks * (1_000_000_000 / $hz) + 128) >> 8
+            }
+        }
+    };
+}
+
+mps!(
+    /// MPS2 with AN386: Cortex-M4F.
+    Mps2An386, "mps2-an386", 3 << 20, 0x4002_8018, 25_000_000
+);
+mps!(
+    /// MPS2 with AN500: Cortex-M7.
+    Mps2An500, "mps2-an500", 3 << 20, 0x4002_8018, 25_000_000
+);
+mps!(
+    /// MPS3 with AN547: Cortex-M55.
+    Mps3An547, "mps3-an547", 3 << 20, 0x5930_2018, 20_000_000
+);

@@ -1,0 +1,221 @@
+//! What a board is asked, and how it answers: files in one folder, which is
+//! QEMU's working directory. They travel through semihosting.
+//!
+//! # The job: `job.txt`
+//!
+//! ASCII, one `key=value` a line; empty lines and lines that begin with `#`
+//! say nothing. At most [`MAX_TEXT`] bytes.
+//!
+//! | key | value | if absent |
+//! |---|---|---|
+//! | `model` | name of a `.fov` file in the folder | the model linked into the program |
+//! | `picture` | name of a file: HWC, channels in the model's order, `u8` bytes or little-endian `f32` | required |
+//! | `format` | `u8` (pixels; the model's card normalises them) or `f32` (a tensor in model space) | `u8` |
+//! | `shape` | `H/W/C` of the picture | the model's input |
+//! | `target` | a class, or `top` for the one with the highest probability | `top` |
+//! | `score` | `logit` or `probability`: the score that methods explain | each method's own |
+//! | `seed` | key of every random number | `core`'s default |
+//! | `layers` | `1`: write the output of every node as well | `0` |
+//! | `arena` | bytes of arena, instead of what each pass needs | exact |
+//! | `limit` | instructions in millions after which a method is stopped | none |
+//! | `method` | a method ([`crate::method`]), one line each, at most [`MAX_METHODS`] | none |
+//!
+//! # The answer
+//!
+//! `answer.txt`, written as the work goes on, `key=value` lines as well. Real
+//! numbers that matter are in files of little-endian `f32`:
+//!
+//! | file | content |
+//! |---|---|
+//! | `logits.bin`, `probabilities.bin` | one score a class |
+//! | `layerN.bin` | output of node N, HWC, if asked for |
+//! | `mapN.bin` | map of method N (from 0, in the order of the job), HWC |
+//!
+//! | key | value |
+//! |---|---|
+//! | `board` | its name |
+//! | `model` | SHA-256 of the model as its file states it, hexadecimal |
+//! | `input`, `classes`, `nodes` | `H/W/C` and counts |
+//! | `target` | the class explained |
+//! | `classify` | what one forward pass cost, see below |
+//! | `method.N` | the method as the job has it |
+//! | `shape.N` | `H/W/C` of its map |
+//! | `outcome.N` | `ok`, `flat`, `undefined REASON` or `partial DONE TOTAL` |
+//! | `cost.N` | what it cost: `instructions=I stack=S arena=A scratch=B map=M passes=P` |
+//! | `error` | why it ended early, in words; the program then exits with 1 |
+//! | `done` | `1`, the last line of a job without errors; the program exits with 0 |
+//!
+//! In a cost, `I` counts executed instructions; `S` is the deepest stack in
+//! bytes from its top, the program's own frames included; `A`, `B` and `M` are
+//! bytes of arena, scratch and map.
+//! A panic exits with 3, a fault of the processor with 4.
+
+use core::str::FromStr;
+
+use foveola_core::rng::DEFAULT_SEED;
+use foveola_core::{Score, Shape};
+use heapless::Vec;
+
+/// Longest job, in bytes.
+pub const MAX_TEXT: usize = 2048;
+/// Most methods of a job.
+pub const MAX_METHODS: usize = 16;
+
+/// Numbers of a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Pixels.
+    U8,
+    /// A tensor in model space.
+    F32,
+}
+
+/// A line that says nothing or too much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(target_os = "none", derive(defmt::Format))]
+pub struct BadLine {
+    /// Number of the line, from 1; 0 for a line that is missing.
+    pub line: usize,
+    /// What it should hold.
+    pub wants: &'static str,
+}
+
+/// A job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job<'t> {
+    /// Name of the model's file.
+    pub model: Option<&'t str>,
+    /// Name of the picture's file.
+    pub picture: &'t str,
+    /// Its numbers.
+    pub format: Format,
+    /// Its shape.
+    pub shape: Option<Shape>,
+    /// The class to explain; `None` for the best one.
+    pub target: Option<usize>,
+    /// The score to explain.
+    pub score: Option<Score>,
+    /// Key of every random number.
+    pub seed: u64,
+    /// Whether to write every layer.
+    pub layers: bool,
+    /// Bytes of arena.
+    pub arena: Option<usize>,
+    /// Instructions, in millions.
+    pub limit: Option<u64>,
+    /// The methods.
+    pub methods: Vec<&'t str, MAX_METHODS>,
+}
+
+impl<'t> Job<'t> {
+    /// Reads a job.
+    ///
+    /// # Errors
+    /// The first line that cannot be read.
+    pub fn parse(text: &'t str) -> Result<Self, BadLine> {
+        let mut job = Self {
+            model: None,
+            picture: "",
+            format: Format::U8,
+            shape: None,
+            target: None,
+            score: None,
+            seed: DEFAULT_SEED,
+            layers: false,
+            arena: None,
+            limit: None,
+            methods: Vec::new(),
+        };
+        for (line, content) in (1..).zip(text.lines()) {
+            let content = content.trim();
+            if !content.is_empty() && !content.starts_with('#') {
+                job.read(content).map_err(|wants| BadLine { line, wants })?;
+            }
+        }
+        if job.picture.is_empty() {
+            return Err(BadLine {
+                line: 0,
+                wants: "picture=FILE",
+            });
+        }
+        Ok(job)
+    }
+
+    fn read(&mut self, line: &'t str) -> Result<(), &'static str> {
+        let (key, value) = line.split_once('=').ok_or("key=value")?;
+        match key {
+            "model" => self.model = Some(value),
+            "picture" => self.picture = value,
+            "format" => {
+                self.format = match value {
+                    "u8" => Format::U8,
+                    "f32" => Format::F32,
+                    _ => return Err("format=u8 or f32"),
+                };
+            }
+            "shape" => self.shape = Some(shape(value).ok_or("shape=H/W/C")?),
+            "target" if value == "top" => self.target = None,
+            "target" => self.target = Some(number(value, "target=top or a class")?),
+            "score" => {
+                self.score = Some(match value {
+                    "logit" => Score::Logit,
+                    "probability" => Score::Probability,
+                    _ => return Err("score=logit or probability"),
+                });
+            }
+            "seed" => self.seed = number(value, "seed=a whole number")?,
+            "layers" => self.layers = number::<u8>(value, "layers=0 or 1")? != 0,
+            "arena" => self.arena = Some(number(value, "arena=BYTES")?),
+            "limit" => self.limit = Some(number(value, "limit=MILLIONS")?),
+            "method" => self.methods.push(value).map_err(|_| "16 methods at most")?,
+            _ => return Err("a key that exists"),
+        }
+        Ok(())
+    }
+}
+
+fn number<T: FromStr>(text: &str, wants: &'static str) -> Result<T, &'static str> {
+    text.parse().map_err(|_| wants)
+}
+
+fn shape(text: &str) -> Option<Shape> {
+    let mut sides = text.split('/').map(|side| side.parse().ok());
+    let shape = Shape::new(sides.next()??, sides.next()??, sides.next()??);
+    sides.next().is_none().then_some(shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key() {
+        let job = Job::parse(
+            "# a job\nmodel=n.fov\npicture=p.bin\r\nformat=f32\nshape=6/7/3\ntarget=2\n\
+             score=logit\nseed=9\nlayers=1\narena=512\nlimit=70\n\nmethod=gradient\n\
+             method=rise:masks=4,keep=0.25\n",
+        );
+        let job = job.expect("a job");
+        assert_eq!((job.model, job.picture), (Some("n.fov"), "p.bin"));
+        assert_eq!(
+            (job.format, job.shape),
+            (Format::F32, Some(Shape::new(6, 7, 3)))
+        );
+        assert_eq!((job.target, job.score), (Some(2), Some(Score::Logit)));
+        assert_eq!((job.seed, job.layers, job.arena), (9, true, Some(512)));
+        assert_eq!(job.limit, Some(70));
+        assert_eq!(job.methods, ["gradient", "rise:masks=4,keep=0.25"]);
+    }
+
+    #[test]
+    fn bad_lines_by_number() {
+        let line = |text| Job::parse(text).expect_err("a bad line").line;
+        assert_eq!(line("model=x"), 0);
+        assert_eq!(line("picture=p\nshape=1/2"), 2);
+        assert_eq!(line("picture=p\nshape=1/2/3/4"), 2);
+        assert_eq!(line("\npicture=p\nseed=-1"), 3);
+        assert_eq!(line("picture"), 1);
+        assert_eq!(line("colour=red"), 1);
+        assert_eq!(line(&"method=hoc\n".repeat(17)), 17);
+    }
+}

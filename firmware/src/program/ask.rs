@@ -1,0 +1,253 @@
+//! One method of the job.
+
+use core::cell::RefCell;
+
+use foveola_core::explain::hoc::{Step, Storage, UNUSED_WINDOW};
+use foveola_core::explain::{
+    Deconvolution, GradCam, Gradient, GuidedBackprop, Hoc, HocMethod, Method, Occlusion, Outcome,
+    Query, Rise,
+};
+use foveola_core::net::arch::Isa;
+use foveola_core::net::model::{Model, Pass};
+use foveola_core::net::session::Session;
+use foveola_core::picture::MAX_CHANNELS;
+use foveola_core::picture::blur::{blur_pixels, blur_radius, blur_scratch, blur_tensor};
+use foveola_core::{At, Error, Fill, Normalisation, Picture, TensorId};
+use zerocopy::IntoBytes;
+
+use super::meter::Cost;
+use super::{Failure, Work, files};
+use crate::board::Board;
+use crate::board::pool::Pool;
+use crate::method::{Baseline, MethodText};
+
+/// Most steps and most boxes of a HOC tree.
+const TREE: usize = 128;
+
+/// One question, its method ready.
+struct Question<'q> {
+    number: usize,
+    target: usize,
+    pass: Pass,
+    method: &'q dyn Method,
+}
+
+impl<B: Board> Work<'_, '_, B> {
+    /// Runs method `number` of the job and writes its map.
+    pub(super) fn explain(
+        &mut self,
+        pool: &mut Pool<'_>,
+        number: usize,
+        text: &str,
+        target: usize,
+    ) -> Result<(), Failure> {
+        let mut pool = pool.scope();
+        let parsed = MethodText::parse(text).ok_or(Failure::Method(number))?;
+        self.answer.line(format_args!("method.{number}={text}"))?;
+        let fill = match parsed.baseline() {
+            None => Fill::Colour([0.0; MAX_CHANNELS]),
+            Some(Baseline::Number(number)) => Fill::Colour(colour(&self.picture, number)),
+            Some(Baseline::Blur) => Fill::Picture(blurred(&self.picture, &mut pool)?),
+        };
+        let (input, forward) = (Pass::Backward(At::Input), Pass::Forward);
+        let mut ask = |pool: Pool<'_>, pass: Pass, method: &dyn Method| {
+            let question = Question {
+                number,
+                target,
+                pass,
+                method,
+            };
+            self.ask(pool, &question)
+        };
+        match parsed {
+            MethodText::Gradient => ask(pool, input, &Gradient),
+            MethodText::Deconvolution => ask(pool, input, &Deconvolution),
+            MethodText::GuidedBackprop => ask(pool, input, &GuidedBackprop),
+            MethodText::GradCam { layer, relu } => {
+                let at = At::Tensor(layer_of(self.model, layer)?);
+                let layer = Some(at);
+                self.ask(
+                    pool,
+                    &Question {
+                        number,
+                        target,
+                        pass: Pass::Backward(at),
+                        method: &GradCam { layer, relu },
+                    },
+                )
+            }
+            MethodText::Occlusion {
+                window,
+                stride,
+                mindspore,
+                ..
+            } => ask(
+                pool,
+                forward,
+                &Occlusion {
+                    window,
+                    stride,
+                    fill,
+                    mindspore,
+                },
+            ),
+            MethodText::Rise { .. } => ask(pool, forward, &rise(&parsed, fill)),
+            MethodText::Hoc {
+                mode,
+                threshold,
+                windows,
+                strides,
+                ..
+            } => {
+                let storage = Storage {
+                    steps: pool.take(TREE, Step::UNUSED)?,
+                    boxes: pool.take(TREE, UNUSED_WINDOW)?,
+                };
+                let hoc = Hoc {
+                    mode,
+                    threshold,
+                    windows: &windows,
+                    strides: &strides,
+                    fill,
+                };
+                let storage = RefCell::new(storage);
+                ask(pool, forward, &HocMethod { hoc, storage })
+            }
+        }
+    }
+
+    fn ask(&mut self, mut pool: Pool<'_>, question: &Question<'_>) -> Result<(), Failure> {
+        let Question {
+            number,
+            target,
+            pass,
+            method,
+        } = *question;
+        let (shape, scratch) = {
+            // Shapes and costs need no arena, but an aligned one.
+            let mut session = Session::new(self.model, pool.take(0, 0)?, Isa::portable())?;
+            let shape = method.map_shape(&mut session)?;
+            (shape, method.cost(&mut session, 1)?.scratch)
+        };
+        let map = pool.take(shape.len(), 0.0)?;
+        let buffer = pool.take(scratch, 0.0)?;
+        let arena = self.arena(&mut pool, pass)?;
+        let bytes = arena.len();
+        let mut session = Session::new(self.model, arena, Isa::portable())?;
+        let query = Query {
+            picture: self.picture,
+            targets: &[target],
+            score: self.job.score,
+            seed: self.job.seed,
+        };
+        let mut outcome = [Outcome::Flat];
+        self.meter.begin();
+        let result = method.explain(&mut session, &query, map, &mut outcome, buffer, self.meter);
+        let measured = self.meter.end();
+        result?;
+        files::write_numbered("map", number, map.as_bytes())?;
+        let (h, w, c) = (shape.h, shape.w, shape.c);
+        self.answer
+            .line(format_args!("shape.{number}={h}/{w}/{c}"))?;
+        self.answer.outcome(number, outcome[0])?;
+        let cost = Cost::new(measured, bytes, scratch, shape.len());
+        self.answer.line(format_args!("cost.{number}={cost}"))?;
+        defmt::info!(
+            "method {}: {=u64} instructions, {} bytes of stack",
+            number,
+            measured.instructions,
+            measured.stack
+        );
+        Ok(())
+    }
+}
+
+fn rise<'f>(text: &MethodText<'_>, fill: Fill<'f>) -> Rise<'f> {
+    let MethodText::Rise {
+        masks,
+        grid,
+        keep,
+        by_coverage,
+        mindspore,
+        ..
+    } = *text
+    else {
+        return Rise::default();
+    };
+    let usual = if mindspore {
+        Rise::mindspore()
+    } else {
+        Rise::default()
+    };
+    Rise {
+        masks: masks.unwrap_or(usual.masks),
+        grid: grid.unwrap_or(usual.grid),
+        keep,
+        fill,
+        by_coverage,
+        ..usual
+    }
+}
+
+/// The tensor that Grad-CAM weighs: by id, by name, or that of the last plan.
+fn layer_of(model: &Model<'_>, text: Option<&str>) -> Result<TensorId, Error> {
+    let planned = model.passes().filter_map(|pass| match pass {
+        Pass::Backward(At::Tensor(id)) => Some(id),
+        _ => None,
+    });
+    let Some(text) = text else {
+        return planned.last().ok_or(Error::NoPlan);
+    };
+    if let Ok(id) = text.parse() {
+        return Ok(TensorId(id));
+    }
+    let named = |id: &TensorId| model.tensor(*id).is_some_and(|tensor| tensor.name == text);
+    let mut planned = planned;
+    planned.find(named).ok_or(Error::NoPlan)
+}
+
+/// One number for all channels, in model space.
+fn colour(picture: &Picture<'_>, number: f32) -> [f32; MAX_CHANNELS] {
+    let Picture::Pixels { normalisation, .. } = picture else {
+        return [number; MAX_CHANNELS];
+    };
+    let Normalisation { mean, scale } = normalisation;
+    let mut colour = [0.0; MAX_CHANNELS];
+    for ((out, mean), scale) in colour.iter_mut().zip(mean).zip(scale) {
+        *out = (number - mean) * scale;
+    }
+    colour
+}
+
+/// The picture, blurred as far as hides what it shows.
+fn blurred<'p, 'b: 'p>(picture: &Picture<'p>, pool: &mut Pool<'b>) -> Result<Picture<'p>, Error> {
+    let shape = picture.shape();
+    let radius = blur_radius(shape.h.min(shape.w));
+    if radius == 0 {
+        return Err(Error::BadParameter("picture too small to be blurred"));
+    }
+    let sigma = radius as f32;
+    let need = blur_scratch(shape, sigma);
+    Ok(match *picture {
+        Picture::Pixels {
+            data,
+            normalisation,
+            ..
+        } => {
+            let out = pool.take(shape.len(), 0u8)?;
+            let scratch = pool.scope().take(need, 0.0)?;
+            blur_pixels(shape, data, sigma, scratch, out)?;
+            Picture::Pixels {
+                shape,
+                data: out,
+                normalisation,
+            }
+        }
+        Picture::Tensor { data, .. } => {
+            let out = pool.take(shape.len(), 0.0f32)?;
+            let scratch = pool.scope().take(need, 0.0)?;
+            blur_tensor(shape, data, sigma, scratch, out)?;
+            Picture::Tensor { shape, data: out }
+        }
+    })
+}

@@ -1,0 +1,117 @@
+//! What a question costs: instructions and stack.
+
+use core::fmt;
+
+use foveola_core::explain::Progress;
+
+use crate::board::{Board, stack};
+
+/// Measures one question after the other. The board's counter wraps, so the
+/// meter reads it whenever a pass is done.
+pub struct Meter<B> {
+    board: B,
+    last: u32,
+    ticks: u64,
+    passes: u64,
+    empty: u64,
+    limit: u64,
+}
+
+/// What a question took.
+#[derive(Clone, Copy)]
+pub struct Measured {
+    /// Executed instructions.
+    pub instructions: u64,
+    /// Deepest stack, in bytes from its top.
+    pub stack: usize,
+    /// Passes that a method told of.
+    pub passes: u64,
+}
+
+impl<B: Board> Meter<B> {
+    /// A meter that knows what it costs itself.
+    pub fn new(board: B) -> Self {
+        let mut meter = Self {
+            board,
+            last: 0,
+            ticks: 0,
+            passes: 0,
+            empty: 0,
+            limit: u64::MAX,
+        };
+        meter.begin();
+        meter.empty = meter.end().instructions;
+        meter
+    }
+
+    /// Instructions in millions after which a method is stopped.
+    pub fn limit(&mut self, millions: Option<u64>) {
+        let limit = millions.map(|m| m.saturating_mul(1_000_000));
+        self.limit = limit.unwrap_or(u64::MAX);
+    }
+
+    pub fn begin(&mut self) {
+        stack::paint();
+        (self.ticks, self.passes) = (0, 0);
+        self.last = self.board.ticks();
+    }
+
+    fn read(&mut self) -> u64 {
+        let now = self.board.ticks();
+        self.ticks += u64::from(now.wrapping_sub(self.last));
+        self.last = now;
+        B::instructions(self.ticks)
+    }
+
+    pub fn end(&mut self) -> Measured {
+        let instructions = self.read().saturating_sub(self.empty);
+        Measured {
+            instructions,
+            stack: stack::depth(),
+            passes: self.passes,
+        }
+    }
+}
+
+impl<B: Board> Progress for Meter<B> {
+    fn step(&mut self, _done: u64, _total: u64) -> bool {
+        self.passes += 1;
+        self.read() < self.limit
+    }
+}
+
+/// A cost as the answer states it.
+pub struct Cost {
+    measured: Measured,
+    arena: usize,
+    scratch: usize,
+    map: usize,
+}
+
+impl Cost {
+    /// Bytes of arena; scratch and map in f32 elements.
+    pub const fn new(measured: Measured, arena: usize, scratch: usize, map: usize) -> Self {
+        Self {
+            measured,
+            arena,
+            scratch: 4 * scratch,
+            map: 4 * map,
+        }
+    }
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Measured {
+            instructions,
+            stack,
+            passes,
+        } = self.measured;
+        let (arena, scratch, map) = (self.arena, self.scratch, self.map);
+        write!(
+            f,
+            "instructions={instructions} stack={stack} arena={arena} "
+        )?;
+        write!(f, "scratch={scratch} map={map} passes={passes}")
+    }
+}
