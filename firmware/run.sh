@@ -11,11 +11,15 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 qemu=qemu-system-arm
 icount=8
+profile=release
 machine=$board
 case $board in
 mps2-an386 | mps2-an500 | netduinoplus2) target=thumbv7em-none-eabihf ;;
 mps3-an547) target=thumbv8m.main-none-eabihf ;;
-lm3s6965evb) target=thumbv6m-none-eabi ;;
+lm3s6965evb)
+    target=thumbv6m-none-eabi
+    profile=small
+    ;;
 riscv32-virt)
     target=riscv32imc-unknown-none-elf
     qemu=qemu-system-riscv32
@@ -31,8 +35,8 @@ esac
 if [ $# -ge 3 ]; then
     elf=$(cd "$(dirname "$3")" && pwd)/$(basename "$3")
 else
-    (cd "$here" && cargo build --locked --quiet --release --target $target --bin "$board")
-    elf=$here/target/$target/release/$board
+    (cd "$here" && cargo build --locked --quiet --profile $profile --target $target --bin "$board")
+    elf=$here/target/$target/$profile/$board
 fi
 
 cd "$folder"

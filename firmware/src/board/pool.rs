@@ -85,7 +85,7 @@ impl<'p> Pool<'p> {
         for place in places.iter_mut() {
             place.write(value);
         }
-        // SAFETY: every element has just been written.
-        Ok(unsafe { places.assume_init_mut() })
+        // SAFETY: every element has just been written, and `places` is not used again.
+        Ok(unsafe { core::slice::from_raw_parts_mut(start.cast::<T>(), len) })
     }
 }

@@ -1,0 +1,13 @@
+//! The firmware on emulated boards: the same bits as on this machine, and
+//! errors instead of hangs.
+//!
+//! Needs `qemu-system-arm` and `qemu-system-riscv32` (Debian packages
+//! `qemu-system-arm`, `qemu-system-misc`) and the targets of `tests/ci.sh`;
+//! without them the tests say so and pass, unless `CI` is set.
+
+mod device {
+    mod bits;
+    mod board;
+    mod host;
+    mod robust;
+}

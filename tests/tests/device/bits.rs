@@ -1,0 +1,154 @@
+//! Every layer, both scores and all seven maps, bit for bit.
+
+use std::fmt::Write as _;
+
+use foveola::backend::core::ModelFile;
+use foveola::card::{Card, Channels, OutputActivation, Resize};
+use foveola::compile::{CompileOptions, compile};
+use foveola::import;
+use foveola_core::Picture;
+use foveola_core::explain::hoc::Mode;
+use foveola_core::net::arch::Isa;
+use foveola_tests::{Golden, root, to_hwc};
+
+use super::board::{Answer, BOARDS, Folder, available};
+use super::host::{Asked, Truth};
+
+/// Lists what differs.
+fn compare(board: &str, answer: &Answer, truth: &Truth, report: &mut String) {
+    if answer.get("target") != truth.target.to_string() {
+        writeln!(report, "{board}: target {}", answer.get("target")).expect("text grows");
+    }
+    for (name, wanted) in &truth.files {
+        let found = answer.bits(name);
+        let different = found.iter().zip(wanted).filter(|(a, b)| a != b).count();
+        if found.len() != wanted.len() || different > 0 {
+            let of = wanted.len();
+            writeln!(report, "{board}: {name}: {different} of {of} differ").expect("text grows");
+        }
+    }
+    for (number, (arena, scratch)) in truth.memory.iter().enumerate() {
+        let key = format!("cost.{number}");
+        assert_eq!(answer.cost(&key, "arena"), *arena as u64, "{board}: {key}");
+        assert_eq!(
+            answer.cost(&key, "scratch"),
+            *scratch as u64,
+            "{board}: {key}"
+        );
+    }
+}
+
+/// What each method cost, as a table of this test's output.
+fn costs(board: &str, answer: &Answer) {
+    let names = [
+        "classify", "cost.0", "cost.1", "cost.2", "cost.3", "cost.4", "cost.5", "cost.6",
+    ];
+    for (i, key) in names.into_iter().enumerate() {
+        let method = if i == 0 {
+            key
+        } else {
+            answer.get(&format!("method.{}", i - 1))
+        };
+        println!("| {board} | {method} | {} |", answer.get(key));
+        assert!(answer.cost(key, "instructions") > 1000, "{board}: {method}");
+        let stack = answer.cost(key, "stack");
+        assert!(
+            (1000..12_000).contains(&stack),
+            "{board}: {method}: {stack} bytes of stack"
+        );
+    }
+}
+
+fn both(asked: &Asked<'_>) -> Truth {
+    let (truth, portable) = (asked.truth(Isa::detect()), asked.truth(Isa::portable()));
+    assert_eq!(truth.files, portable.files, "vector width changes bits");
+    truth
+}
+
+/// The model in flash, u8 pixels, on every board.
+#[test]
+fn small_network_in_flash() {
+    if !available() {
+        return;
+    }
+    let bytes = std::fs::read(root().join("core/fixtures/small.fov")).expect("the fixture");
+    let file = ModelFile::new(&bytes).expect("it is sound");
+    let data: Vec<u8> = (0..7 * 6 * 3).map(|i| (i * 37 % 256) as u8).collect();
+    let normalisation = file.model().normalisation();
+    let asked = Asked {
+        model: file.model(),
+        picture: Picture::Pixels {
+            shape: file.model().input(),
+            data: &data,
+            normalisation: &normalisation,
+        },
+        occlusion: ([0, 2, 3], [0, 2, 2]),
+        mode: Mode::Reveal,
+        windows: &[5, 3],
+        strides: &[1, 1],
+        threshold: 0.1,
+    };
+    let truth = both(&asked);
+    let job = format!("picture=p.bin\n{}", asked.job());
+    let mut report = String::new();
+    for board in BOARDS {
+        let answer = Folder::new()
+            .file("p.bin", &data)
+            .run(board, &job)
+            .done(board);
+        compare(board, &answer, &truth, &mut report);
+        costs(board, &answer);
+    }
+    assert!(report.is_empty(), "{report}");
+}
+
+/// A trained network with 32 x 32 pixels, read from a file, a tensor as its picture.
+#[test]
+fn golden_network_from_a_file() {
+    if !available() {
+        return;
+    }
+    let mut golden = Golden::open("n3");
+    let options = import::Options::default();
+    let graph = import::load(&golden.folder.join("model.onnx"), &options).expect("it imports");
+    let card = Card {
+        size: [32, 32],
+        resize: Resize::Squash,
+        channels: Channels::Rgb,
+        mean: vec![0.0; 3],
+        scale: vec![1.0; 3],
+        activation: OutputActivation::Softmax,
+        labels: Vec::new(),
+    };
+    let compiled = compile(graph.graph, &card, &CompileOptions::default()).expect("it compiles");
+    let file = ModelFile::new(&compiled.bytes).expect("it is sound");
+    let data = to_hwc(&golden.picture(0));
+    let asked = Asked {
+        model: file.model(),
+        picture: Picture::Tensor {
+            shape: file.model().input(),
+            data: &data,
+        },
+        occlusion: ([0, 8, 9], [0, 6, 6]),
+        mode: Mode::Cover,
+        windows: &[16, 8],
+        strides: &[8, 4],
+        threshold: 0.5,
+    };
+    let truth = both(&asked);
+    let job = format!(
+        "model=n.fov
+picture=p.bin
+format=f32
+{}",
+        asked.job()
+    );
+    let mut report = String::new();
+    for board in ["mps2-an386", "mps3-an547"] {
+        let folder = Folder::new().file("n.fov", &compiled.bytes);
+        let answer = folder.floats("p.bin", &data).run(board, &job).done(board);
+        compare(board, &answer, &truth, &mut report);
+        costs(board, &answer);
+    }
+    assert!(report.is_empty(), "{report}");
+}

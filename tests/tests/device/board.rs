@@ -1,0 +1,117 @@
+//! A board in QEMU: a folder with a job, a run, the answer.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use foveola_tests::root;
+use tempfile::TempDir;
+
+/// All boards.
+pub const BOARDS: [&str; 6] = [
+    "mps2-an386",
+    "mps2-an500",
+    "mps3-an547",
+    "netduinoplus2",
+    "lm3s6965evb",
+    "riscv32-virt",
+];
+
+/// Whether boards can be emulated here. Where `CI` is set they must be.
+pub fn available() -> bool {
+    let runs = |program: &str| Command::new(program).arg("--version").output().is_ok();
+    let available = ["qemu-system-arm", "qemu-system-riscv32"]
+        .into_iter()
+        .all(runs);
+    assert!(
+        available || std::env::var_os("CI").is_none(),
+        "CI is set and QEMU is missing: apt-get install qemu-system-arm qemu-system-misc"
+    );
+    if !available {
+        println!("skipped: qemu-system-arm or qemu-system-riscv32 is not there");
+    }
+    available
+}
+
+/// A folder under work.
+pub struct Folder(TempDir);
+
+/// What a board answered.
+pub struct Answer {
+    pub code: i32,
+    pub log: String,
+    lines: BTreeMap<String, String>,
+    folder: TempDir,
+}
+
+impl Folder {
+    pub fn new() -> Self {
+        Self(TempDir::new().expect("a folder"))
+    }
+
+    pub fn file(self, name: &str, bytes: &[u8]) -> Self {
+        std::fs::write(self.0.path().join(name), bytes).expect("a file");
+        self
+    }
+
+    pub fn floats(self, name: &str, values: &[f32]) -> Self {
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.file(name, &bytes)
+    }
+
+    /// Runs the job on a board. Built without this test's own environment, the
+    /// program is the one that `run.sh` builds for anybody.
+    pub fn run(self, board: &str, job: &str) -> Answer {
+        let folder = self.file("job.txt", job.as_bytes()).0;
+        let output = Command::new(root().join("firmware/run.sh"))
+            .arg(board)
+            .arg(folder.path())
+            .env("FOVEOLA_SECONDS", "300")
+            .env_remove("FOVEOLA_MODEL")
+            .env_remove("RUSTFLAGS")
+            .output()
+            .expect("run.sh runs");
+        let log = [output.stdout, output.stderr].concat();
+        Answer {
+            code: output.status.code().expect("an exit code"),
+            log: String::from_utf8_lossy(&log).into_owned(),
+            lines: lines(&folder.path().join("answer.txt")),
+            folder,
+        }
+    }
+}
+
+fn lines(path: &Path) -> BTreeMap<String, String> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let pairs = text.lines().filter_map(|line| line.split_once('='));
+    pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+}
+
+impl Answer {
+    pub fn get(&self, key: &str) -> &str {
+        self.lines.get(key).map_or("", String::as_str)
+    }
+
+    /// Fails with the board's own words unless the job came to its end.
+    pub fn done(self, board: &str) -> Self {
+        let error = self.get("error");
+        assert_eq!(self.code, 0, "{board}: {error}\n{}", self.log);
+        assert_eq!(self.get("done"), "1", "{board}");
+        self
+    }
+
+    /// A file of f32, as bits.
+    pub fn bits(&self, name: &str) -> Vec<u32> {
+        let path = self.folder.path().join(name);
+        let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let words = bytes.as_chunks().0;
+        words.iter().map(|word| u32::from_le_bytes(*word)).collect()
+    }
+
+    /// One number of a cost.
+    pub fn cost(&self, key: &str, what: &str) -> u64 {
+        let mut parts = self.get(key).split(' ').filter_map(|p| p.split_once('='));
+        let (_, value) = parts.find(|(k, _)| *k == what).expect("the cost states it");
+        value.parse().expect("a number")
+    }
+}

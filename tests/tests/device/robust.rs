@@ -1,0 +1,107 @@
+//! What is wrong is named, with numbers, and ends the program: no hang, no panic.
+
+use foveola::aligned::AlignedBytes;
+use foveola_core::net::model::Model;
+use foveola_tests::root;
+
+use super::board::{Answer, Folder, available};
+
+const PIXELS: [u8; 7 * 6 * 3] = [90; 7 * 6 * 3];
+
+fn small() -> Vec<u8> {
+    std::fs::read(root().join("core/fixtures/small.fov")).expect("the fixture")
+}
+
+fn fails(folder: Folder, job: &str, words: &str) {
+    let answer = folder.run("mps2-an386", job);
+    let error = answer.get("error");
+    assert_eq!((answer.code, error), (1, words), "{job}\n{}", answer.log);
+}
+
+#[test]
+fn jobs_that_cannot_be() {
+    if !available() {
+        return;
+    }
+    let picture = || Folder::new().file("p.bin", &PIXELS);
+    let fails = |job: &str, words: &str| fails(picture(), job, words);
+    fails("", "line 0 of the job is wrong: picture=FILE");
+    fails("picture=q.bin\n", "file q.bin cannot be read or written");
+    fails("picture=p.bin\nmethod=x\n", "method 0 of the job is wrong");
+    let shape = "shape 7x6x3 (height, width, channels) expected, 6x7x3 found";
+    fails("picture=p.bin\nshape=6/7/3\n", shape);
+    let arena = "the arena is too small: 2544 bytes needed, 2528 there";
+    fails("picture=p.bin\narena=2528\n", arena);
+    let target = "target 3 is out of range: the network has 3 classes";
+    fails("picture=p.bin\ntarget=3\n", target);
+    fails(
+        "picture=job.txt\n",
+        "a buffer is too small: 126 elements needed, 16 there",
+    );
+    let window = "parameter out of range: window of occlusion";
+    fails("picture=p.bin\nmethod=occlusion:window=9\n", window);
+    let large = "picture=p.bin\narena=99999999\n";
+    fails(
+        large,
+        "a buffer is too small: 99999999 elements needed, 3143536 there",
+    );
+}
+
+/// One byte of a model changed: the board says what this machine says.
+#[test]
+fn corrupt_models() {
+    if !available() {
+        return;
+    }
+    let sound = small();
+    for at in [0, 4, 8, 40, 130, 133, 200, 700, 1500, sound.len() - 1] {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 0x10;
+        let wanted = Model::from_bytes(&AlignedBytes::copy_of(&bytes)).expect_err("it is corrupt");
+        let folder = Folder::new().file("p.bin", &PIXELS).file("m.fov", &bytes);
+        fails(folder, "model=m.fov\npicture=p.bin\n", &wanted.to_string());
+    }
+    let folder = Folder::new()
+        .file("p.bin", &PIXELS)
+        .file("m.fov", &sound[..900]);
+    let short = format!(
+        "the model file ends early: {} bytes needed, 900 there",
+        sound.len()
+    );
+    fails(folder, "model=m.fov\npicture=p.bin\n", &short);
+}
+
+/// NaN is the same error as on this machine.
+#[test]
+fn not_a_number() {
+    if !available() {
+        return;
+    }
+    let mut values = vec![0.25; 7 * 6 * 3];
+    values[50] = f32::NAN;
+    let folder = Folder::new().floats("p.bin", &values);
+    let job = "picture=p.bin\nformat=f32\n";
+    fails(folder, job, "the picture holds NaN or infinity");
+    values[50] = 3e38;
+    values[51] = -3e38;
+    let folder = Folder::new().floats("p.bin", &values);
+    let answer = folder.run("mps2-an386", job);
+    assert_eq!(answer.code, 1, "{}", answer.log);
+    assert!(answer.get("error").contains("not finite") || answer.get("error").contains("NaN"));
+}
+
+/// A method that takes too long is stopped and says so.
+#[test]
+fn limit_of_instructions() {
+    if !available() {
+        return;
+    }
+    let job = "picture=p.bin\nlimit=2\nmethod=rise:masks=100000\n";
+    let folder = Folder::new().file("p.bin", &PIXELS);
+    let answer: Answer = folder.run("mps2-an386", job).done("mps2-an386");
+    let words: Vec<&str> = answer.get("outcome.0").split(' ').collect();
+    assert_eq!((words[0], words[2]), ("partial", "100000"));
+    let taken = answer.cost("cost.0", "instructions");
+    let a_pass = answer.cost("classify", "instructions") * 4;
+    assert!((2_000_000..2_000_000 + a_pass).contains(&taken), "{taken}");
+}
