@@ -4,6 +4,7 @@ mod budget;
 mod classify;
 mod compile;
 mod completions;
+mod crosscheck;
 mod demo;
 mod explain;
 mod inspect;
@@ -16,6 +17,7 @@ use std::io::Write;
 
 use clap::{Parser, Subcommand};
 
+use crate::crosscheck::CrosscheckError;
 use crate::explainer::ExplainError;
 use crate::model::ModelError;
 use crate::photo::PhotoError;
@@ -46,6 +48,8 @@ enum Command {
     Budget(budget::BudgetArgs),
     /// List the methods with their parameters, cost and needs
     Methods,
+    /// Compare the host with a board, bit for bit
+    Crosscheck(crosscheck::CrosscheckArgs),
     /// Run all methods on a built-in network and scene
     Demo(demo::DemoArgs),
     /// Print a completion script for a shell
@@ -67,9 +71,18 @@ pub enum CliError {
     /// The output files.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// The comparison with a board.
+    #[error(transparent)]
+    Crosscheck(Box<CrosscheckError>),
     /// Flags that do not fit each other.
     #[error("{0}")]
     Usage(String),
+}
+
+impl From<CrosscheckError> for CliError {
+    fn from(error: CrosscheckError) -> Self {
+        Self::Crosscheck(Box::new(error))
+    }
 }
 
 /// How a command ended, if it did not fail.
@@ -79,6 +92,8 @@ pub enum Ending {
     Done,
     /// It was stopped, and kept what was finished.
     Stopped,
+    /// It compared two things, and they differ.
+    Differs,
 }
 
 impl Cli {
@@ -91,6 +106,7 @@ impl Cli {
             None => return demo::run(&demo::DemoArgs::default()),
             Some(Command::Demo(args)) => return demo::run(&args),
             Some(Command::Explain(args)) => return explain::run(&args),
+            Some(Command::Crosscheck(args)) => return crosscheck::run(&args),
             Some(Command::Classify(args)) => classify::run(&args)?,
             Some(Command::Inspect(args)) => inspect::run(&args)?,
             Some(Command::Compile(args)) => compile::run(&args)?,

@@ -73,6 +73,7 @@ pub mod backend;
 pub mod card;
 pub mod cli;
 pub mod compile;
+pub mod crosscheck;
 pub mod explainer;
 pub mod graph;
 pub mod import;

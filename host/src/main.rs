@@ -24,6 +24,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let message = match panic::catch_unwind(|| cli.run().map_err(|e| e.to_string())) {
         Ok(Ok(Ending::Done)) => return ExitCode::SUCCESS,
+        Ok(Ok(Ending::Differs)) => return ExitCode::FAILURE,
         // What a shell reports for a program that Ctrl-C ended.
         Ok(Ok(Ending::Stopped)) => return ExitCode::from(130),
         Ok(Err(message)) => message,

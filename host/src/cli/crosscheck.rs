@@ -1,0 +1,197 @@
+//! `foveola crosscheck`: the same bits on the host and on a board?
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::model_args::ModelArgs;
+use super::table::{lay_out, row};
+use super::{CliError, Ending, note, print};
+use crate::crosscheck::{Comparison, Crosscheck, Device, Report, model_bytes, run as check};
+use crate::explainer::DEFAULT_SEED;
+use crate::method_spec::MethodSpec;
+use crate::photo::Photo;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  foveola crosscheck model.onnx photo.jpg --device qemu:mps2-an386
+
+Exit code 0 if the verdict is BIT-EXACT or WITHIN-TOLERANCE, 1 if it is another,
+2 if the two could not be compared.")]
+pub struct CrosscheckArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    /// Picture: PNG, JPEG, BMP, or a .npy tensor in the model's own input space
+    pub picture: PathBuf,
+
+    /// The board: qemu:mps2-an386, mps2-an500, mps3-an547, netduinoplus2, lm3s6965evb or riscv32-virt
+    #[arg(long, value_name = "qemu:BOARD")]
+    pub device: Device,
+
+    /// Method, NAME[:key=value,...]; repeats [default: all seven, rise with 64 masks]
+    #[arg(short, long = "method", value_name = "METHOD")]
+    pub methods: Vec<MethodSpec>,
+
+    /// Index of the class to explain [default: the best]
+    #[arg(short, long, value_name = "INDEX")]
+    pub target: Option<usize>,
+
+    /// Key of every random number
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED)]
+    pub seed: u64,
+
+    /// Compare scores and maps only, not every layer
+    #[arg(long)]
+    pub no_layers: bool,
+
+    /// Folder of the firmware's sources
+    #[arg(long, value_name = "DIR", default_value = "firmware")]
+    pub firmware: PathBuf,
+
+    /// Folder in which the files of the job stay [default: a temporary one]
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub fn run(args: &CrosscheckArgs) -> Result<Ending, CliError> {
+    let model = args.model.open()?;
+    let photo = Photo::open(&args.picture, &model.intake())?;
+    let bytes = model_bytes(&model)?;
+    let methods = match args.methods.is_empty() {
+        true => default_methods(model.facts.input.h.min(model.facts.input.w))?,
+        false => args.methods.clone(),
+    };
+    let folder = JobFolder::open(args.keep.as_ref())?;
+    note(&format!(
+        "{} runs in QEMU; the first time its firmware is built",
+        args.device.board
+    ));
+    let report = check(
+        &bytes,
+        &photo,
+        &Crosscheck {
+            device: &args.device,
+            firmware: &args.firmware,
+            folder: &folder.path,
+            methods: &methods,
+            target: args.target,
+            seed: args.seed,
+            layers: !args.no_layers,
+        },
+    )?;
+    print(&text(&report, &args.device));
+    Ok(if report.verdict.passes() {
+        Ending::Done
+    } else {
+        Ending::Differs
+    })
+}
+
+/// All seven; boards in QEMU run about 0.3 G instructions a second, so RISE
+/// has few masks, and HOC's boxes shrink with the picture so that it has layers.
+fn default_methods(side: usize) -> Result<Vec<MethodSpec>, CliError> {
+    let (large, small) = ((side / 2).max(2), (side / 4).max(1));
+    let hoc = format!(
+        "hoc:windows={large}/{small},strides={}/{}",
+        (large / 5).max(1),
+        (small / 5).max(1)
+    );
+    let names = [
+        "gradient",
+        "deconvolution",
+        "guided-backprop",
+        "grad-cam",
+        "occlusion",
+        "rise:masks=64",
+        &hoc,
+    ];
+    let specs = names.iter().map(|name| name.parse());
+    specs
+        .collect::<Result<_, _>>()
+        .map_err(|e: crate::method_spec::SpecError| CliError::Usage(e.to_string()))
+}
+
+/// A folder that goes when the command ends, unless it was asked for by name.
+struct JobFolder {
+    path: PathBuf,
+    temporary: bool,
+}
+
+impl JobFolder {
+    fn open(keep: Option<&PathBuf>) -> Result<Self, CliError> {
+        let unnamed =
+            || std::env::temp_dir().join(format!("foveola-crosscheck-{}", std::process::id()));
+        let path = keep.cloned().unwrap_or_else(unnamed);
+        std::fs::create_dir_all(&path)
+            .map_err(|e| CliError::Usage(format!("cannot make {}: {e}", path.display())))?;
+        Ok(Self {
+            path,
+            temporary: keep.is_none(),
+        })
+    }
+}
+
+impl Drop for JobFolder {
+    fn drop(&mut self) {
+        if self.temporary {
+            // A folder that stays behind in the temporary place harms nobody.
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+fn text(report: &Report, device: &Device) -> String {
+    let (layers, rest): (Vec<_>, Vec<_>) = report
+        .comparisons
+        .iter()
+        .partition(|c| c.name.starts_with("layer "));
+    let mut rows = vec![row([
+        &"",
+        &"values",
+        &"different",
+        &"largest",
+        &"instructions",
+        &"stack",
+        &"arena",
+    ])];
+    rows.extend(rest.into_iter().map(compared));
+    if let Some(first) = layers.iter().find(|c| !c.is_exact()) {
+        rows.push(compared(first));
+    }
+    let exact = layers.iter().filter(|c| c.is_exact()).count();
+    let mut text = format!(
+        "{}, model {}, class {}\n\n",
+        device.board,
+        &report.model[..12],
+        report.target
+    );
+    text += &lay_out(&rows, &[1, 2, 3, 4, 5, 6]);
+    if !layers.is_empty() {
+        text += &format!("{exact} of {} layers have the same bits\n", layers.len());
+    }
+    text + &format!("\n{}\n", report.verdict.word())
+}
+
+fn compared(c: &Comparison) -> Vec<String> {
+    let cost = |of: fn(&crate::crosscheck::Cost) -> u64| {
+        c.cost
+            .as_ref()
+            .map_or(String::new(), |cost| of(cost).to_string())
+    };
+    let mut name = c.name.clone();
+    if let Some(remark) = &c.remark {
+        name += &format!(" ({remark})");
+    }
+    row([
+        &name,
+        &c.values,
+        &c.different,
+        &format!("{:.1e}", c.largest),
+        &cost(|c| c.instructions),
+        &cost(|c| c.stack),
+        &cost(|c| c.arena),
+    ])
+}
