@@ -136,29 +136,17 @@ fn cast<T: Datum + Copy>(
     Tensor::from_shape(shape, &values)
 }
 
-/// Quantised graphs run as they are: tract's simplification makes every score
-/// of a quantised softmax 1 (seen in 0.23.9).
 fn prepare(
     tract: &tract_onnx::Onnx,
     proto: &tract_onnx::pb::ModelProto,
     folder: Option<&str>,
 ) -> TractResult<Plan> {
-    let model = tract.parse(proto, folder)?.model;
-    let mut nodes = proto.graph.iter().flat_map(|g| &g.node);
-    match nodes.any(|n| QUANTISED.contains(&n.op_type.as_str())) {
-        true => model.into_typed()?.into_runnable(),
-        false => model.into_optimized()?.into_runnable(),
-    }
+    tract
+        .parse(proto, folder)?
+        .model
+        .into_optimized()?
+        .into_runnable()
 }
-
-/// Operators that only quantised graphs have.
-const QUANTISED: [&str; 5] = [
-    "QuantizeLinear",
-    "DequantizeLinear",
-    "QLinearConv",
-    "ConvInteger",
-    "MatMulInteger",
-];
 
 fn count_classes(plan: &Plan) -> Result<usize, TractError> {
     let fact = plan
