@@ -17,6 +17,12 @@ step() {
 
 install() {
     command -v cargo >/dev/null || { echo "cargo is needed: https://rustup.rs"; exit 1; }
+    if ! command -v qemu-system-arm >/dev/null || ! command -v qemu-system-riscv32 >/dev/null; then
+        root=""
+        [ "$(id -u)" = 0 ] || root=sudo
+        $root apt-get update -q
+        $root apt-get install -y -q --no-install-recommends qemu-system-arm qemu-system-misc
+    fi
     # Outside rustup the toolchain has to bring these itself.
     if command -v rustup >/dev/null; then
         rustup component add rustfmt clippy
@@ -31,6 +37,13 @@ core_alone() {
     done
 }
 
+firmware() {
+    cargo fmt --manifest-path firmware/Cargo.toml -- --check
+    cargo clippy --locked --release --manifest-path firmware/Cargo.toml --lib -- -D warnings
+    # The boards' programs are built, run and compared by the tests.
+    (cd firmware && cargo clippy --locked --release --target thumbv7em-none-eabihf --bin mps2-an386 -- -D warnings)
+}
+
 doc() {
     RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --no-deps -p foveola-core -p foveola
 }
@@ -41,5 +54,6 @@ step "core for bare targets" core_alone
 step "core with overflow checks" cargo test --locked -p foveola-core
 step demo cargo run --locked --release
 step clippy cargo clippy --locked --release --workspace --all-targets -- -D warnings
+step firmware firmware
 step test cargo test --locked --release --workspace
 step doc doc
