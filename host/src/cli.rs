@@ -121,10 +121,26 @@ impl Cli {
 
 /// Prints to standard output. A reader that has gone away is no failure.
 fn print(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    let _ = std::io::stdout().lock().write_all(plain(text).as_bytes());
 }
 
 /// Prints a remark to standard error.
 fn note(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "note: {text}");
+    let _ = writeln!(std::io::stderr().lock(), "note: {}", plain(text));
+}
+
+/// Names and labels come from files of others: what could steer a terminal
+/// becomes a question mark.
+pub fn plain(text: &str) -> String {
+    let harmless = |c: char| !c.is_control() || c == '\n' || c == '\t';
+    let shown = text.chars().map(|c| if harmless(c) { c } else { '?' });
+    shown.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn terminals_cannot_be_steered() {
+        assert_eq!(super::plain("a\u{1b}[2Jb\r\n\u{9b}c\t"), "a?[2Jb?\n?c\t");
+    }
 }

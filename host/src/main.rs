@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 
 use clap::Parser;
-use foveola::cli::{Cli, Ending};
+use foveola::cli::{Cli, Ending, plain};
 
 /// Lines and characters of a message: one screen.
 const SCREEN: (usize, usize) = (24, 4000);
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         }
     };
     // Nobody reads the message if standard error is closed.
-    let _ = writeln!(std::io::stderr(), "error: {}", one_screen(&message));
+    let _ = writeln!(std::io::stderr(), "error: {}", one_screen(&plain(&message)));
     ExitCode::from(2)
 }
 

@@ -3,6 +3,7 @@
 use clap::Args;
 use foveola_core::Shape;
 use foveola_core::net::model::Model;
+use foveola_core::net::op::{Activation, Op};
 
 use super::CliError;
 use super::model_args::ModelArgs;
@@ -104,8 +105,20 @@ fn origin(imported: &Imported) -> String {
     ) + "supported: all nodes; every method works\n"
 }
 
-fn operator(op: &impl std::fmt::Debug) -> String {
-    let text = format!("{op:?}");
+/// The operator's name, with the activation that is merged into it.
+fn operator(op: &Op, activation: &Activation) -> String {
+    let follows = match activation {
+        Activation::None => None,
+        other => Some(first_word(&format!("{other:?}"))),
+    };
+    match (op, follows) {
+        (Op::Activate, Some(name)) => name,
+        (_, Some(name)) => format!("{}+{name}", first_word(&format!("{op:?}"))),
+        (_, None) => first_word(&format!("{op:?}")),
+    }
+}
+
+fn first_word(text: &str) -> String {
     let end = text.find([' ', '(', '{']).unwrap_or(text.len());
     text[..end].to_string()
 }
@@ -115,7 +128,7 @@ fn graph_nodes(graph: &Graph) -> String {
     for node in &graph.nodes {
         let tensor = graph.tensor(node.output);
         rows.push(row([
-            &operator(&node.op),
+            &operator(&node.op, &node.activation),
             &shape(tensor.shape),
             &tensor.name,
         ]));
@@ -128,7 +141,7 @@ fn file_nodes(model: &Model<'_>) -> String {
     for node in (0..model.node_count()).filter_map(|i| model.node(i)) {
         let name = model.tensor(node.output).map_or("", |t| t.name);
         rows.push(row([
-            &operator(&node.op),
+            &operator(&node.op, &node.activation),
             &shape(model.shape(node.output)),
             &name,
         ]));

@@ -411,3 +411,39 @@ fn what_is_assumed_is_said() {
     );
     assert!(said.out.contains("class 3"), "{said:?}");
 }
+
+/// Ctrl-C ends the method that runs; what is finished is written.
+#[cfg(unix)]
+#[test]
+fn interrupted_runs_keep_what_is_finished() {
+    let room = Room::new();
+    let (model, scene) = (model(), scene());
+    let args = [
+        "explain",
+        &model,
+        &scene,
+        "--out",
+        "o",
+        "--threads",
+        "1",
+        "--method",
+        "gradient",
+        "--method",
+        "rise:masks=2000000",
+        "--method",
+        "hoc",
+    ];
+    let mut child = room.start(&args);
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let kill = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(kill.expect("kill runs").success());
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    let record = room.record("o");
+    assert_eq!(record["stopped"], true);
+    assert_eq!(texts(&record["maps"], "outcome"), ["ok", "partial"]);
+    assert_eq!(texts(&record["maps"], "method"), ["gradient", "rise"]);
+    assert!(record["maps"][1]["passes"].as_u64().expect("a number") < 2_000_000);
+    assert!(room.path("o/rise.3.png").is_file());
+}

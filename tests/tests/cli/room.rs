@@ -1,7 +1,7 @@
 //! A folder to run the program in.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 use foveola_tests::root;
 use serde_json::Value;
@@ -68,6 +68,17 @@ impl Room {
             out: String::from_utf8(stdout).expect("UTF-8"),
             err: String::from_utf8(stderr).expect("UTF-8"),
         }
+    }
+
+    /// Starts the program, silent.
+    pub fn start(&self, args: &[&str]) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_foveola-under-test"))
+            .args(args)
+            .current_dir(self.folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts")
     }
 
     /// Runs it, and it must succeed.
