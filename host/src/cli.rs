@@ -27,7 +27,7 @@ use crate::report::folder::WriteError;
 #[derive(Debug, Parser)]
 #[command(name = "foveola", version, about, max_term_width = 100)]
 #[command(
-    after_help = "Without a command, `demo` runs: all methods on a built-in network and scene."
+    after_help = "Without a command, `demo` runs: three networks, told apart by what they look at."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -50,7 +50,7 @@ enum Command {
     Methods,
     /// Compare the host with a board, bit for bit
     Crosscheck(crosscheck::CrosscheckArgs),
-    /// Run all methods on a built-in network and scene
+    /// Tell three networks apart by what they look at
     Demo(demo::DemoArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
@@ -74,6 +74,9 @@ pub enum CliError {
     /// The comparison with a board.
     #[error(transparent)]
     Crosscheck(Box<CrosscheckError>),
+    /// The demo did not come out as it promises.
+    #[error("these verdicts are not what the demo promises: {0}")]
+    Verdict(String),
     /// Flags that do not fit each other.
     #[error("{0}")]
     Usage(String),

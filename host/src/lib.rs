@@ -74,6 +74,7 @@ pub mod card;
 pub mod cli;
 pub mod compile;
 pub mod crosscheck;
+pub mod demo;
 pub mod explainer;
 pub mod graph;
 pub mod import;

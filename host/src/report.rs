@@ -4,6 +4,7 @@ pub mod canvas;
 pub mod colour;
 pub mod files;
 pub mod folder;
+pub mod html;
 mod json;
 pub mod overlay;
 pub mod regions;

@@ -1,28 +1,27 @@
-//! `foveola demo`: all methods on a built-in network and scene.
+//! `foveola demo`: three networks, equal on paper, told apart by what they look at.
 
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
 
 use clap::Args;
-use foveola_core::explain::METHODS;
 
-use super::progress::{Terminal, catch_interrupts};
+use super::progress::{bar, catch_interrupts, interrupted};
 use super::table::{lay_out, row};
 use super::{CliError, Ending, print};
-use crate::explainer::{Explainer, Explanation, Question, SaliencyMap};
-use crate::model::{OpenModel, OpenOptions, sha256};
-use crate::photo::Photo;
-use crate::report::colour::ColourScale;
-use crate::report::files::{FileRecord, Run, layer_picture, png, write};
+use crate::demo::audit::{Audit, Finding, MethodFindings, Questions, Scenes, audit};
+use crate::demo::evidence::Part;
+use crate::demo::gallery::Gallery;
+use crate::demo::page::render;
+use crate::demo::scene::Kind;
+use crate::demo::verdict::{DECIDING_METHOD, LEAST_LIFT};
+use crate::demo::{NETWORKS, SCENES, SEED};
+use crate::report::files::png;
 use crate::report::folder::OutputFolder;
-use crate::report::overlay::{blend, enlarge, enlargement};
-use crate::report::sheet::{Cell, draw};
-
-const MODEL: &[u8] = include_bytes!("../../demo/scene.onnx");
-const CARD: &str = include_str!("../../demo/scene.card.toml");
-const SCENE: &[u8] = include_bytes!("../../demo/scene.png");
 
 /// Name of the contact sheet's file.
 const SHEET: &str = "contact-sheet.png";
+/// Name of the page.
+const PAGE: &str = "report.html";
 
 #[derive(Debug, Args)]
 pub struct DemoArgs {
@@ -49,109 +48,159 @@ impl Default for DemoArgs {
 /// Runs the command.
 pub fn run(args: &DemoArgs) -> Result<Ending, CliError> {
     let folder = OutputFolder::open(&args.out)?;
-    let model = OpenModel::from_bytes(
-        MODEL,
-        Path::new("scene.onnx"),
-        &OpenOptions::with_card(CARD)?,
-    )?;
     let all = || std::thread::available_parallelism().map_or(1, usize::from);
-    let mut explainer = Explainer::new(model, args.threads.map_or_else(all, usize::from));
-    let photo = Photo::from_bytes(SCENE, Path::new("scene.png"), &explainer.model().intake())?;
-    let names = METHODS.iter().map(|m| m.name);
-    let question = Question::of(names).map_err(|e| CliError::Usage(e.to_string()))?;
-    print("A small network that tells six shapes apart, and a noisy scene:\n");
-    catch_interrupts();
-    let explanation = explainer.explain_watched(&photo, &question, &mut Terminal::new())?;
-    keep(&explainer, &photo, &question, &explanation, folder)?;
-    print(&table(&explanation));
+    let threads = args.threads.map_or_else(all, usize::from);
     print(&format!(
-        "\nOverlays and {SHEET} are in {}. Now your own:\n  foveola explain MODEL.onnx PHOTO.jpg\n",
+        "Three networks tell utility poles of wood, concrete and steel apart. {SCENES} scenes that no training saw\n\
+         (seed {SEED}); snow lies exactly under the concrete poles. Who looks at the pole?\n\n"
+    ));
+    let _ = std::io::stdout().flush();
+    catch_interrupts();
+    let scenes = Scenes::new(SEED, SCENES, threads);
+    let Some(audits) = audit_all(&scenes, threads)? else {
+        return Ok(Ending::Stopped);
+    };
+    print(&verdicts(&audits));
+    print(&evidence(&audits));
+    save(&audits, &scenes, folder)?;
+    print(&format!(
+        "\nOverlays, {SHEET} and {PAGE} are in {}. Now your own:\n  foveola explain MODEL.onnx PHOTO.jpg\n",
         args.out.display()
     ));
-    Ok(match explanation.stopped {
-        true => Ending::Stopped,
-        false => Ending::Done,
-    })
+    as_stated(&audits)
 }
 
-/// Writes what `explain` writes, the scene and the contact sheet.
-fn keep(
-    explainer: &Explainer,
-    photo: &Photo,
-    question: &Question,
-    explanation: &Explanation,
-    mut folder: OutputFolder,
-) -> Result<(), CliError> {
-    folder.stage("scene.png", SCENE)?;
-    folder.stage(SHEET, &png(&sheet(explanation, photo)))?;
-    let run = Run {
-        command: &[String::from("demo")],
-        model: explainer.model(),
-        picture: &FileRecord {
-            path: String::from("scene.png"),
-            sha256: sha256(SCENE),
-        },
-        photo,
-        question,
-        explanation,
-        raw: false,
+/// Every network in turn; `None` if it was stopped.
+fn audit_all(scenes: &Scenes, threads: usize) -> Result<Option<Vec<Audit>>, CliError> {
+    let bar = bar("demo", NETWORKS.len() as u64 * u64::from(SCENES), "scenes");
+    let tick = || {
+        bar.inc(1);
+        !interrupted()
     };
-    Ok(write(&run, folder)?)
+    let questions = Questions::demo()?;
+    let mut audits = Vec::new();
+    for network in &NETWORKS {
+        match audit(network, scenes, &questions, (threads, &tick))? {
+            Some(audit) => audits.push(audit),
+            None => return Ok(None),
+        }
+    }
+    bar.finish_and_clear();
+    Ok(Some(audits))
 }
 
-/// Method, passes, time and sentence of each map.
-fn table(explanation: &Explanation) -> String {
-    let mut rows = vec![row([&"method", &"passes", &"time", &"what it says"])];
-    for map in &explanation.maps {
-        let time = match map.seconds {
-            s if s < 0.1 => format!("{:.1} ms", 1e3 * s),
-            s => format!("{s:.2} s"),
-        };
+/// Accuracy and verdict of each network.
+fn verdicts(audits: &[Audit]) -> String {
+    let heading: [&dyn std::fmt::Display; 6] = [
+        &"network",
+        &"snow in training",
+        &"right as trained",
+        &"right here",
+        &"right, snow swapped",
+        &"verdict",
+    ];
+    let mut rows = vec![row(heading)];
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    for a in audits {
         rows.push(row([
-            &map.spec.row.name,
-            &map.passes.total(),
-            &time,
-            &map.statement(),
+            &a.network.name,
+            &a.network.training,
+            &percent(a.own),
+            &percent(a.cue),
+            &percent(a.swapped),
+            &a.verdict.word(),
         ]));
     }
-    let heading = explanation.maps.first().map(SaliencyMap::heading);
+    let mut text = lay_out(&rows, &[2, 3, 4]);
+    for a in audits {
+        text += &format!("{}: {}.\n", a.network.name, a.verdict);
+    }
+    text
+}
+
+/// A column of the evidence table: which scenes.
+type Column = (&'static str, fn(&MethodFindings) -> &Finding);
+
+/// Share of the evidence on the pole: the deciding method by class, then all
+/// methods over all scenes and for concrete.
+fn evidence(audits: &[Audit]) -> String {
+    let mut rows = vec![vec![
+        String::from("method"),
+        String::from("poles"),
+        String::from("scenes"),
+    ]];
+    rows[0].extend(audits.iter().map(|a| String::from(a.network.name)));
+    rows[0].push(String::from("chance"));
+    let columns: [Column; 4] = [
+        ("all", |m| &m.all),
+        (Kind::Wood.label(), |m| &m.classes[Kind::Wood as usize]),
+        (Kind::Concrete.label(), |m| {
+            &m.classes[Kind::Concrete as usize]
+        }),
+        (Kind::Steel.label(), |m| &m.classes[Kind::Steel as usize]),
+    ];
+    let methods = audits.first().map_or(&[][..], |a| &a.methods);
+    for (m, method) in methods.iter().enumerate() {
+        for (label, pick) in columns {
+            let decides = method.method == DECIDING_METHOD;
+            if decides || label == "all" || label == Kind::Concrete.label() {
+                rows.push(evidence_row(audits, m, label, pick));
+            }
+        }
+    }
     format!(
-        "it says {}.\n\n{}",
-        heading.unwrap_or_default(),
-        lay_out(&rows, &[1, 2])
+        "\nEvidence inside the pole's box, % [95 % interval]; chance is the box's share of the picture.\n\
+         PASS needs {LEAST_LIFT} times chance in {DECIDING_METHOD} for every class, at the interval's lower end.\n\n{}",
+        lay_out(&rows, &[2, 3, 4, 5, 6])
     )
 }
 
-/// The scene, every map on it, and HOC's finest layer.
-fn sheet(explanation: &Explanation, photo: &Photo) -> image::RgbImage {
-    let display = photo.display();
-    let (w, h) = display.dimensions();
-    let heading = explanation
-        .maps
-        .first()
-        .map(SaliencyMap::heading)
-        .unwrap_or_default();
-    let mut cells = vec![Cell {
-        panel: enlarge(display, enlargement(w, h)),
-        title: String::from("the scene"),
-        caption: heading.clone(),
-    }];
-    for map in &explanation.maps {
-        let panel = match &map.region {
-            Some(region) => {
-                let last = region.layers.len().saturating_sub(1);
-                layer_picture(map, region, last, photo).panel()
-            }
-            None => {
-                let scale = ColourScale::of(&map.pixels).filter(|_| map.reason().is_none());
-                blend(display, &map.pixels, scale.as_ref())
-            }
+fn evidence_row(
+    audits: &[Audit],
+    method: usize,
+    label: &str,
+    pick: fn(&MethodFindings) -> &Finding,
+) -> Vec<String> {
+    let found: Vec<&MethodFindings> = audits
+        .iter()
+        .filter_map(|a| a.methods.get(method))
+        .collect();
+    let first = found.first().map(|m| (m.method, pick(m)));
+    let (name, scenes, chance) = first.map_or(("", 0, 0.0), |(name, f)| {
+        (name, f.scenes, f.areas[Part::Pole as usize])
+    });
+    let mut cells = row([&name, &label, &scenes]);
+    for method in found {
+        let [mean, low, high] = {
+            let pole = &pick(method).pole;
+            [pole.mean, pole.low, pole.high].map(|v| 100.0 * v)
         };
-        cells.push(Cell {
-            panel,
-            title: format!("{}, {} passes", map.spec.title(), map.passes.total()),
-            caption: map.statement(),
-        });
+        cells.push(format!("{mean:.0} [{low:.0}, {high:.0}]"));
     }
-    draw(&format!("What a network looks at: {heading}"), &cells, 4)
+    cells.push(format!("{:.0}", 100.0 * chance));
+    cells
+}
+
+fn save(audits: &[Audit], scenes: &Scenes, mut folder: OutputFolder) -> Result<(), CliError> {
+    let gallery = Gallery::new(&scenes.cue)?;
+    folder.stage(SHEET, &png(&gallery.sheet))?;
+    for (name, bytes) in &gallery.overlays {
+        folder.stage(name, bytes)?;
+    }
+    folder.stage(PAGE, render(audits, &scenes.cue, &gallery).as_bytes())?;
+    Ok(folder.commit()?)
+}
+
+/// Fails unless every verdict is the one that the demo promises.
+fn as_stated(audits: &[Audit]) -> Result<Ending, CliError> {
+    let wrong = audits
+        .iter()
+        .filter(|a| a.verdict.passes() != a.network.passes);
+    let wrong: Vec<String> = wrong
+        .map(|a| format!("{} {}", a.network.name, a.verdict.word()))
+        .collect();
+    match wrong.is_empty() {
+        true => Ok(Ending::Done),
+        false => Err(CliError::Verdict(wrong.join(", "))),
+    }
 }

@@ -27,6 +27,23 @@ pub fn catch_interrupts() {
     let _ = ctrlc::set_handler(handler);
 }
 
+/// Whether Ctrl-C was pressed.
+pub fn interrupted() -> bool {
+    STOP.load(Ordering::Relaxed)
+}
+
+/// A bar of `total` steps, called `unit`.
+pub fn bar(name: &str, total: u64, unit: &str) -> ProgressBar {
+    let bar = ProgressBar::new(total);
+    let style = format!("{{msg:16}} [{{bar:32}}] {{pos}}/{{len}} {unit}, {{eta}} left");
+    // The template is fixed; a wrong one would only cost the style.
+    if let Ok(style) = ProgressStyle::with_template(&style) {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.set_message(name.to_string());
+    bar
+}
+
 /// Shows a bar on the terminal.
 #[derive(Debug)]
 pub struct Terminal {
@@ -46,16 +63,7 @@ impl Terminal {
 
     fn show(&mut self, total: u64) -> &ProgressBar {
         let name = self.name.clone();
-        self.bar.get_or_insert_with(|| {
-            let bar = ProgressBar::new(total);
-            let style = "{msg:16} [{bar:32}] {pos}/{len} passes, {eta} left";
-            // The template is fixed; a wrong one would only cost the style.
-            if let Ok(style) = ProgressStyle::with_template(style) {
-                bar.set_style(style.progress_chars("=> "));
-            }
-            bar.set_message(name);
-            bar
-        })
+        self.bar.get_or_insert_with(|| bar(&name, total, "passes"))
     }
 }
 
@@ -81,6 +89,6 @@ impl Watch for Terminal {
     }
 
     fn stopped(&self) -> bool {
-        STOP.load(Ordering::Relaxed)
+        interrupted()
     }
 }

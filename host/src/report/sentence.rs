@@ -12,7 +12,8 @@ pub enum Evidence {
 }
 
 impl Evidence {
-    fn weigh(self, map: &[f32]) -> Vec<f64> {
+    /// One weight of at least 0 a value.
+    pub fn weigh(self, map: &[f32]) -> Vec<f64> {
         let least = map.iter().copied().fold(f32::INFINITY, f32::min);
         let weigh = |v: f32| match self {
             Self::Positive => v.max(0.0),

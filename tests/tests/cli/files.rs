@@ -361,18 +361,29 @@ impl RowOf for ArrayD<f32> {
 }
 
 #[test]
-fn the_demo_runs_all_methods() {
+fn the_demo_runs_all_methods_and_ends_as_promised() {
     let room = Room::new();
     let out = room.succeed(&[]);
     for row in foveola_core::explain::METHODS {
         assert!(out.contains(row.name), "{out}");
-        assert!(
-            room.path(&format!("foveola-out/demo/{}.3.png", row.name))
-                .is_file()
-        );
+        for network in ["honest", "control", "cheat"] {
+            let file = format!("foveola-out/demo/{network}.{}.png", row.name);
+            assert!(room.path(&file).is_file(), "{file}");
+        }
     }
+    let verdict = |network: &str, word: &str| {
+        let found = out
+            .lines()
+            .any(|l| l.starts_with(network) && l.ends_with(word));
+        assert!(found, "{network} {word}: {out}");
+    };
+    verdict("honest", "PASS");
+    verdict("control", "PASS");
+    verdict("cheat", "FAIL");
     let sheet = image::open(room.path("foveola-out/demo/contact-sheet.png")).expect("a sheet");
     assert!(sheet.width() > 1000);
+    let page = std::fs::read_to_string(room.path("foveola-out/demo/report.html")).expect("a page");
+    assert!(page.contains("FAIL") && page.contains("data:image/png;base64,"));
 }
 
 #[test]
