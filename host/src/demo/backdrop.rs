@@ -13,29 +13,7 @@ struct Ground {
 
 /// Draws everything behind the pole. `horizon` is the first row of ground.
 pub fn draw(horizon: f32, snow: bool, wires: [(f32, f32); 2], dice: &mut Dice) -> Sheet {
-    let ground = Ground::new(horizon, dice);
-    let (high, low) = sky(dice);
-    let salt = dice.word();
-    let mut sheet = Sheet::new(|x, y| match y < horizon {
-        true => {
-            let cloud = mottle(x / 13.0, y / 6.0, salt) + 0.5 * mottle(x / 5.0, y / 3.0, salt ^ 1);
-            let pale = if cloud > 0.25 {
-                0.7 * (cloud - 0.25)
-            } else {
-                0.0
-            };
-            let white = [244.0, 245.0, 247.0];
-            blend(
-                blend(high, low, y / horizon),
-                white,
-                if pale < 0.8 { pale } else { 0.8 },
-            )
-        }
-        false => match snow {
-            true => ground.snow(x, y),
-            false => ground.bare(x, y),
-        },
-    });
+    let mut sheet = land(horizon, snow, dice);
     hills(&mut sheet, horizon, dice);
     for _ in 0..dice.below(4) {
         match dice.below(2) {
@@ -49,16 +27,37 @@ pub fn draw(horizon: f32, snow: bool, wires: [(f32, f32); 2], dice: &mut Dice) -
     if dice.chance(0.3) {
         fence(&mut sheet, horizon, dice);
     }
-    for wire in wires {
-        let sag = dice.between(-2.0, 5.0);
-        let drop = dice.between(-6.0, 6.0);
-        let line = move |x: f32| {
-            let t = (x - wire.0) / 64.0;
-            wire.1 + drop * t + sag * t * t * 4.0
-        };
-        sheet.paint(|x, y| ((y - line(x)).abs() <= 0.3).then_some([70.0, 72.0, 76.0]));
+    for from in wires {
+        wire(&mut sheet, from, dice);
     }
     sheet
+}
+
+/// Sky with clouds, and the ground.
+fn land(horizon: f32, snow: bool, dice: &mut Dice) -> Sheet {
+    let ground = Ground::new(horizon, dice);
+    let (high, low) = sky(dice);
+    let salt = dice.word();
+    Sheet::new(|x, y| match (y < horizon, snow) {
+        (true, _) => {
+            let cloud = mottle(x / 13.0, y / 6.0, salt) + 0.5 * mottle(x / 5.0, y / 3.0, salt ^ 1);
+            let pale = (0.7 * (cloud - 0.25)).clamp(0.0, 0.8);
+            blend(blend(high, low, y / horizon), [244.0, 245.0, 247.0], pale)
+        }
+        (false, true) => ground.snow(x, y),
+        (false, false) => ground.bare(x, y),
+    })
+}
+
+/// A wire through a point, from edge to edge.
+fn wire(sheet: &mut Sheet, (x0, y0): (f32, f32), dice: &mut Dice) {
+    let sag = dice.between(-2.0, 5.0);
+    let drop = dice.between(-6.0, 6.0);
+    let line = move |x: f32| {
+        let t = (x - x0) / 64.0;
+        y0 + drop * t + sag * t * t * 4.0
+    };
+    sheet.paint(|x, y| ((y - line(x)).abs() <= 0.3).then_some([70.0, 72.0, 76.0]));
 }
 
 /// Colours of the sky: above, and at the horizon.

@@ -1,7 +1,7 @@
 //! `report.html` of the demo.
 
 use super::audit::{Audit, Finding, MethodFindings, SceneSet};
-use super::evidence::Part;
+use super::evidence::{Estimate, Part};
 use super::gallery::{Example, Gallery};
 use super::scene::Kind;
 use super::verdict::{DECIDING_METHOD, LEAST_LIFT};
@@ -109,51 +109,56 @@ const ROW: f64 = 24.0;
 const LEFT: f64 = 62.0;
 const PER_PERCENT: f64 = 2.2;
 
+/// Where a share lies across a chart.
+fn across(share: f64) -> f64 {
+    LEFT + 100.0 * share * PER_PERCENT
+}
+
 /// One small chart: a bar for each network.
 fn chart<'a>(
     title: &str,
     rows: impl Iterator<Item = (&'a str, &'a Finding)>,
     threshold: bool,
 ) -> String {
-    let at = |share: f64| LEFT + 100.0 * share * PER_PERCENT;
     let rows: Vec<(&str, &Finding)> = rows.collect();
     let height = ROW * rows.len() as f64;
     let mut inside = String::new();
     let mut words = Vec::new();
     for (i, (name, found)) in rows.iter().enumerate() {
-        let (y, pole) = (ROW * i as f64, &found.pole);
-        let middle = y + 0.5 * ROW;
-        inside += &format!(
-            "<text x=\"0\" y=\"{:.1}\">{}</text><rect class=\"bar {}\" x=\"{LEFT}\" y=\"{:.1}\" width=\"{:.1}\" height=\"14\"/>\
-             <path class=\"range\" d=\"M{:.1} {middle}H{:.1}\"/><text x=\"{:.1}\" y=\"{:.1}\">{:.0} %</text>",
-            middle + 4.0,
-            escape(name),
-            escape(name),
-            y + 5.0,
-            at(pole.mean) - LEFT,
-            at(pole.low),
-            at(pole.high),
-            at(pole.high) + 6.0,
-            middle + 4.0,
-            100.0 * pole.mean
-        );
-        words.push(format!("{name} {:.0} %", 100.0 * pole.mean));
+        inside += &bar(ROW * i as f64, name, &found.pole);
+        words.push(format!("{name} {:.0} %", 100.0 * found.pole.mean));
     }
+    let mut line = |class: &str, share: f64| {
+        let x = across(share);
+        inside += &format!("<path class=\"{class}\" d=\"M{x:.1} 0V{height}\"/>");
+    };
     if let Some((_, first)) = rows.first() {
         let chance = first.areas[Part::Pole as usize];
-        inside += &format!(
-            "<path class=\"chance\" d=\"M{:.1} 0V{height}\"/>",
-            at(chance)
-        );
+        line("chance", chance);
         if threshold {
-            let least = at(LEAST_LIFT * chance);
-            inside += &format!("<path class=\"least\" d=\"M{least:.1} 0V{height}\"/>");
+            line("least", LEAST_LIFT * chance);
         }
     }
     format!(
         "<figure><figcaption>{}</figcaption><svg viewBox=\"0 0 300 {height}\" role=\"img\" aria-label=\"{}\">{inside}</svg></figure>\n",
         escape(title),
         escape(&words.join(", "))
+    )
+}
+
+/// Name, bar, interval and number of one network, from `y` down.
+fn bar(y: f64, name: &str, share: &Estimate) -> String {
+    let (middle, text, top) = (y + 0.5 * ROW, y + 0.5 * ROW + 4.0, y + 5.0);
+    let name = escape(name);
+    let [low, mean, high] = [share.low, share.mean, share.high].map(across);
+    format!(
+        "<text x=\"0\" y=\"{text}\">{name}</text>\
+         <rect class=\"bar {name}\" x=\"{LEFT}\" y=\"{top}\" width=\"{:.1}\" height=\"14\"/>\
+         <path class=\"range\" d=\"M{low:.1} {middle}H{high:.1}\"/>\
+         <text x=\"{:.1}\" y=\"{text}\">{:.0} %</text>",
+        mean - LEFT,
+        high + 6.0,
+        100.0 * share.mean
     )
 }
 

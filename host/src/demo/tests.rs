@@ -47,7 +47,10 @@ fn scenes_are_the_same_bytes_everywhere() {
         .iter()
         .map(|b| format!("{b:02x}"))
         .collect();
-    assert_eq!(found, "5505955b463cd270c9e1f7e04fde07b82b299674f56d730ae2403ec13c0dd06f");
+    assert_eq!(
+        found,
+        "5505955b463cd270c9e1f7e04fde07b82b299674f56d730ae2403ec13c0dd06f"
+    );
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub fn each<S, T: Send>(
         }
     };
     let mut all = std::thread::scope(|scope| {
-        let running: Vec<_> = (1..threads).map(|_| scope.spawn(&take)).collect();
+        let running: Vec<_> = (1..threads).map(|_| scope.spawn(take)).collect();
         let mut all = take();
         for thread in running {
             match thread.join() {
