@@ -26,6 +26,7 @@ pub use stellaris::Lm3s6965Evb;
 #[cfg(target_arch = "arm")]
 pub use stm32::NetduinoPlus2;
 
+use embedded_graphics::geometry::Size;
 use semihosting::sys::arm_compat::{ExitReason, sys_exit_extended};
 
 /// A board as QEMU 7.2 emulates it.
@@ -43,6 +44,15 @@ pub trait Board {
 
     /// Instructions that take this many ticks.
     fn instructions(ticks: u64) -> u64;
+
+    /// Size of its panel in pixels; none by default.
+    fn panel(&self) -> Option<Size> {
+        None
+    }
+
+    /// Shows 16 greys on its panel, row by row, two pixels a byte, the left one
+    /// in the upper half.
+    fn show(&mut self, _greys: &[u8]) {}
 }
 
 /// Exit code of a job that ended with an error.

@@ -15,6 +15,8 @@
 //! | `target` | a class, or `top` for the one with the highest probability | `top` |
 //! | `score` | `logit` or `probability`: the score that methods explain | each method's own |
 //! | `seed` | key of every random number | `core`'s default |
+//! | `screen` | `1`: draw each map over the picture into `screenN.ppm` | `0` |
+//! | `show` | instructions in millions for which a board's panel keeps its last picture | `0` |
 //! | `layers` | `1`: write the output of every node as well | `0` |
 //! | `arena` | bytes of arena, instead of what each pass needs | exact |
 //! | `limit` | instructions in millions after which a method is stopped | none |
@@ -30,6 +32,7 @@
 //! | `logits.bin`, `probabilities.bin` | one score a class |
 //! | `layerN.bin` | output of node N, HWC, if asked for |
 //! | `mapN.bin` | map of method N (from 0, in the order of the job), HWC |
+//! | `screenN.ppm` | that map over the picture, with class and method, as a display would show it |
 //!
 //! | key | value |
 //! |---|---|
@@ -97,6 +100,10 @@ pub struct Job<'t> {
     pub score: Option<Score>,
     /// Key of every random number.
     pub seed: u64,
+    /// Whether to draw into files.
+    pub screen: bool,
+    /// Instructions for which a panel keeps its last picture, in millions.
+    pub show: u64,
     /// Whether to write every layer.
     pub layers: bool,
     /// Bytes of arena.
@@ -121,6 +128,8 @@ impl<'t> Job<'t> {
             target: None,
             score: None,
             seed: DEFAULT_SEED,
+            screen: false,
+            show: 0,
             layers: false,
             arena: None,
             limit: None,
@@ -164,6 +173,8 @@ impl<'t> Job<'t> {
                 });
             }
             "seed" => self.seed = number(value, "seed=a whole number")?,
+            "screen" => self.screen = number::<u8>(value, "screen=0 or 1")? != 0,
+            "show" => self.show = number(value, "show=MILLIONS")?,
             "layers" => self.layers = number::<u8>(value, "layers=0 or 1")? != 0,
             "arena" => self.arena = Some(number(value, "arena=BYTES")?),
             "limit" => self.limit = Some(number(value, "limit=MILLIONS")?),
@@ -192,7 +203,7 @@ mod tests {
     fn every_key() {
         let job = Job::parse(
             "# a job\nmodel=n.fov\npicture=p.bin\r\nformat=f32\nshape=6/7/3\ntarget=2\n\
-             score=logit\nseed=9\nlayers=1\narena=512\nlimit=70\n\nmethod=gradient\n\
+             score=logit\nseed=9\nscreen=1\nshow=5\nlayers=1\narena=512\nlimit=70\n\nmethod=gradient\n\
              method=rise:masks=4,keep=0.25\n",
         );
         let job = job.expect("a job");
@@ -203,7 +214,7 @@ mod tests {
         );
         assert_eq!((job.target, job.score), (Some(2), Some(Score::Logit)));
         assert_eq!((job.seed, job.layers, job.arena), (9, true, Some(512)));
-        assert_eq!(job.limit, Some(70));
+        assert_eq!((job.limit, job.screen, job.show), (Some(70), true, 5));
         assert_eq!(job.methods, ["gradient", "rise:masks=4,keep=0.25"]);
     }
 

@@ -1,15 +1,20 @@
 //! Foveola on microcontrollers.
 //!
 //! * [`job`], [`method`]: what a board is asked, as text; plain parsing, also for hosts.
-//! * `heat_map`: a heat map over a picture as an embedded-graphics `Drawable`.
+//! * [`heat_map`]: a heat map over a picture as an embedded-graphics `Drawable`;
+//!   [`canvas`]: memory to draw on.
+//! * [`panel`]: a map with its class and verdict, as a small display shows it.
 //! * `board`: the boards; each one is a counter of instructions, sizes, and
 //!   maybe a panel. Only for targets without an operating system.
 //! * `program`: reads a job, runs it in a pool of memory, writes the answer.
 //!   Only there as well.
 #![cfg_attr(not(test), no_std)]
 
+pub mod canvas;
+pub mod heat_map;
 pub mod job;
 pub mod method;
+pub mod panel;
 
 #[cfg(target_os = "none")]
 pub mod board;

@@ -5,6 +5,7 @@ mod ask;
 mod failure;
 mod files;
 mod meter;
+mod screen;
 
 use defmt_semihosting as _;
 use foveola_core::net::arch::Isa;
@@ -31,6 +32,7 @@ pub fn main<B: Board>(mut pool: Pool<'_>, linked: &[u8]) -> ! {
         Ok(()) => exit(0),
         Err(failure) => {
             defmt::error!("{}: {}", B::NAME, failure);
+            screen::fail(meter.board());
             exit(FAILED)
         }
     }
@@ -88,7 +90,9 @@ fn run<B: Board>(
     for (number, method) in job.methods.iter().enumerate() {
         work.explain(pool, number, method, target)?;
     }
-    answer.line(format_args!("done=1"))
+    answer.line(format_args!("done=1"))?;
+    meter.wait(job.show);
+    Ok(())
 }
 
 /// What all questions of a job share.

@@ -2,10 +2,14 @@
 //! counts the processor's clock (12.5 MHz after reset), and its exception the
 //! 2^24 ticks of each round.
 
+mod oled;
+
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m::peripheral::{Peripherals, SYST};
+
+use embedded_graphics::geometry::Size;
 
 use super::Board;
 
@@ -38,6 +42,7 @@ impl Board for Lm3s6965Evb {
             timer.enable_interrupt();
             timer.enable_counter();
         }
+        oled::begin();
         Self(())
     }
 
@@ -53,5 +58,13 @@ impl Board for Lm3s6965Evb {
 
     fn instructions(ticks: u64) -> u64 {
         (ticks * 80 + 128) >> 8
+    }
+
+    fn panel(&self) -> Option<Size> {
+        Some(oled::SIZE)
+    }
+
+    fn show(&mut self, greys: &[u8]) {
+        oled::show(greys);
     }
 }

@@ -16,6 +16,7 @@ use foveola_core::{At, Error, Fill, Normalisation, Picture, TensorId};
 use zerocopy::IntoBytes;
 
 use super::meter::Cost;
+use super::screen::Answered;
 use super::{Failure, Work, files};
 use crate::board::Board;
 use crate::board::pool::Pool;
@@ -27,6 +28,7 @@ const TREE: usize = 128;
 /// One question, its method ready.
 struct Question<'q> {
     number: usize,
+    text: &'q str,
     target: usize,
     pass: Pass,
     method: &'q dyn Method,
@@ -53,6 +55,7 @@ impl<B: Board> Work<'_, '_, B> {
         let mut ask = |pool: Pool<'_>, pass: Pass, method: &dyn Method| {
             let question = Question {
                 number,
+                text,
                 target,
                 pass,
                 method,
@@ -70,6 +73,7 @@ impl<B: Board> Work<'_, '_, B> {
                     pool,
                     &Question {
                         number,
+                        text,
                         target,
                         pass: Pass::Backward(at),
                         method: &GradCam { layer, relu },
@@ -117,48 +121,63 @@ impl<B: Board> Work<'_, '_, B> {
     }
 
     fn ask(&mut self, mut pool: Pool<'_>, question: &Question<'_>) -> Result<(), Failure> {
-        let Question {
-            number,
-            target,
-            pass,
-            method,
-        } = *question;
+        let number = question.number;
         let (shape, scratch) = {
             // Shapes and costs need no arena, but an aligned one.
             let mut session = Session::new(self.model, pool.take(0, 0)?, Isa::portable())?;
-            let shape = method.map_shape(&mut session)?;
-            (shape, method.cost(&mut session, 1)?.scratch)
+            let shape = question.method.map_shape(&mut session)?;
+            (shape, question.method.cost(&mut session, 1)?.scratch)
         };
         let map = pool.take(shape.len(), 0.0)?;
+        let (outcome, cost) = self.measure(pool.scope(), question, map, scratch)?;
+        files::write_numbered("map", number, map.as_bytes())?;
+        let (h, w, c) = (shape.h, shape.w, shape.c);
+        let answer = &mut *self.answer;
+        answer.line(format_args!("shape.{number}={h}/{w}/{c}"))?;
+        answer.outcome(number, outcome)?;
+        answer.line(format_args!("cost.{number}={cost}"))?;
+        let answered = Answered {
+            number,
+            method: question.text,
+            target: question.target,
+            outcome,
+            map,
+            shape,
+        };
+        self.draw(pool, &answered)
+    }
+
+    /// Runs the method with exactly the memory that it needs.
+    fn measure(
+        &mut self,
+        mut pool: Pool<'_>,
+        question: &Question<'_>,
+        map: &mut [f32],
+        scratch: usize,
+    ) -> Result<(Outcome, Cost), Failure> {
         let buffer = pool.take(scratch, 0.0)?;
-        let arena = self.arena(&mut pool, pass)?;
+        let arena = self.arena(&mut pool, question.pass)?;
         let bytes = arena.len();
         let mut session = Session::new(self.model, arena, Isa::portable())?;
         let query = Query {
             picture: self.picture,
-            targets: &[target],
+            targets: &[question.target],
             score: self.job.score,
             seed: self.job.seed,
         };
         let mut outcome = [Outcome::Flat];
         self.meter.begin();
+        let method = question.method;
         let result = method.explain(&mut session, &query, map, &mut outcome, buffer, self.meter);
         let measured = self.meter.end();
         result?;
-        files::write_numbered("map", number, map.as_bytes())?;
-        let (h, w, c) = (shape.h, shape.w, shape.c);
-        self.answer
-            .line(format_args!("shape.{number}={h}/{w}/{c}"))?;
-        self.answer.outcome(number, outcome[0])?;
-        let cost = Cost::new(measured, bytes, scratch, shape.len());
-        self.answer.line(format_args!("cost.{number}={cost}"))?;
         defmt::info!(
             "method {}: {=u64} instructions, {} bytes of stack",
-            number,
+            question.number,
             measured.instructions,
             measured.stack
         );
-        Ok(())
+        Ok((outcome[0], Cost::new(measured, bytes, scratch, map.len())))
     }
 }
 

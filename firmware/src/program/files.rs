@@ -84,8 +84,34 @@ pub fn write(path: &CStr, bytes: &[u8]) -> Result<(), Failure> {
 
 /// Writes `STEM NUMBER .bin`.
 pub fn write_numbered(stem: &str, number: usize, bytes: &[u8]) -> Result<(), Failure> {
+    with_numbered(stem, number, "bin", |file| file.put(bytes))
+}
+
+/// A file under work.
+pub struct Output<'n> {
+    file: File,
+    path: &'n CStr,
+}
+
+impl Output<'_> {
+    pub fn put(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let result = self.file.write_all(bytes);
+        result.map_err(|_| Failure::File(name_of(self.path)))
+    }
+}
+
+/// Writes `STEM NUMBER . END` piece by piece.
+pub fn with_numbered(
+    stem: &str,
+    number: usize,
+    end: &str,
+    then: impl FnOnce(&mut Output<'_>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let mut name = Name::new();
-    let fits = write!(name, "{stem}{number}.bin");
+    let fits = write!(name, "{stem}{number}.{end}");
     fits.map_err(|_| Failure::File(name_of(c"(name)")))?;
-    with_path(&name, |path| write(path, bytes))
+    with_path(&name, |path| {
+        let file = File::create(path).map_err(|_| Failure::File(name_of(path)))?;
+        then(&mut Output { file, path })
+    })
 }

@@ -44,6 +44,17 @@ impl<B: Board> Meter<B> {
         meter
     }
 
+    /// The board.
+    pub const fn board(&mut self) -> &mut B {
+        &mut self.board
+    }
+
+    /// Lets a number of instructions pass.
+    pub fn wait(&mut self, millions: u64) {
+        self.begin();
+        while self.read() / 1_000_000 < millions {}
+    }
+
     /// Instructions in millions after which a method is stopped.
     pub fn limit(&mut self, millions: Option<u64>) {
         let limit = millions.map(|m| m.saturating_mul(1_000_000));
