@@ -9,5 +9,6 @@ mod device {
     mod bits;
     mod board;
     mod host;
+    mod no_panic;
     mod robust;
 }
