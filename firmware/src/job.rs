@@ -4,7 +4,7 @@
 //! # The job: `job.txt`
 //!
 //! ASCII, one `key=value` a line; empty lines and lines that begin with `#`
-//! say nothing. At most [`MAX_TEXT`] bytes.
+//! say nothing.
 //!
 //! | key | value | if absent |
 //! |---|---|---|
@@ -59,8 +59,6 @@ use foveola_core::rng::DEFAULT_SEED;
 use foveola_core::{Score, Shape};
 use heapless::Vec;
 
-/// Longest job, in bytes.
-pub const MAX_TEXT: usize = 2048;
 /// Most methods of a job.
 pub const MAX_METHODS: usize = 16;
 

@@ -1,5 +1,6 @@
 //! Foveola on microcontrollers.
 //!
+//! * [`fits`]: whether a model and a method fit, when the firmware is built.
 //! * [`job`], [`method`]: what a board is asked, as text; plain parsing, also for hosts.
 //! * [`heat_map`]: a heat map over a picture as an embedded-graphics `Drawable`;
 //!   [`canvas`]: memory to draw on.
@@ -11,6 +12,7 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod canvas;
+pub mod fits;
 pub mod heat_map;
 pub mod job;
 pub mod method;

@@ -16,7 +16,7 @@ use zerocopy::IntoBytes;
 
 use crate::board::pool::Pool;
 use crate::board::{Board, FAILED, exit};
-use crate::job::{Format, Job, MAX_TEXT};
+use crate::job::{Format, Job};
 use answer::Answer;
 use failure::Failure;
 use meter::{Cost, Meter};
@@ -45,8 +45,7 @@ fn run<B: Board>(
     answer: &mut Answer,
 ) -> Result<(), Failure> {
     answer.line(format_args!("board={}", B::NAME))?;
-    let text = pool.take(MAX_TEXT, 0)?;
-    let text = files::read(c"job.txt", text)?;
+    let text = files::read_all("job.txt", pool)?;
     let text = str::from_utf8(text).map_err(|_| Failure::Text)?;
     let job = Job::parse(text)?;
     meter.limit(job.limit);

@@ -31,7 +31,7 @@ pub struct Lm3s6965Evb(());
 
 impl Board for Lm3s6965Evb {
     const NAME: &'static str = "lm3s6965evb";
-    const POOL: usize = 51 << 10;
+    const POOL: usize = 54 << 10;
 
     fn new() -> Self {
         if let Some(mut peripherals) = Peripherals::take() {

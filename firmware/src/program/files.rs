@@ -44,15 +44,6 @@ fn fill(path: &CStr, mut file: File, bytes: &mut [u8]) -> Result<(), Failure> {
         .map_err(|_| Failure::File(name_of(path)))
 }
 
-/// A whole file in the front of a buffer.
-pub fn read<'b>(path: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8], Failure> {
-    let (file, length) = open(path)?;
-    let bytes = buffer.get_mut(..length);
-    let bytes = bytes.ok_or_else(|| Failure::Length(name_of(path), length))?;
-    fill(path, file, bytes)?;
-    Ok(bytes)
-}
-
 /// A whole file, in memory of the pool.
 pub fn read_all<'p>(name: &str, pool: &mut Pool<'p>) -> Result<&'p [u8], Failure> {
     with_path(name, |path| {

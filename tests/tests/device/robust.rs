@@ -40,10 +40,11 @@ fn jobs_that_cannot_be() {
     );
     let window = "parameter out of range: window of occlusion";
     fails("picture=p.bin\nmethod=occlusion:window=9\n", window);
+    // The pool, less the job, the picture and the scores, each a multiple of 16.
     let large = "picture=p.bin\narena=99999999\n";
     fails(
         large,
-        "a buffer is too small: 99999999 elements needed, 3143536 there",
+        "a buffer is too small: 99999999 elements needed, 3145552 there",
     );
 }
 
