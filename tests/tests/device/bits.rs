@@ -11,7 +11,7 @@ use foveola_core::explain::hoc::Mode;
 use foveola_core::net::arch::Isa;
 use foveola_tests::{Golden, root, to_hwc};
 
-use super::board::{Answer, BOARDS, Folder, available};
+use super::board::{Answer, BOARDS, Folder, available, with_model};
 use super::host::{Asked, Truth};
 
 /// Lists what differs.
@@ -40,18 +40,15 @@ fn compare(board: &str, answer: &Answer, truth: &Truth, report: &mut String) {
 
 /// What each method cost, as a table of this test's output.
 fn costs(board: &str, answer: &Answer) {
-    let names = [
-        "classify", "cost.0", "cost.1", "cost.2", "cost.3", "cost.4", "cost.5", "cost.6",
-    ];
-    for (i, key) in names.into_iter().enumerate() {
-        let method = if i == 0 {
-            key
-        } else {
-            answer.get(&format!("method.{}", i - 1))
-        };
-        println!("| {board} | {method} | {} |", answer.get(key));
-        assert!(answer.cost(key, "instructions") > 1000, "{board}: {method}");
-        let stack = answer.cost(key, "stack");
+    let methods = (0..16).map(|i| (answer.get(&format!("method.{i}")), format!("cost.{i}")));
+    let methods = methods.take_while(|(method, _)| !method.is_empty());
+    for (method, key) in std::iter::once(("classify", "classify".to_owned())).chain(methods) {
+        println!("| {board} | {method} | {} |", answer.get(&key));
+        assert!(
+            answer.cost(&key, "instructions") > 1000,
+            "{board}: {method}"
+        );
+        let stack = answer.cost(&key, "stack");
         assert!(
             (1000..12_000).contains(&stack),
             "{board}: {method}: {stack} bytes of stack"
@@ -82,6 +79,7 @@ fn small_network_in_flash() {
             data: &data,
             normalisation: &normalisation,
         },
+        seven: true,
         occlusion: ([0, 2, 3], [0, 2, 2]),
         mode: Mode::Reveal,
         windows: &[5, 3],
@@ -129,6 +127,7 @@ fn golden_network_from_a_file() {
             shape: file.model().input(),
             data: &data,
         },
+        seven: true,
         occlusion: ([0, 8, 9], [0, 6, 6]),
         mode: Mode::Cover,
         windows: &[16, 8],
@@ -151,4 +150,61 @@ format=f32
         costs(board, &answer);
     }
     assert!(report.is_empty(), "{report}");
+}
+
+/// The demo's honest network in the flash of a Cortex-M3 with 64 KB of RAM and
+/// no floating point: scores, layers, Grad-CAM, occlusion and RISE of 64 x 64 pixels.
+#[test]
+fn demo_network_in_64_kilobytes() {
+    if !available() {
+        return;
+    }
+    let path = root().join("host/demo/honest.onnx");
+    let graph = import::load(&path, &import::Options::default()).expect("it imports");
+    let card = Card {
+        size: [64, 64],
+        resize: Resize::Squash,
+        channels: Channels::Rgb,
+        mean: vec![127.5; 3],
+        scale: vec![2.0 / 255.0; 3],
+        activation: OutputActivation::Softmax,
+        labels: ["wood", "concrete", "steel"].map(str::to_owned).to_vec(),
+    };
+    let compiled = compile(graph.graph, &card, &CompileOptions::default()).expect("it compiles");
+    let file = ModelFile::new(&compiled.bytes).expect("it is sound");
+    let data: Vec<u8> = (0..64 * 64 * 3).map(|i| (i * i / 97 % 256) as u8).collect();
+    let normalisation = file.model().normalisation();
+    let asked = Asked {
+        model: file.model(),
+        picture: Picture::Pixels {
+            shape: file.model().input(),
+            data: &data,
+            normalisation: &normalisation,
+        },
+        seven: false,
+        occlusion: ([0, 16, 20], [0, 16, 12]),
+        mode: Mode::Reveal,
+        windows: &[],
+        strides: &[],
+        threshold: 0.5,
+    };
+    let truth = both(&asked);
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = folder.path().join("honest.fov");
+    std::fs::write(&model, &compiled.bytes).expect("a file");
+    let (board, elf) = ("lm3s6965evb", with_model(&model));
+    let job = format!("picture=p.bin\n{}", asked.job());
+    let folder = Folder::new().file("p.bin", &data);
+    let answer = folder.run_program(board, &job, Some(&elf)).done(board);
+    let mut report = String::new();
+    compare(board, &answer, &truth, &mut report);
+    costs(board, &answer);
+    assert!(report.is_empty(), "{report}");
+    let digest: String = file
+        .model()
+        .digest()
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    assert_eq!(answer.get("model"), digest, "the model in flash");
 }

@@ -1,7 +1,7 @@
 //! A board in QEMU: a folder with a job, a run, the answer.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use foveola_tests::root;
@@ -59,13 +59,18 @@ impl Folder {
         self.file(name, &bytes)
     }
 
-    /// Runs the job on a board. Built without this test's own environment, the
-    /// program is the one that `run.sh` builds for anybody.
+    /// Runs the job on a board, with the program that `run.sh` builds for anybody.
     pub fn run(self, board: &str, job: &str) -> Answer {
+        self.run_program(board, job, None)
+    }
+
+    /// Runs the job with a program that was built elsewhere.
+    pub fn run_program(self, board: &str, job: &str, elf: Option<&Path>) -> Answer {
         let folder = self.file("job.txt", job.as_bytes()).0;
         let output = Command::new(root().join("firmware/run.sh"))
             .arg(board)
             .arg(folder.path())
+            .args(elf)
             .env("FOVEOLA_SECONDS", "300")
             .env_remove("FOVEOLA_MODEL")
             .env_remove("RUSTFLAGS")
@@ -79,6 +84,29 @@ impl Folder {
             folder,
         }
     }
+}
+
+/// Builds the program of the 64 KB board with a model in its flash.
+pub fn with_model(model: &Path) -> PathBuf {
+    const TARGET: &str = "thumbv6m-none-eabi";
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "build",
+            "--locked",
+            "--profile",
+            "small",
+            "--bin",
+            "lm3s6965evb",
+        ])
+        .args(["--target", TARGET, "--target-dir", "target/linked"])
+        .current_dir(root().join("firmware"))
+        .env("FOVEOLA_MODEL", model)
+        .env_remove("RUSTFLAGS")
+        .output()
+        .expect("cargo runs");
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "it does not fit: {log}");
+    root().join(format!("firmware/target/linked/{TARGET}/small/lm3s6965evb"))
 }
 
 fn lines(path: &Path) -> BTreeMap<String, String> {
