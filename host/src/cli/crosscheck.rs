@@ -92,7 +92,7 @@ pub fn run(args: &CrosscheckArgs) -> Result<Ending, CliError> {
 
 /// All seven; boards in QEMU run about 0.3 G instructions a second, so RISE
 /// has few masks, and HOC's boxes shrink with the picture so that it has layers.
-fn default_methods(side: usize) -> Result<Vec<MethodSpec>, CliError> {
+pub(super) fn default_methods(side: usize) -> Result<Vec<MethodSpec>, CliError> {
     let (large, small) = ((side / 2).max(2), (side / 4).max(1));
     let hoc = format!(
         "hoc:windows={large}/{small},strides={}/{}",
@@ -115,13 +115,13 @@ fn default_methods(side: usize) -> Result<Vec<MethodSpec>, CliError> {
 }
 
 /// A folder that goes when the command ends, unless it was asked for by name.
-struct JobFolder {
-    path: PathBuf,
+pub(super) struct JobFolder {
+    pub(super) path: PathBuf,
     temporary: bool,
 }
 
 impl JobFolder {
-    fn open(keep: Option<&PathBuf>) -> Result<Self, CliError> {
+    pub(super) fn open(keep: Option<&PathBuf>) -> Result<Self, CliError> {
         let unnamed =
             || std::env::temp_dir().join(format!("foveola-crosscheck-{}", std::process::id()));
         let path = keep.cloned().unwrap_or_else(unnamed);

@@ -1,5 +1,7 @@
 //! `foveola demo`: three networks, equal on paper, told apart by what they look at.
 
+mod board;
+
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -32,6 +34,10 @@ pub struct DemoArgs {
     /// Threads; results do not depend on it [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+
+    /// Do not run the networks on an emulated microcontroller
+    #[arg(long)]
+    pub no_board: bool,
 }
 
 const DEFAULT_OUT: &str = "foveola-out/demo";
@@ -41,6 +47,7 @@ impl Default for DemoArgs {
         Self {
             out: PathBuf::from(DEFAULT_OUT),
             threads: None,
+            no_board: false,
         }
     }
 }
@@ -64,10 +71,16 @@ pub fn run(args: &DemoArgs) -> Result<Ending, CliError> {
     print(&evidence(&audits));
     save(&audits, &scenes, folder)?;
     print(&format!(
-        "\nOverlays, {SHEET} and {PAGE} are in {}. Now your own:\n  foveola explain MODEL.onnx PHOTO.jpg\n",
+        "\nOverlays, {SHEET} and {PAGE} are in {}.\n",
         args.out.display()
     ));
-    as_stated(&audits)
+    as_stated(&audits)?;
+    let ending = match args.no_board {
+        true => Ending::Done,
+        false => board::run(&scenes.cue)?,
+    };
+    print("\nNow your own:\n  foveola explain MODEL.onnx PHOTO.jpg\n");
+    Ok(ending)
 }
 
 /// Every network in turn; `None` if it was stopped.
@@ -192,7 +205,7 @@ fn save(audits: &[Audit], scenes: &Scenes, mut folder: OutputFolder) -> Result<(
 }
 
 /// Fails unless every verdict is the one that the demo promises.
-fn as_stated(audits: &[Audit]) -> Result<Ending, CliError> {
+fn as_stated(audits: &[Audit]) -> Result<(), CliError> {
     let wrong = audits
         .iter()
         .filter(|a| a.verdict.passes() != a.network.passes);
@@ -200,7 +213,7 @@ fn as_stated(audits: &[Audit]) -> Result<Ending, CliError> {
         .map(|a| format!("{} {}", a.network.name, a.verdict.word()))
         .collect();
     match wrong.is_empty() {
-        true => Ok(Ending::Done),
+        true => Ok(()),
         false => Err(CliError::Verdict(wrong.join(", "))),
     }
 }

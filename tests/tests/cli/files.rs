@@ -384,6 +384,8 @@ fn the_demo_runs_all_methods_and_ends_as_promised() {
     assert!(sheet.width() > 1000);
     let page = std::fs::read_to_string(room.path("foveola-out/demo/report.html")).expect("a page");
     assert!(page.contains("FAIL") && page.contains("data:image/png;base64,"));
+    // A room has no firmware: the demo says how to get the board's part.
+    assert!(out.contains("where firmware/ is"), "{out}");
 }
 
 #[test]
