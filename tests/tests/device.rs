@@ -10,5 +10,6 @@ mod device {
     mod board;
     mod host;
     mod no_panic;
+    mod panel;
     mod robust;
 }
