@@ -38,7 +38,8 @@ core_alone() {
 }
 
 firmware() {
-    cargo fmt --manifest-path firmware/Cargo.toml -- --check
+    (cd firmware && cargo fmt --all -- --check)
+    cargo test --locked --manifest-path firmware/Cargo.toml
     cargo clippy --locked --release --manifest-path firmware/Cargo.toml --lib -- -D warnings
     # The boards' programs are built, run and compared by the tests.
     (cd firmware && cargo clippy --locked --release --target thumbv7em-none-eabihf --bin mps2-an386 -- -D warnings)
