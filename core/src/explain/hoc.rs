@@ -153,7 +153,9 @@ impl NoRegion {
             Self::OriginalNotAboveThreshold => {
                 "the score of the picture as it is does not exceed the threshold"
             }
-            Self::NotFound => "no boxes reach the threshold",
+            Self::NotFound => {
+                "no boxes reach the threshold, or the hidden picture does so without any"
+            }
             Self::TooSmall => "the picture's short side is below 56 pixels: give windows",
             Self::Stopped => "stopped before the first layer was found",
         }
