@@ -59,7 +59,7 @@ pub struct Cost {
 pub enum Outcome {
     /// A map with differences to see.
     Ok,
-    /// Every element is the same: no evidence.
+    /// No evidence: every element is the same, or the score never moved.
     Flat,
     /// There is no map, for this reason.
     Undefined(&'static str),

@@ -3,8 +3,9 @@
 //! The picture is shown through N random masks M_i; the map is
 //! sum_i f(x behind M_i) M_i / (N * E\[M\]): the mean score of the masks that keep
 //! a pixel, over the share that does. All targets share the passes. Default
-//! score: probability. Cost: N forward; scratch: classes + one row of a mask (and one
-//! element a pixel with `by_coverage`).
+//! score: probability. Cost: N forward; scratch: classes + one row of a mask + two a
+//! target (and one element a pixel with `by_coverage`). If every mask scores
+//! alike the outcome is flat, whatever pattern the masks themselves left.
 //!
 //! `mindspore` reproduces MindSpore XAI: its geometry of masks, no division by E\[M\].
 
@@ -129,6 +130,27 @@ impl Rise<'_> {
     }
 }
 
+/// Scores that differ by less than this share of the largest differ by rounding
+/// alone: then the map shows where masks happened to lie, not evidence.
+const ROUNDING: f32 = 1e-5;
+
+/// Widens the range of scores seen so far; pairs of least and largest.
+fn widen(range: &mut [f32], score: f32) {
+    if let [least, largest] = range {
+        *least = if score < *least { score } else { *least };
+        *largest = if score > *largest { score } else { *largest };
+    }
+}
+
+/// Whether the masks made a difference to the score.
+fn differs(range: &[f32]) -> bool {
+    let [least, largest] = range else {
+        return false;
+    };
+    let (a, b) = (libm::fabsf(*least), libm::fabsf(*largest));
+    largest - least > ROUNDING * if a > b { a } else { b }
+}
+
 /// Adds a mask, weighted by each target's score, to its map.
 fn add(
     mask: &Mask<'_>,
@@ -168,12 +190,12 @@ impl Method for Rise<'_> {
         Ok(Shape::new(input.h, input.w, 1))
     }
 
-    fn cost(&self, classifier: &mut dyn Classifier, _targets: usize) -> Result<Cost, Error> {
+    fn cost(&self, classifier: &mut dyn Classifier, targets: usize) -> Result<Cost, Error> {
         let input = classifier.input();
         Ok(Cost {
             forward: self.count(input)? as u64,
             backward: 0,
-            scratch: classifier.classes() + input.w + self.coverage(input),
+            scratch: classifier.classes() + input.w + self.coverage(input) + 2 * targets,
         })
     }
 
@@ -190,9 +212,15 @@ impl Method for Rise<'_> {
         let count = self.count(input)?;
         let shape = Shape::new(input.h, input.w, 1);
         let (maps, outcomes) = prepare(query, classes, shape, maps, outcomes)?;
-        let (scores, rest) = fronts(scratch, classes, input.w + self.coverage(input))?;
-        let (row, coverage) = fronts(rest, input.w, self.coverage(input))?;
+        let covered = self.coverage(input);
+        let ranges = 2 * query.targets.len();
+        let (scores, rest) = fronts(scratch, classes, input.w + covered + ranges)?;
+        let (row, rest) = fronts(rest, input.w, covered + ranges)?;
+        let (coverage, ranges) = fronts(rest, covered, ranges)?;
         coverage.fill(0.0);
+        for range in ranges.as_chunks_mut::<2>().0 {
+            *range = [f32::INFINITY, f32::NEG_INFINITY];
+        }
         let mask = |i: usize| match self.stored {
             Some(stored) => stored.mask(i, input.area()),
             None => Mask::Grid(self.grid(query.seed, i as u32)),
@@ -204,6 +232,9 @@ impl Method for Rise<'_> {
         };
         let mut passes = Passes::new(progress, count as u64);
         let mut sink = |i: usize, scores: &[f32]| {
+            for (range, &target) in ranges.chunks_exact_mut(2).zip(query.targets) {
+                widen(range, score_of(scores, target)?);
+            }
             add(&mask(i), shape, scores, query.targets, row, coverage, maps)?;
             passes.step()
         };
@@ -211,7 +242,8 @@ impl Method for Rise<'_> {
         unless_stopped(classifier.classify_batch(count, &view, score, scores, &mut sink))?;
         let mean = if self.mindspore { 1.0 } else { self.keep };
         let share = passes.done as f32 * mean;
-        for (map, outcome) in maps.chunks_exact_mut(shape.len().max(1)).zip(outcomes) {
+        let maps = maps.chunks_exact_mut(shape.len().max(1)).zip(outcomes);
+        for ((map, outcome), range) in maps.zip(ranges.chunks_exact(2)) {
             if self.by_coverage {
                 divide_by(map, coverage);
             } else {
@@ -219,7 +251,10 @@ impl Method for Rise<'_> {
                     *value /= share;
                 }
             }
-            *outcome = passes.judge(map);
+            *outcome = match passes.judge(map) {
+                Outcome::Ok if !differs(range) => Outcome::Flat,
+                outcome => outcome,
+            };
         }
         Ok(())
     }
@@ -238,6 +273,28 @@ mod tests {
 
     fn wave(len: usize, step: f32) -> Vec<f32> {
         (0..len).map(|i| (i as f32 * step).sin()).collect()
+    }
+
+    /// A score that no mask moves leaves the masks' own pattern, not evidence.
+    #[test]
+    fn a_constant_score_is_flat() {
+        let x = wave(108, 0.7);
+        let mut net = Net::new(SHAPE, 2, |x, k| match k {
+            0 => 0.7,
+            _ => x.iter().map(|x| f64::from(*x)).sum(),
+        });
+        let rise = Rise {
+            masks: 40,
+            ..Rise::default()
+        };
+        let query = Query {
+            picture: tensor(SHAPE, &x),
+            targets: &[0, 1],
+            score: None,
+            seed: 0,
+        };
+        let (_, outcomes) = explain(&rise, &mut net, &query, &mut Silent).unwrap();
+        assert_eq!(outcomes, [Outcome::Flat, Outcome::Ok]);
     }
 
     /// sum p m / (N * keep), in f64, from masks that are written out.
