@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs a board's program in QEMU on the job in FOLDER (see src/job.rs) and keeps
-# its exit code. The log goes to standard output, readable where defmt-print is
+# Runs a board's program in QEMU on the job or the batch of jobs in FOLDER (see
+# src/job.rs) and keeps its exit code. The log goes to standard output, readable where defmt-print is
 # installed (cargo install defmt-print), else it is left in FOLDER/log.defmt.
 # FOVEOLA_MONITOR is where QEMU's monitor listens, nowhere unless set.
 # FOVEOLA_SECONDS ends a run that hangs (exit code 124), 600 unless set.

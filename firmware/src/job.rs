@@ -52,6 +52,16 @@
 //! bytes from its top, the program's own frames included; `A`, `B` and `M` are
 //! bytes of arena, scratch and map.
 //! A panic exits with 3, a fault of the processor with 4.
+//!
+//! # Many jobs in one run: `batch.txt`
+//!
+//! Where the folder holds a `batch.txt`, its lines name folders beside it, one
+//! a line; empty lines and lines that begin with `#` say nothing. Each folder
+//! has its own `job.txt`, whose files lie in it and whose answer goes there.
+//! The jobs run in this order, and a `job.txt` beside `batch.txt` does not run.
+//! A job that fails says so in its own answer and does not end the others; the
+//! program exits with 1 if any failed. A path, `FOLDER/FILE`, has at most
+//! [`MAX_PATH`] bytes.
 
 use core::str::FromStr;
 
@@ -61,6 +71,20 @@ use heapless::Vec;
 
 /// Most methods of a job.
 pub const MAX_METHODS: usize = 16;
+
+/// Most bytes of a path, the folder of a batch and the `/` included.
+pub const MAX_PATH: usize = 63;
+
+/// The folders of a `batch.txt`, in order.
+pub fn folders(text: &str) -> impl Iterator<Item = &str> {
+    contents(text).map(|(_, folder)| folder)
+}
+
+/// Lines that say something, with their numbers from 1.
+fn contents(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let lines = (1..).zip(text.lines().map(str::trim));
+    lines.filter(|(_, content)| !content.is_empty() && !content.starts_with('#'))
+}
 
 /// Numbers of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,11 +157,8 @@ impl<'t> Job<'t> {
             limit: None,
             methods: Vec::new(),
         };
-        for (line, content) in (1..).zip(text.lines()) {
-            let content = content.trim();
-            if !content.is_empty() && !content.starts_with('#') {
-                job.read(content).map_err(|wants| BadLine { line, wants })?;
-            }
+        for (line, content) in contents(text) {
+            job.read(content).map_err(|wants| BadLine { line, wants })?;
         }
         if job.picture.is_empty() {
             return Err(BadLine {
@@ -214,6 +235,14 @@ mod tests {
         assert_eq!((job.seed, job.layers, job.arena), (9, true, Some(512)));
         assert_eq!((job.limit, job.screen, job.show), (Some(70), true, 5));
         assert_eq!(job.methods, ["gradient", "rise:masks=4,keep=0.25"]);
+    }
+
+    #[test]
+    fn folders_of_a_batch() {
+        let text = "# three jobs\nfirst\r\n\n  second  \n#third\nfourth/fifth";
+        let found: std::vec::Vec<&str> = folders(text).collect();
+        assert_eq!(found, ["first", "second", "fourth/fifth"]);
+        assert_eq!(folders("# nothing\n \n").count(), 0);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The program of every board: a job in, an answer out ([`crate::job`]).
+//! The program of every board: jobs in, answers out ([`crate::job`]).
 
 mod answer;
 mod ask;
@@ -16,42 +16,74 @@ use zerocopy::IntoBytes;
 
 use crate::board::pool::Pool;
 use crate::board::{Board, FAILED, exit};
-use crate::job::{Format, Job};
+use crate::job::{self, Format, Job};
 use answer::Answer;
 use failure::Failure;
+use files::Folder;
 use meter::{Cost, Meter};
 
 /// Runs the job in the folder and ends the emulation.
 pub fn main<B: Board>(mut pool: Pool<'_>, linked: &[u8]) -> ! {
     let mut meter = Meter::new(B::new());
-    let answer = Answer::create();
-    match answer.and_then(|mut answer| {
-        let result = run(&mut meter, &mut pool, linked, &mut answer);
-        result.inspect_err(|failure| answer.failed(failure))
-    }) {
-        Ok(()) => exit(0),
+    let all_done = match batch(&mut pool) {
+        Ok(None) => one(&mut meter, &mut pool, linked, Folder::default()),
+        Ok(Some(folders)) => folders.fold(true, |done, name| {
+            one(&mut meter, &mut pool.scope(), linked, Folder::named(name)) && done
+        }),
         Err(failure) => {
             defmt::error!("{}: {}", B::NAME, failure);
-            screen::fail(meter.board());
-            exit(FAILED)
+            false
         }
+    };
+    if all_done {
+        exit(0)
     }
+    screen::fail(meter.board());
+    exit(FAILED)
+}
+
+/// The folders of the batch, if there is one.
+fn batch<'p>(
+    pool: &mut Pool<'p>,
+) -> Result<Option<impl Iterator<Item = &'p str> + use<'p>>, Failure> {
+    let here = Folder::default();
+    if !here.has("batch.txt") {
+        return Ok(None);
+    }
+    let text = here.read_text("batch.txt", pool)?;
+    Ok(Some(job::folders(text)))
+}
+
+/// Runs the job in a folder; whether it came to its end.
+fn one<B: Board>(
+    meter: &mut Meter<B>,
+    pool: &mut Pool<'_>,
+    linked: &[u8],
+    folder: Folder<'_>,
+) -> bool {
+    let result = Answer::create(folder).and_then(|mut answer| {
+        let result = run(meter, pool, linked, folder, &mut answer);
+        result.inspect_err(|failure| answer.failed(failure))
+    });
+    if let Err(failure) = &result {
+        defmt::error!("{}: {}", B::NAME, failure);
+    }
+    result.is_ok()
 }
 
 fn run<B: Board>(
     meter: &mut Meter<B>,
     pool: &mut Pool<'_>,
     linked: &[u8],
+    folder: Folder<'_>,
     answer: &mut Answer,
 ) -> Result<(), Failure> {
     answer.line(format_args!("board={}", B::NAME))?;
-    let text = files::read_all("job.txt", pool)?;
-    let text = str::from_utf8(text).map_err(|_| Failure::Text)?;
-    let job = Job::parse(text)?;
+    let job = Job::parse(folder.read_text("job.txt", pool)?)?;
     meter.limit(job.limit);
     let bytes = match job.model {
         None => linked,
-        Some(name) => files::read_all(name, pool)?,
+        Some(name) => folder.read_all(name, pool)?,
     };
     let model = Model::from_bytes(bytes)?;
     answer.model(&model)?;
@@ -66,17 +98,18 @@ fn run<B: Board>(
     let picture = match job.format {
         Format::U8 => Picture::Pixels {
             shape,
-            data: files::read_all(job.picture, pool)?,
+            data: folder.read_all(job.picture, pool)?,
             normalisation: &normalisation,
         },
         Format::F32 => Picture::Tensor {
             shape,
-            data: files::read_floats(job.picture, pool)?,
+            data: folder.read_floats(job.picture, pool)?,
         },
     };
     picture.check(model.input())?;
     let mut work = Work {
         job: &job,
+        folder,
         model: &model,
         picture,
         meter,
@@ -97,6 +130,7 @@ fn run<B: Board>(
 /// What all questions of a job share.
 struct Work<'w, 'm, B> {
     job: &'w Job<'w>,
+    folder: Folder<'w>,
     model: &'w Model<'m>,
     picture: Picture<'w>,
     meter: &'w mut Meter<B>,
@@ -123,9 +157,10 @@ impl<B: Board> Work<'_, '_, B> {
         let result = session.classify(&x, Score::Logit, scores);
         let measured = self.meter.end();
         result?;
-        files::write(c"logits.bin", scores.as_bytes())?;
+        let folder = self.folder;
+        folder.write(format_args!("logits.bin"), scores.as_bytes())?;
         session.classify(&x, Score::Probability, scores)?;
-        files::write(c"probabilities.bin", scores.as_bytes())?;
+        folder.write(format_args!("probabilities.bin"), scores.as_bytes())?;
         let cost = Cost::new(measured, bytes, 0, 0);
         self.answer.line(format_args!("classify={cost}"))?;
         let better = |best: (usize, f32), (class, &score): (usize, &f32)| {
@@ -155,9 +190,11 @@ impl<B: Board> Work<'_, '_, B> {
         let mut pool = pool.scope();
         let arena = self.arena(&mut pool, Pass::Forward)?;
         let mut session = Session::new(self.model, arena, Isa::portable())?;
+        let folder = self.folder;
         let mut failure = None;
         let mut tap = |index: usize, values: &[f32]| {
-            files::write_numbered("layer", index, values.as_bytes()).map_err(|f| {
+            let written = folder.write(format_args!("layer{index}.bin"), values.as_bytes());
+            written.map_err(|f| {
                 failure = Some(f);
                 Error::Stopped
             })

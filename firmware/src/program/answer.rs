@@ -8,6 +8,7 @@ use semihosting::fs::File;
 use semihosting::io::Write as _;
 
 use super::failure::{Failure, Name};
+use super::files::Folder;
 
 /// Longest line, in bytes; a longer one is cut.
 const LINE: usize = 320;
@@ -41,8 +42,8 @@ fn lost() -> Failure {
 }
 
 impl Answer {
-    pub fn create() -> Result<Self, Failure> {
-        File::create(c"answer.txt").map(Self).map_err(|_| lost())
+    pub fn create(folder: Folder<'_>) -> Result<Self, Failure> {
+        folder.create(format_args!("answer.txt"), |output| Ok(Self(output.into())))
     }
 
     /// One line.

@@ -17,7 +17,7 @@ use zerocopy::IntoBytes;
 
 use super::meter::Cost;
 use super::screen::Answered;
-use super::{Failure, Work, files};
+use super::{Failure, Work};
 use crate::board::Board;
 use crate::board::pool::Pool;
 use crate::method::{Baseline, MethodText};
@@ -130,7 +130,8 @@ impl<B: Board> Work<'_, '_, B> {
         };
         let map = pool.take(shape.len(), 0.0)?;
         let (outcome, cost) = self.measure(pool.scope(), question, map, scratch)?;
-        files::write_numbered("map", number, map.as_bytes())?;
+        self.folder
+            .write(format_args!("map{number}.bin"), map.as_bytes())?;
         let (h, w, c) = (shape.h, shape.w, shape.c);
         let answer = &mut *self.answer;
         answer.line(format_args!("shape.{number}={h}/{w}/{c}"))?;

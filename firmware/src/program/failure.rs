@@ -46,7 +46,7 @@ impl fmt::Display for Failure {
                 write!(f, "line {line} of the job is wrong: {wants}")
             }
             Self::Method(number) => write!(f, "method {number} of the job is wrong"),
-            Self::Text => write!(f, "the job is not UTF-8"),
+            Self::Text => write!(f, "the job or batch is not UTF-8"),
             Self::File(name) => write!(f, "file {name} cannot be read or written"),
             Self::Length(name, bytes) => write!(f, "file {name} has {bytes} bytes"),
         }
@@ -59,7 +59,7 @@ impl defmt::Format for Failure {
             Self::Core(error) => defmt::write!(f, "{}", error),
             Self::Line(line) => defmt::write!(f, "job: {}", line),
             Self::Method(number) => defmt::write!(f, "job: method {} is wrong", number),
-            Self::Text => defmt::write!(f, "job: not UTF-8"),
+            Self::Text => defmt::write!(f, "job or batch: not UTF-8"),
             Self::File(name) => defmt::write!(f, "file {=str} failed", name.as_str()),
             Self::Length(name, bytes) => {
                 defmt::write!(f, "file {=str} has {} bytes", name.as_str(), bytes);

@@ -1,7 +1,7 @@
-//! The host's files, through semihosting.
+//! The host's files, through semihosting: those of one job's folder.
 
 use core::ffi::CStr;
-use core::fmt::Write as _;
+use core::fmt::{self, Write as _};
 
 use semihosting::fs::File;
 use semihosting::io::{Read, Write};
@@ -9,6 +9,7 @@ use zerocopy::IntoBytes;
 
 use super::failure::{Failure, Name};
 use crate::board::pool::Pool;
+use crate::job::MAX_PATH;
 
 fn name_of(path: &CStr) -> Name {
     let mut name = Name::new();
@@ -20,16 +21,22 @@ fn name_of(path: &CStr) -> Name {
     name
 }
 
-/// A name with the zero that ends it.
-fn with_path<T>(name: &str, then: impl FnOnce(&CStr) -> Result<T, Failure>) -> Result<T, Failure> {
-    let mut buffer = [0u8; 64];
-    for (to, from) in buffer.iter_mut().take(63).zip(name.bytes()) {
-        *to = from;
+/// The zero that ends a path included.
+type Path = heapless::String<{ MAX_PATH + 1 }>;
+
+/// The folder of a job: a folder of a batch, or where the program started.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Folder<'f>(Option<&'f str>);
+
+/// The path of a file, with the zero that ends it.
+fn path_of(folder: Folder<'_>, name: fmt::Arguments<'_>) -> Result<Path, fmt::Error> {
+    let mut path = Path::new();
+    if let Some(folder) = folder.0 {
+        write!(path, "{folder}/")?;
     }
-    match CStr::from_bytes_until_nul(&buffer) {
-        Ok(path) if path.count_bytes() == name.len() => then(path),
-        _ => Err(Failure::File(name_of(c"(name)"))),
-    }
+    path.write_fmt(name)?;
+    path.write_char('\0')?;
+    Ok(path)
 }
 
 fn open(path: &CStr) -> Result<(File, usize), Failure> {
@@ -42,40 +49,6 @@ fn open(path: &CStr) -> Result<(File, usize), Failure> {
 fn fill(path: &CStr, mut file: File, bytes: &mut [u8]) -> Result<(), Failure> {
     file.read_exact(bytes)
         .map_err(|_| Failure::File(name_of(path)))
-}
-
-/// A whole file, in memory of the pool.
-pub fn read_all<'p>(name: &str, pool: &mut Pool<'p>) -> Result<&'p [u8], Failure> {
-    with_path(name, |path| {
-        let (file, length) = open(path)?;
-        let bytes = pool.take(length, 0)?;
-        fill(path, file, bytes)?;
-        Ok(&*bytes)
-    })
-}
-
-/// A file of little-endian f32; every supported target is little endian.
-pub fn read_floats<'p>(name: &str, pool: &mut Pool<'p>) -> Result<&'p [f32], Failure> {
-    with_path(name, |path| {
-        let (file, length) = open(path)?;
-        if length % 4 != 0 {
-            return Err(Failure::Length(name_of(path), length));
-        }
-        let floats = pool.take(length / 4, 0.0f32)?;
-        fill(path, file, floats.as_mut_bytes())?;
-        Ok(&*floats)
-    })
-}
-
-/// Writes a whole file.
-pub fn write(path: &CStr, bytes: &[u8]) -> Result<(), Failure> {
-    let result = File::create(path).and_then(|mut file| file.write_all(bytes));
-    result.map_err(|_| Failure::File(name_of(path)))
-}
-
-/// Writes `STEM NUMBER .bin`.
-pub fn write_numbered(stem: &str, number: usize, bytes: &[u8]) -> Result<(), Failure> {
-    with_numbered(stem, number, "bin", |file| file.put(bytes))
 }
 
 /// A file under work.
@@ -91,18 +64,77 @@ impl Output<'_> {
     }
 }
 
-/// Writes `STEM NUMBER . END` piece by piece.
-pub fn with_numbered(
-    stem: &str,
-    number: usize,
-    end: &str,
-    then: impl FnOnce(&mut Output<'_>) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    let mut name = Name::new();
-    let fits = write!(name, "{stem}{number}.{end}");
-    fits.map_err(|_| Failure::File(name_of(c"(name)")))?;
-    with_path(&name, |path| {
-        let file = File::create(path).map_err(|_| Failure::File(name_of(path)))?;
-        then(&mut Output { file, path })
-    })
+impl From<Output<'_>> for File {
+    fn from(output: Output<'_>) -> Self {
+        output.file
+    }
+}
+
+impl<'f> Folder<'f> {
+    /// A folder beside the batch.
+    pub const fn named(name: &'f str) -> Self {
+        Self(Some(name))
+    }
+
+    fn with_path<T>(
+        self,
+        name: fmt::Arguments<'_>,
+        then: impl FnOnce(&CStr) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let path = path_of(self, name).unwrap_or_default();
+        match CStr::from_bytes_with_nul(path.as_bytes()) {
+            Ok(path) => then(path),
+            Err(_) => Err(Failure::File(name_of(c"(name)"))),
+        }
+    }
+
+    /// Whether a file can be read.
+    pub fn has(self, name: &str) -> bool {
+        self.with_path(format_args!("{name}"), open).is_ok()
+    }
+
+    /// A whole file, in memory of the pool.
+    pub fn read_all<'p>(self, name: &str, pool: &mut Pool<'p>) -> Result<&'p [u8], Failure> {
+        self.with_path(format_args!("{name}"), |path| {
+            let (file, length) = open(path)?;
+            let bytes = pool.take(length, 0)?;
+            fill(path, file, bytes)?;
+            Ok(&*bytes)
+        })
+    }
+
+    /// A file of UTF-8.
+    pub fn read_text<'p>(self, name: &str, pool: &mut Pool<'p>) -> Result<&'p str, Failure> {
+        str::from_utf8(self.read_all(name, pool)?).map_err(|_| Failure::Text)
+    }
+
+    /// A file of little-endian f32; every supported target is little endian.
+    pub fn read_floats<'p>(self, name: &str, pool: &mut Pool<'p>) -> Result<&'p [f32], Failure> {
+        self.with_path(format_args!("{name}"), |path| {
+            let (file, length) = open(path)?;
+            if length % 4 != 0 {
+                return Err(Failure::Length(name_of(path), length));
+            }
+            let floats = pool.take(length / 4, 0.0f32)?;
+            fill(path, file, floats.as_mut_bytes())?;
+            Ok(&*floats)
+        })
+    }
+
+    /// Makes a file, to be written piece by piece.
+    pub fn create<T>(
+        self,
+        name: fmt::Arguments<'_>,
+        then: impl FnOnce(Output<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.with_path(name, |path| {
+            let file = File::create(path).map_err(|_| Failure::File(name_of(path)))?;
+            then(Output { file, path })
+        })
+    }
+
+    /// Writes a whole file.
+    pub fn write(self, name: fmt::Arguments<'_>, bytes: &[u8]) -> Result<(), Failure> {
+        self.create(name, |mut file| file.put(bytes))
+    }
 }

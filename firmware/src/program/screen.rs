@@ -13,7 +13,7 @@ use zerocopy::IntoBytes;
 
 use super::Work;
 use super::failure::Failure;
-use super::files;
+use super::files::Folder;
 use crate::board::Board;
 use crate::board::pool::Pool;
 use crate::canvas::Canvas;
@@ -87,7 +87,7 @@ impl<B: Board> Work<'_, '_, B> {
             lines: self.words(answered),
         };
         if self.job.screen {
-            drawing.to_file(&mut pool, answered.number)?;
+            drawing.to_file(&mut pool, self.folder, answered.number)?;
         }
         if panel.is_some() {
             self.meter.board().show(drawing.to_panel().data());
@@ -158,7 +158,12 @@ impl Drawing<'_> {
         let _ = panel.draw(target);
     }
 
-    fn to_file(&self, pool: &mut Pool<'_>, number: usize) -> Result<(), Failure> {
+    fn to_file(
+        &self,
+        pool: &mut Pool<'_>,
+        folder: Folder<'_>,
+        number: usize,
+    ) -> Result<(), Failure> {
         let Shape { h, w, .. } = self.picture.shape;
         let columns = w.max(COLUMNS);
         let pixels = pool.take(columns * (h + BELOW), Rgb565::BLACK)?;
@@ -167,7 +172,7 @@ impl Drawing<'_> {
         self.on(&mut canvas, Point::new(1, h as i32 + 2), Rgb565::WHITE);
         let mut header = String::<32>::new();
         let _ = writeln!(header, "P6 {columns} {} 255", h + BELOW);
-        files::with_numbered("screen", number, "ppm", |file| {
+        folder.create(format_args!("screen{number}.ppm"), |mut file| {
             file.put(header.as_bytes())?;
             for pixels in canvas.rows() {
                 for (bytes, pixel) in row.iter_mut().zip(pixels) {

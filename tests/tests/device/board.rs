@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use foveola_tests::root;
 use tempfile::TempDir;
@@ -41,7 +42,46 @@ pub struct Answer {
     pub code: i32,
     pub log: String,
     lines: BTreeMap<String, String>,
-    folder: TempDir,
+    folder: PathBuf,
+    _keeps: Arc<TempDir>,
+}
+
+/// Files of one job by name, `job.txt` among them.
+pub type Files = Vec<(&'static str, Vec<u8>)>;
+
+/// Runs jobs on a board one after the other, in one emulation.
+pub fn run_batch(board: &str, jobs: &[(String, Files)]) -> Vec<Answer> {
+    let all = Arc::new(TempDir::new().expect("a folder"));
+    let mut batch = String::new();
+    for (name, files) in jobs {
+        let folder = all.path().join(name);
+        std::fs::create_dir(&folder).expect("a folder");
+        for (file, bytes) in files {
+            std::fs::write(folder.join(file), bytes).expect("a file");
+        }
+        batch += &format!("{name}\n");
+    }
+    std::fs::write(all.path().join("batch.txt"), batch).expect("a file");
+    let (code, log) = emulate(board, all.path(), None);
+    let answer =
+        |(name, _): &(String, Files)| Answer::read(code, &log, all.path().join(name), &all);
+    jobs.iter().map(answer).collect()
+}
+
+/// Exit code and log of `run.sh`.
+fn emulate(board: &str, folder: &Path, elf: Option<&Path>) -> (i32, String) {
+    let output = Command::new(root().join("firmware/run.sh"))
+        .arg(board)
+        .arg(folder)
+        .args(elf)
+        .env("FOVEOLA_SECONDS", "300")
+        .env_remove("FOVEOLA_MODEL")
+        .env_remove("RUSTFLAGS")
+        .output()
+        .expect("run.sh runs");
+    let log = [output.stdout, output.stderr].concat();
+    let code = output.status.code().expect("an exit code");
+    (code, String::from_utf8_lossy(&log).into_owned())
 }
 
 impl Folder {
@@ -66,23 +106,9 @@ impl Folder {
 
     /// Runs the job with a program that was built elsewhere.
     pub fn run_program(self, board: &str, job: &str, elf: Option<&Path>) -> Answer {
-        let folder = self.file("job.txt", job.as_bytes()).0;
-        let output = Command::new(root().join("firmware/run.sh"))
-            .arg(board)
-            .arg(folder.path())
-            .args(elf)
-            .env("FOVEOLA_SECONDS", "300")
-            .env_remove("FOVEOLA_MODEL")
-            .env_remove("RUSTFLAGS")
-            .output()
-            .expect("run.sh runs");
-        let log = [output.stdout, output.stderr].concat();
-        Answer {
-            code: output.status.code().expect("an exit code"),
-            log: String::from_utf8_lossy(&log).into_owned(),
-            lines: lines(&folder.path().join("answer.txt")),
-            folder,
-        }
+        let folder = Arc::new(self.file("job.txt", job.as_bytes()).0);
+        let (code, log) = emulate(board, folder.path(), elf);
+        Answer::read(code, &log, folder.path().to_owned(), &folder)
     }
 }
 
@@ -116,6 +142,16 @@ fn lines(path: &Path) -> BTreeMap<String, String> {
 }
 
 impl Answer {
+    fn read(code: i32, log: &str, folder: PathBuf, keeps: &Arc<TempDir>) -> Self {
+        Self {
+            code,
+            log: log.to_owned(),
+            lines: lines(&folder.join("answer.txt")),
+            folder,
+            _keeps: Arc::clone(keeps),
+        }
+    }
+
     pub fn get(&self, key: &str) -> &str {
         self.lines.get(key).map_or("", String::as_str)
     }
@@ -130,7 +166,7 @@ impl Answer {
 
     /// A file of f32, as bits.
     pub fn bits(&self, name: &str) -> Vec<u32> {
-        let path = self.folder.path().join(name);
+        let path = self.folder.join(name);
         let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{name}: {e}"));
         let words = bytes.as_chunks().0;
         words.iter().map(|word| u32::from_le_bytes(*word)).collect()

@@ -4,7 +4,7 @@ use foveola::aligned::AlignedBytes;
 use foveola_core::net::model::Model;
 use foveola_tests::root;
 
-use super::board::{Answer, Folder, available};
+use super::board::{Answer, Folder, available, run_batch};
 
 const PIXELS: [u8; 7 * 6 * 3] = [90; 7 * 6 * 3];
 
@@ -46,6 +46,37 @@ fn jobs_that_cannot_be() {
         large,
         "a buffer is too small: 99999999 elements needed, 3145552 there",
     );
+}
+
+/// Jobs of one run: a failing one, also one whose folder is not there, says so
+/// and does not end the others.
+#[test]
+fn batches_outlast_a_failing_job() {
+    if !available() {
+        return;
+    }
+    let job = |name: &str, text: &str| {
+        let files = vec![("p.bin", PIXELS.to_vec()), ("job.txt", text.into())];
+        (name.to_owned(), files)
+    };
+    let mut jobs = vec![
+        job("a", "picture=p.bin\nmethod=gradient\n"),
+        job("b", "picture=p.bin\nmethod=x\n"),
+        job(&"n".repeat(60), "picture=p.bin\n"),
+        job("c", "picture=p.bin\nlayers=1\n"),
+    ];
+    let answers = run_batch("mps2-an386", &jobs);
+    let ends: Vec<_> = answers
+        .iter()
+        .map(|a| (a.get("done"), a.get("error")))
+        .collect();
+    let wrong = "method 0 of the job is wrong";
+    assert_eq!(ends, [("1", ""), ("", wrong), ("", ""), ("1", "")]);
+    assert_eq!(answers[0].code, 1, "one failed: {}", answers[0].log);
+    assert_eq!(answers[0].bits("map0.bin").len(), PIXELS.len());
+    assert_eq!(answers[3].bits("logits.bin"), answers[3].bits("layer5.bin"));
+    jobs.retain(|(name, _)| ["a", "c"].contains(&name.as_str()));
+    assert_eq!(run_batch("mps2-an386", &jobs)[0].code, 0, "none failed");
 }
 
 /// One byte of a model changed: the board says what this machine says.
