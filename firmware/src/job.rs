@@ -17,6 +17,7 @@
 //! | `seed` | key of every random number | `core`'s default |
 //! | `screen` | `1`: draw each map over the picture into `screenN.ppm` | `0` |
 //! | `show` | instructions in millions for which a board's panel keeps its last picture | `0` |
+//! | `profile` | `1`: also say what each node costs, forward and, for methods with gradients, backward | `0` |
 //! | `layers` | `1`: write the output of every node as well | `0` |
 //! | `arena` | bytes of arena, instead of what each pass needs | exact |
 //! | `limit` | instructions in millions after which a method is stopped | none |
@@ -45,9 +46,13 @@
 //! | `shape.N` | `H/W/C` of its map |
 //! | `outcome.N` | `ok`, `flat`, `undefined REASON` or `partial DONE TOTAL` |
 //! | `cost.N` | what it cost: `instructions=I stack=S arena=A scratch=B map=M passes=P` |
+//! | `forward.N` | if asked for by `profile`: instructions of node N in a plain forward pass; the first one includes the load of the picture |
+//! | `forward.M.N`, `backward.M.N` | the same of method M's forward pass, which keeps what the way back needs, and of that way back |
 //! | `error` | why it ended early, in words; the program then exits with 1 |
 //! | `done` | `1`, the last line of a job without errors; the program exits with 0 |
 //!
+//! A profile is taken in runs of its own, before the one that is answered for;
+//! each of its figures includes about a hundred instructions of the reading.
 //! In a cost, `I` counts executed instructions; `S` is the deepest stack in
 //! bytes from its top, the program's own frames included; `A`, `B` and `M` are
 //! bytes of arena, scratch and map.
@@ -126,6 +131,8 @@ pub struct Job<'t> {
     pub screen: bool,
     /// Instructions for which a panel keeps its last picture, in millions.
     pub show: u64,
+    /// Whether to say what each node costs.
+    pub profile: bool,
     /// Whether to write every layer.
     pub layers: bool,
     /// Bytes of arena.
@@ -152,6 +159,7 @@ impl<'t> Job<'t> {
             seed: DEFAULT_SEED,
             screen: false,
             show: 0,
+            profile: false,
             layers: false,
             arena: None,
             limit: None,
@@ -194,6 +202,7 @@ impl<'t> Job<'t> {
             "seed" => self.seed = number(value, "seed=a whole number")?,
             "screen" => self.screen = number::<u8>(value, "screen=0 or 1")? != 0,
             "show" => self.show = number(value, "show=MILLIONS")?,
+            "profile" => self.profile = number::<u8>(value, "profile=0 or 1")? != 0,
             "layers" => self.layers = number::<u8>(value, "layers=0 or 1")? != 0,
             "arena" => self.arena = Some(number(value, "arena=BYTES")?),
             "limit" => self.limit = Some(number(value, "limit=MILLIONS")?),
@@ -222,7 +231,7 @@ mod tests {
     fn every_key() {
         let job = Job::parse(
             "# a job\nmodel=n.fov\npicture=p.bin\r\nformat=f32\nshape=6/7/3\ntarget=2\n\
-             score=logit\nseed=9\nscreen=1\nshow=5\nlayers=1\narena=512\nlimit=70\n\nmethod=gradient\n\
+             score=logit\nseed=9\nscreen=1\nshow=5\nprofile=1\nlayers=1\narena=512\nlimit=70\n\nmethod=gradient\n\
              method=rise:masks=4,keep=0.25\n",
         );
         let job = job.expect("a job");
@@ -234,6 +243,7 @@ mod tests {
         assert_eq!((job.target, job.score), (Some(2), Some(Score::Logit)));
         assert_eq!((job.seed, job.layers, job.arena), (9, true, Some(512)));
         assert_eq!((job.limit, job.screen, job.show), (Some(70), true, 5));
+        assert!(job.profile);
         assert_eq!(job.methods, ["gradient", "rise:masks=4,keep=0.25"]);
     }
 

@@ -5,6 +5,7 @@ mod ask;
 mod failure;
 mod files;
 mod meter;
+mod profile;
 mod screen;
 
 use defmt_semihosting as _;
@@ -118,6 +119,9 @@ fn run<B: Board>(
     let target = work.classify(pool)?;
     if job.layers {
         work.layers(pool)?;
+    }
+    if job.profile {
+        work.profile(pool)?;
     }
     for (number, method) in job.methods.iter().enumerate() {
         work.explain(pool, number, method, target)?;

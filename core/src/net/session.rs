@@ -240,7 +240,7 @@ impl Layers for Session<'_, '_> {
     fn backward(&mut self, seed: &[(usize, f32)], score: Score) -> Result<&[f32], Error> {
         let (plan, run) = self.backward_plan()?;
         self.seed(&plan, seed, score)?;
-        self.run_backward(&plan, score, run.rule)?;
+        self.run_backward(&plan, score, run.rule, None)?;
         self.values(&plan.gradient(self.id(run.at)))
     }
 }

@@ -12,7 +12,7 @@ use foveola_core::net::model::{Model, Pass};
 use foveola_core::net::session::Session;
 use foveola_core::picture::MAX_CHANNELS;
 use foveola_core::picture::blur::{blur_pixels, blur_radius, blur_scratch, blur_tensor};
-use foveola_core::{At, Error, Fill, Normalisation, Picture, TensorId};
+use foveola_core::{At, Error, Fill, Normalisation, Picture, Rule, TensorId};
 use zerocopy::IntoBytes;
 
 use super::meter::Cost;
@@ -31,6 +31,8 @@ struct Question<'q> {
     text: &'q str,
     target: usize,
     pass: Pass,
+    /// How a method with gradients passes them back.
+    rule: Rule,
     method: &'q dyn Method,
 }
 
@@ -52,12 +54,19 @@ impl<B: Board> Work<'_, '_, B> {
             Some(Baseline::Blur) => Fill::Picture(blurred(&self.picture, &mut pool)?),
         };
         let (input, forward) = (Pass::Backward(At::Input), Pass::Forward);
+        let model = self.model;
+        let rule = match parsed {
+            MethodText::Deconvolution => Rule::Deconvolution,
+            MethodText::GuidedBackprop => Rule::Guided,
+            _ => Rule::Gradient,
+        };
         let mut ask = |pool: Pool<'_>, pass: Pass, method: &dyn Method| {
             let question = Question {
                 number,
                 text,
                 target,
                 pass,
+                rule,
                 method,
             };
             self.ask(pool, &question)
@@ -67,18 +76,9 @@ impl<B: Board> Work<'_, '_, B> {
             MethodText::Deconvolution => ask(pool, input, &Deconvolution),
             MethodText::GuidedBackprop => ask(pool, input, &GuidedBackprop),
             MethodText::GradCam { layer, relu } => {
-                let at = At::Tensor(layer_of(self.model, layer)?);
+                let at = At::Tensor(layer_of(model, layer)?);
                 let layer = Some(at);
-                self.ask(
-                    pool,
-                    &Question {
-                        number,
-                        text,
-                        target,
-                        pass: Pass::Backward(at),
-                        method: &GradCam { layer, relu },
-                    },
-                )
+                ask(pool, Pass::Backward(at), &GradCam { layer, relu })
             }
             MethodText::Occlusion {
                 window,
@@ -122,6 +122,10 @@ impl<B: Board> Work<'_, '_, B> {
 
     fn ask(&mut self, mut pool: Pool<'_>, question: &Question<'_>) -> Result<(), Failure> {
         let number = question.number;
+        if self.job.profile {
+            let way = (question.pass, question.rule);
+            self.profile_gradient(pool.scope(), number, way, question.target)?;
+        }
         let (shape, scratch) = {
             // Shapes and costs need no arena, but an aligned one.
             let mut session = Session::new(self.model, pool.take(0, 0)?, Isa::portable())?;

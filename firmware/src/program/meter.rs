@@ -67,7 +67,8 @@ impl<B: Board> Meter<B> {
         self.last = self.board.ticks();
     }
 
-    fn read(&mut self) -> u64 {
+    /// Instructions since [`Meter::begin`].
+    pub fn read(&mut self) -> u64 {
         let now = self.board.ticks();
         self.ticks += u64::from(now.wrapping_sub(self.last));
         self.last = now;

@@ -1,6 +1,6 @@
 //! The backward pass.
 
-use super::forward::extent;
+use super::forward::{Tap, extent};
 use super::{Place, Session, carve, floats, floats_mut};
 use crate::classifier::{Rule, Score};
 use crate::error::Error;
@@ -10,6 +10,23 @@ use crate::net::ops::{self, Operand, Saved};
 use crate::tensor::TensorId;
 
 impl Session<'_, '_> {
+    /// As [`Layers::backward`](crate::Layers::backward); shows `tap` the gradient
+    /// of each node's output (behind the node's own ReLU), last node first. Nodes
+    /// that no gradient passes are left out.
+    ///
+    /// # Errors
+    /// As [`Layers::backward`](crate::Layers::backward), and what `tap` reports.
+    pub fn backward_tapped(
+        &mut self,
+        seed: &[(usize, f32)],
+        score: Score,
+        tap: &mut Tap<'_>,
+    ) -> Result<(), Error> {
+        let (plan, run) = self.backward_plan()?;
+        self.seed(&plan, seed, score)?;
+        self.run_backward(&plan, score, run.rule, Some(tap))
+    }
+
     /// Clears the gradient of the scores and sets the seeds.
     pub(super) fn seed(
         &mut self,
@@ -36,6 +53,7 @@ impl Session<'_, '_> {
         plan: &Plan<'_>,
         score: Score,
         rule: Rule,
+        mut tap: Option<&mut Tap<'_>>,
     ) -> Result<(), Error> {
         // The gradient of logits that feed probabilities is added to by the
         // last node; there the probabilities' seed starts.
@@ -55,6 +73,9 @@ impl Session<'_, '_> {
             let active = view.inputs().any(|id| plan.gradient(id).length > 0);
             if reached && active {
                 self.step_back(plan, index, &view, rule)?;
+                if let Some(tap) = &mut tap {
+                    tap(index, self.values(&plan.gradient(view.output))?)?;
+                }
             }
         }
         Ok(())

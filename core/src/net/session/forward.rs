@@ -1,7 +1,7 @@
 //! The forward pass.
 
-use super::{Place, Session, carve, floats_mut};
-use crate::classifier::Rule;
+use super::{Place, Run, Session, carve, floats_mut};
+use crate::classifier::{At, Rule};
 use crate::error::Error;
 use crate::mask::Masked;
 use crate::net::model::{NodeView, Pass, Plan};
@@ -23,6 +23,25 @@ impl Session<'_, '_> {
         self.last = None;
         let plan = self.plan(Pass::Forward)?;
         self.run_forward(&plan, x, None, Some(tap))
+    }
+
+    /// As [`Layers::run`](crate::Layers::run), shown to `tap` as
+    /// [`Session::forward_tapped`] does.
+    ///
+    /// # Errors
+    /// As [`Layers::run`](crate::Layers::run), and what `tap` reports.
+    pub fn run_tapped(
+        &mut self,
+        x: &Masked<'_>,
+        at: At,
+        rule: Rule,
+        tap: &mut Tap<'_>,
+    ) -> Result<(), Error> {
+        self.last = None;
+        let plan = self.plan(Pass::Backward(at))?;
+        self.run_forward(&plan, x, Some(rule), Some(tap))?;
+        self.last = Some(Run { at, rule });
+        Ok(())
     }
 
     /// Runs every node; with a rule it also keeps what the backward pass reads.
@@ -49,11 +68,11 @@ impl Session<'_, '_> {
             if saw_nan {
                 return Err(Error::NotFinite { node: index });
             }
-            if let Some(tap) = &mut tap {
-                tap(index, self.values(&plan.value(view.output))?)?;
-            }
             if let Some(rule) = rule {
                 self.record(plan, index, &view, rule)?;
+            }
+            if let Some(tap) = &mut tap {
+                tap(index, self.values(&plan.value(view.output))?)?;
             }
         }
         Ok(())
