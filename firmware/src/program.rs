@@ -28,9 +28,11 @@ pub fn main<B: Board>(mut pool: Pool<'_>, linked: &[u8]) -> ! {
     let mut meter = Meter::new(B::new());
     let all_done = match batch(&mut pool) {
         Ok(None) => one(&mut meter, &mut pool, linked, Folder::default()),
-        Ok(Some(folders)) => folders.fold(true, |done, name| {
-            one(&mut meter, &mut pool.scope(), linked, Folder::named(name)) && done
-        }),
+        Ok(Some(folders)) => {
+            let mut done =
+                |name: &&str| one(&mut meter, &mut pool.scope(), linked, Folder::named(name));
+            folders.filter(|name| !done(name)).count() == 0
+        }
         Err(failure) => {
             defmt::error!("{}: {}", B::NAME, failure);
             false
