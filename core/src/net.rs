@@ -2,6 +2,7 @@
 //!
 //! * [`op`]: the operators as values.
 //! * [`ops`]: what they compute, forward and backward; one file an operator family.
+//! * [`quant`]: what a stored int8 means, and its fixed-point arithmetic.
 //! * [`arch`]: which instruction sets may be used, and the only `unsafe` of the crate.
 //! * [`format`](mod@format): the `.fov` model file, specified and checked.
 //! * [`model`]: a checked file. [`session`]: runs it in an arena.
@@ -11,4 +12,5 @@ pub mod format;
 pub mod model;
 pub mod op;
 pub mod ops;
+pub mod quant;
 pub mod session;

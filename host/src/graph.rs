@@ -12,8 +12,36 @@ pub struct Tensor {
     pub name: String,
     /// Height, width, channels.
     pub shape: Shape,
-    /// Values in HWC order, if it is a constant.
+    /// Values in HWC order, if it is a constant; the real numbers, also where
+    /// it is stored as int8.
     pub constant: Option<Vec<f32>>,
+    /// How it is stored, if not as f32.
+    pub quant: Option<Quant>,
+}
+
+/// How a tensor is stored as int8: real = (stored - zero_point) * scale.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quant {
+    /// Finite and above 0.
+    pub scale: f32,
+    /// The stored number that means 0.
+    pub zero_point: i8,
+    /// Whether the model's own integers are uint8, which is the stored number + 128.
+    pub unsigned: bool,
+}
+
+/// Weights of an int8 `Conv`, `Depthwise` or `Dense`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QuantisedWeights {
+    /// In plain order, as f32 weights: OHWI, HWC, OI. A uint8 model's weights
+    /// less 128.
+    pub weights: Vec<i8>,
+    /// The stored weight that means 0.
+    pub zero_point: i8,
+    /// One, or one an output channel.
+    pub scales: Vec<f32>,
+    /// One an output channel, in units of input scale * weight scale; empty for none.
+    pub bias: Vec<i32>,
 }
 
 /// A node in run order.
@@ -33,6 +61,8 @@ pub struct Node {
     pub weights: Vec<f32>,
     /// Bias (for Affine the shifts), one an output channel; empty for none.
     pub bias: Vec<f32>,
+    /// Weights and bias of an int8 node, instead of `weights` and `bias`.
+    pub quantised: Option<QuantisedWeights>,
     /// Whether a Dropout followed it in the training graph.
     pub dropout: bool,
 }

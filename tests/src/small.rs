@@ -27,6 +27,7 @@ pub fn graph() -> Graph {
         name: name.to_owned(),
         shape: Shape::new(h, w, c),
         constant: None,
+        quant: None,
     };
     let window = |kernel: u16, stride: u16, pad: u16| Geometry {
         kernel: [kernel; 2],
@@ -44,6 +45,7 @@ pub fn graph() -> Graph {
                 output: TensorId(output),
                 weights: values(weights, output),
                 bias: values(bias, output + 7),
+                quantised: None,
                 dropout: false,
             }
         };

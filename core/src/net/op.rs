@@ -161,4 +161,8 @@ pub enum Op {
     },
     /// exp(x - max) over its sum, across the channels of each pixel.
     Softmax,
+    /// From f32 to the output tensor's int8.
+    Quantise,
+    /// From the input tensor's int8 to f32.
+    Dequantise,
 }

@@ -162,6 +162,8 @@ fn plain(
         Op::Conv { .. } | Op::Depthwise { .. } | Op::Dense | Op::Activate | Op::Concat { .. } => {
             return None;
         }
+        // These stand between f32 and int8; the session runs them.
+        Op::Quantise | Op::Dequantise => return None,
     }
     Some(())
 }

@@ -182,6 +182,7 @@ fn fold(graph: &Graph, first: &Node, second: &Node) -> Option<(Node, Joined)> {
         output: second.output,
         weights,
         bias,
+        quantised: None,
         dropout: first.dropout || second.dropout,
     };
     Some((node, Joined::Folded))

@@ -37,6 +37,7 @@ impl Network {
             name: name.clone(),
             shape: Shape::new(1, 1, classes),
             constant: None,
+            quant: None,
         });
         graph.nodes.push(Node {
             name,
@@ -46,6 +47,7 @@ impl Network {
             output: probabilities,
             weights: Vec::new(),
             bias: Vec::new(),
+            quantised: None,
             dropout: false,
         });
         Self {

@@ -95,6 +95,7 @@ impl Builder {
             name: name.to_owned(),
             shape,
             constant,
+            quant: None,
         });
         Ok(TensorId(id))
     }
@@ -117,6 +118,7 @@ impl Builder {
             output,
             weights: parts.weights,
             bias: parts.bias,
+            quantised: None,
             dropout: false,
         });
         Ok(output)

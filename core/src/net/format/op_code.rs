@@ -19,6 +19,7 @@
 //! | GlobalMaxPool | 18 | | |
 //! | Lrn | 19 | size | alpha, beta, bias |
 //! | Softmax | 20 | | |
+//! | Quantise, Dequantise | 21, 22 | | |
 //!
 //! Geometry is kernel, stride, dilation, pad; rows before columns.
 //! Activations: 0 none, 1 ReLU, 2 clip (lo, hi), 3 leaky ReLU (slope),
@@ -103,6 +104,8 @@ pub fn decode_op(record: &NodeRecord) -> Option<Op> {
             }
         }
         20 => Op::Softmax,
+        21 => Op::Quantise,
+        22 => Op::Dequantise,
         _ => return None,
     })
 }
@@ -181,6 +184,8 @@ fn fields(op: &Op) -> Fields {
             bias,
         } => (19, leading([size, 0, 0, 0, 0, 0]), [alpha, beta, bias, 0.0]),
         Op::Softmax => (20, [0; 12], none),
+        Op::Quantise => (21, [0; 12], none),
+        Op::Dequantise => (22, [0; 12], none),
     }
 }
 
