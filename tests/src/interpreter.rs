@@ -189,7 +189,7 @@ fn compute(node: &Node, inputs: &[&Value], shape: Shape) -> Value {
                 / (f64::from(bias) + f64::from(alpha) / size as f64 * sum).powf(beta.into())
         }),
         Op::Softmax => softmax(x),
-        Op::Quantise | Op::Dequantise => panic!("this interpreter is for f32 networks"),
+        Op::Quantise { .. } | Op::Dequantise => panic!("this interpreter is for f32 networks"),
     }
 }
 

@@ -161,8 +161,16 @@ pub enum Op {
     },
     /// exp(x - max) over its sum, across the channels of each pixel.
     Softmax,
-    /// From f32 to the output tensor's int8.
-    Quantise,
+    /// From f32 to int8: round(x / scale) + zero_point, halves away from zero,
+    /// saturated. These are the output tensor's own scale and zero point,
+    /// except behind the input of a model that takes integers: there x is that
+    /// integer, so the scale is 1 and the zero point 0 (int8) or -128 (uint8).
+    Quantise {
+        /// Step of x, finite and above 0.
+        scale: f32,
+        /// The stored number for 0.
+        zero_point: i8,
+    },
     /// From the input tensor's int8 to f32.
     Dequantise,
 }

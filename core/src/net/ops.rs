@@ -163,7 +163,7 @@ fn plain(
             return None;
         }
         // These stand between f32 and int8; the session runs them.
-        Op::Quantise | Op::Dequantise => return None,
+        Op::Quantise { .. } | Op::Dequantise => return None,
     }
     Some(())
 }

@@ -19,7 +19,8 @@
 //! | GlobalMaxPool | 18 | | |
 //! | Lrn | 19 | size | alpha, beta, bias |
 //! | Softmax | 20 | | |
-//! | Quantise, Dequantise | 21, 22 | | |
+//! | Quantise | 21 | zero point + 128 | scale |
+//! | Dequantise | 22 | | |
 //!
 //! Geometry is kernel, stride, dilation, pad; rows before columns.
 //! Activations: 0 none, 1 ReLU, 2 clip (lo, hi), 3 leaky ReLU (slope),
@@ -104,7 +105,10 @@ pub fn decode_op(record: &NodeRecord) -> Option<Op> {
             }
         }
         20 => Op::Softmax,
-        21 => Op::Quantise,
+        21 => Op::Quantise {
+            scale: step(f)?,
+            zero_point: i8::try_from(i32::from(i0) - 128).ok()?,
+        },
         22 => Op::Dequantise,
         _ => return None,
     })
@@ -184,7 +188,14 @@ fn fields(op: &Op) -> Fields {
             bias,
         } => (19, leading([size, 0, 0, 0, 0, 0]), [alpha, beta, bias, 0.0]),
         Op::Softmax => (20, [0; 12], none),
-        Op::Quantise => (21, [0; 12], none),
+        Op::Quantise { scale, zero_point } => {
+            let zero_point = i16::from(zero_point).wrapping_add(128).unsigned_abs();
+            (
+                21,
+                leading([zero_point, 0, 0, 0, 0, 0]),
+                [scale, 0.0, 0.0, 0.0],
+            )
+        }
         Op::Dequantise => (22, [0; 12], none),
     }
 }
@@ -207,6 +218,10 @@ fn geometry(ints: &[u16; 12]) -> Geometry {
         dilation: [dh, dw],
         pad: [ph, pw],
     }
+}
+
+fn step([scale, ..]: [f32; 4]) -> Option<f32> {
+    (scale.is_finite() && scale > 0.0).then_some(scale)
 }
 
 fn flag(value: u16) -> Option<bool> {

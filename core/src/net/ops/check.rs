@@ -73,7 +73,7 @@ fn unary(op: Op, input: Shape, output: Shape) -> Option<()> {
             require(output.area() == 1)?;
             weights_of(output.len(), input.len())
         }
-        Op::Activate | Op::Affine | Op::Softmax | Op::Quantise | Op::Dequantise => {
+        Op::Activate | Op::Affine | Op::Softmax | Op::Quantise { .. } | Op::Dequantise => {
             require(input == output)
         }
         Op::Lrn { .. } => lrn(op, input, output),
