@@ -4,7 +4,7 @@ mod answer;
 mod counting;
 mod map;
 mod region;
-mod setting;
+pub(crate) mod setting;
 mod target;
 
 use std::path::Path;

@@ -64,12 +64,14 @@
 //! * [`card`]: how a photo becomes the network's input.
 //! * [`backend`]: what runs a network; each one a `Classifier`.
 //! * [`model`]: a model file, opened. [`photo`]: a picture for it.
+//! * [`budget`]: what all that takes on a board.
 //! * [`method_spec`]: methods as people write them.
 //! * [`explainer`]: model and picture in, maps out.
 //! * [`report`]: overlays, sentences, files. [`cli`]: the `foveola` program.
 
 pub mod aligned;
 pub mod backend;
+pub mod budget;
 pub mod card;
 pub mod cli;
 pub mod compile;

@@ -25,6 +25,9 @@ use crate::method::{Baseline, MethodText};
 /// Most steps and most boxes of a HOC tree.
 const TREE: usize = 128;
 
+// What the host's `budget` counts for a tree, in words.
+const _: () = assert!(size_of::<Step>() == 4 * 13 && size_of::<foveola_core::Window>() == 4 * 6);
+
 /// One question, its method ready.
 struct Question<'q> {
     number: usize,

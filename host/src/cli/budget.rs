@@ -1,5 +1,8 @@
 //! `foveola budget`: what a model and its explanations take.
 
+mod on_board;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
@@ -27,11 +30,21 @@ pub struct BudgetArgs {
     /// Classes explained together
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub targets: u32,
+
+    /// Board to fit, or `all`; repeats. Says where each buffer lies
+    #[arg(short, long = "board", value_name = "NAME")]
+    pub boards: Vec<String>,
+
+    /// Picture that a board is asked about [default: a drawn one]
+    #[arg(long, value_name = "FILE", requires = "boards")]
+    pub picture: Option<PathBuf>,
 }
 
 /// Runs the command.
 pub fn run(args: &BudgetArgs) -> Result<String, CliError> {
+    let boards = on_board::named(&args.boards)?;
     let model = args.model.open()?;
+    let boards = on_board::tell(args, &model, &boards)?;
     let mut text = String::new();
     match model_file(&model, &args.methods)? {
         Some(file) => {
@@ -43,7 +56,7 @@ pub fn run(args: &BudgetArgs) -> Result<String, CliError> {
     }
     text += "\nMethods: passes, and scratch besides the arena and the maps\n";
     text += &method_rows(args, model)?;
-    Ok(text)
+    Ok(text + &boards)
 }
 
 fn model_file(
@@ -81,12 +94,17 @@ fn flash(model: &Model<'_>) -> String {
     )
 }
 
-fn method_rows(args: &BudgetArgs, model: OpenModel) -> Result<String, CliError> {
+/// The methods that were named, or all.
+fn methods(args: &BudgetArgs) -> Vec<MethodSpec> {
     let all = || METHODS.iter().filter_map(|m| m.name.parse().ok()).collect();
-    let methods: Vec<MethodSpec> = match args.methods.is_empty() {
+    match args.methods.is_empty() {
         true => all(),
         false => args.methods.clone(),
-    };
+    }
+}
+
+fn method_rows(args: &BudgetArgs, model: OpenModel) -> Result<String, CliError> {
+    let methods = methods(args);
     let mut rows = vec![row([
         &"method",
         &"forward",

@@ -77,6 +77,12 @@ impl Setting {
         Ok(())
     }
 
+    /// The point down to which gradients go, if the method has any.
+    pub fn depth(&self) -> Option<At> {
+        let input = self.spec.needs_gradients().then_some(At::Input);
+        self.layer.or(input)
+    }
+
     /// The method, its layer named.
     pub const fn spec(&self) -> &MethodSpec {
         &self.spec

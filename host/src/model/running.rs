@@ -50,16 +50,40 @@ impl OpenModel {
                 Ok(Running { classifier, layers })
             }
             Engine::Graph(_) => {
-                let (file, layers) = self.compile_for(layers)?;
+                let (file, layers) = self.compile_for(layers, false)?;
                 let classifier = Box::new(CoreBackend::new(Arc::new(file), threads)?);
                 Ok(Running { classifier, layers })
             }
         }
     }
 
+    /// The `.fov` file that boards run (the model's own, or the compiled ONNX
+    /// model with folded weights), and that file running on one thread.
+    ///
+    /// # Errors
+    /// As [`OpenModel::start`]; a model that only tract runs.
+    pub fn start_shipped(
+        &self,
+        layers: &[String],
+    ) -> Result<(Arc<ModelFile>, Running), ModelError> {
+        let (file, layers) = match &self.engine {
+            Engine::File(file) => (Arc::clone(file), file_layers(file.model(), layers)?),
+            _ => {
+                let (file, layers) = self.compile_for(layers, true)?;
+                (Arc::new(file), layers)
+            }
+        };
+        let classifier = Box::new(CoreBackend::new(Arc::clone(&file), 1)?);
+        Ok((file, Running { classifier, layers }))
+    }
+
     /// Compiles an imported network with plans for `layers`.
-    fn compile_for(&self, layers: &[String]) -> Result<(ModelFile, Layers), ModelError> {
-        let compiled = self.compile(layers, false)?;
+    fn compile_for(
+        &self,
+        layers: &[String],
+        fold: bool,
+    ) -> Result<(ModelFile, Layers), ModelError> {
+        let compiled = self.compile(layers, fold)?;
         let file = ModelFile::new(&compiled.bytes).map_err(|source| ModelError::File {
             path: self.path.clone(),
             source,

@@ -1,0 +1,203 @@
+//! What a model and its explanations take on a board, known before it runs:
+//! flash, RAM byte by byte and where it lies, passes.
+//!
+//! A board runs the firmware of this project: the model in flash, the picture
+//! as it came (u8 pixels, or f32 in model space), one class explained.
+
+mod advice;
+mod board;
+mod memory;
+
+use std::sync::Arc;
+
+use foveola_core::Picture;
+use foveola_core::explain::Cost;
+use foveola_core::net::model::Pass;
+use image::{DynamicImage, Rgb, RgbImage};
+
+pub use advice::advice;
+pub use board::{Board, Measured, Measurements, Region, board, boards, measurements};
+pub use memory::{Memory, Placed};
+
+use crate::backend::core::ModelFile;
+use crate::explainer::ExplainError;
+use crate::explainer::setting::Setting;
+use crate::method_spec::{Baseline, MethodSpec, Parameters};
+use crate::model::{OpenModel, Running};
+use crate::photo::Photo;
+
+/// What a model takes with each of some methods.
+#[derive(Debug)]
+pub struct Budget {
+    /// The model file that boards hold.
+    pub file: Arc<ModelFile>,
+    /// A plain classification.
+    pub classify: Memory,
+    /// One a method, or why it cannot run on any picture of this model.
+    pub methods: Vec<Result<MethodBudget, String>>,
+}
+
+/// What one method takes.
+#[derive(Clone, Debug)]
+pub struct MethodBudget {
+    /// The method, its layer named.
+    pub spec: MethodSpec,
+    /// Its buffers.
+    pub memory: Memory,
+    /// Its passes (HOC's at most).
+    pub cost: Cost,
+}
+
+impl Budget {
+    /// Counts what the methods take on pictures like this one.
+    ///
+    /// # Errors
+    /// A model that `core` does not run, a layer that it does not have.
+    pub fn of(
+        model: &OpenModel,
+        specs: &[MethodSpec],
+        photo: &Photo,
+    ) -> Result<Self, ExplainError> {
+        let layers: Vec<String> = specs
+            .iter()
+            .filter_map(|spec| spec.layer().map(String::from))
+            .collect();
+        let (file, mut running) = model.start_shipped(&layers)?;
+        let picture = photo.picture();
+        let methods = specs.iter().map(|spec| {
+            let budget = method(&file, &mut running, spec, photo);
+            budget.map_err(|error| error.to_string())
+        });
+        let methods = methods.collect();
+        let classify = Memory {
+            arena: arena(&file, Pass::Forward),
+            map: 4 * file.model().classes(),
+            picture: picture_bytes(&picture),
+            ..Memory::default()
+        };
+        Ok(Self {
+            file,
+            classify,
+            methods,
+        })
+    }
+
+    /// Bytes of flash of the model file.
+    pub fn model_bytes(&self) -> usize {
+        self.file.model().bytes().len()
+    }
+
+    /// Whether program and model fit the board's flash.
+    pub fn fits_flash(&self, board: &Board) -> bool {
+        board.measured().program + self.model_bytes() <= board.flash
+    }
+}
+
+/// A picture for whoever has none: waves of colour and some noise, so that no
+/// part of a network is idle.
+pub fn stand_in(model: &OpenModel) -> Photo {
+    let intake = model.intake();
+    let wave = |i: u32, step: f32| 127.5 + 90.0 * (i as f32 * step).sin();
+    let (h, w) = (intake.shape.h as u32, intake.shape.w as u32);
+    let image = RgbImage::from_fn(w, h, |x, y| {
+        let noise = (x * 7919 + y * 104_729 + x * y * 31) % 61;
+        Rgb([wave(x, 0.31), wave(y, 0.23), wave(x + y, 0.11)]
+            .map(|v| (v + noise as f32 - 30.0) as u8))
+    });
+    let photo = Photo::from_image(&DynamicImage::ImageRgb8(image), &intake);
+    photo.unwrap_or_else(|_| {
+        let values = (0..intake.shape.len()).map(|i| (i as f32 * 0.7).sin());
+        Photo::from_tensor(values.collect(), &intake)
+    })
+}
+
+fn arena(file: &ModelFile, pass: Pass) -> usize {
+    file.model().plan(pass).map_or(0, |plan| plan.arena_len())
+}
+
+fn picture_bytes(picture: &Picture<'_>) -> usize {
+    match picture {
+        Picture::Pixels { shape, .. } => shape.len(),
+        Picture::Tensor { shape, .. } => 4 * shape.len(),
+    }
+}
+
+fn method(
+    file: &ModelFile,
+    running: &mut Running,
+    spec: &MethodSpec,
+    photo: &Photo,
+) -> Result<MethodBudget, ExplainError> {
+    let setting = Setting::new(spec, photo, running)?;
+    let classifier = &mut *running.classifier;
+    let cost = setting.check(classifier, 1)?;
+    let shape = setting
+        .with_method(|method| method.map_shape(classifier))
+        .map_err(ExplainError::Classifier)?;
+    let pass = setting.depth().map_or(Pass::Forward, Pass::Backward);
+    let picture = photo.picture();
+    let blurs = matches!(
+        spec.parameters,
+        Parameters::Occlusion {
+            baseline: Baseline::Blur,
+            ..
+        } | Parameters::Rise {
+            baseline: Baseline::Blur,
+            ..
+        } | Parameters::Hoc {
+            baseline: Baseline::Blur,
+            ..
+        }
+    );
+    let (blurred, blurring) = if blurs {
+        (
+            picture_bytes(&picture),
+            memory::blurring_bytes(picture.shape()),
+        )
+    } else {
+        (0, 0)
+    };
+    let is_hoc = matches!(spec.parameters, Parameters::Hoc { .. });
+    Ok(MethodBudget {
+        spec: setting.spec().clone(),
+        memory: Memory {
+            arena: arena(file, pass),
+            scratch: 4 * cost.scratch,
+            map: 4 * shape.len(),
+            picture: picture_bytes(&picture),
+            tree: if is_hoc { memory::tree_bytes() } else { 0 },
+            blurred,
+            blurring,
+        },
+        cost,
+    })
+}
+
+impl MethodBudget {
+    /// Bytes of stack that the method does not exceed on a board.
+    pub fn stack(&self, board: &Board) -> usize {
+        stack(board, self.spec.row.name)
+    }
+
+    /// Where its buffers lie on a board; `None` if it does not fit.
+    pub fn place(&self, board: &Board) -> Option<Vec<Placed>> {
+        let statics = board.measured().statics;
+        self.memory.place(board, self.stack(board), statics)
+    }
+
+    /// All RAM that it takes on a board.
+    pub fn ram(&self, board: &Board) -> usize {
+        self.memory
+            .total(self.stack(board), board.measured().statics)
+    }
+
+    /// Whether it keeps what gradients down to the input need.
+    pub fn reaches_input(&self) -> bool {
+        self.spec.needs_gradients() && self.spec.row.name != "grad-cam"
+    }
+}
+
+/// Bytes of stack that a method (or `classify`) does not exceed on a board.
+pub fn stack(board: &Board, method: &str) -> usize {
+    board.measured().stack.get(method).copied().unwrap_or(0)
+}

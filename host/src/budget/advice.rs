@@ -1,0 +1,55 @@
+//! What would fit where a method does not.
+
+use super::{Board, Budget, Memory, MethodBudget, boards};
+use crate::method_spec::Parameters;
+
+/// What helps a method that does not fit the board's RAM: one phrase each.
+pub fn advice(budget: &Budget, method: &MethodBudget, board: &Board) -> Vec<String> {
+    let mut all = Vec::new();
+    match &method.spec.parameters {
+        Parameters::Occlusion {
+            window: Some([channels, ..]),
+            ..
+        } if *channels > 0 => {
+            all.push(String::from("windows over all channels (a map of one)"));
+        }
+        Parameters::Rise {
+            by_coverage: true, ..
+        } => all.push(String::from("rise:divisor=keep")),
+        _ => {}
+    }
+    let unblurred = MethodBudget {
+        memory: Memory {
+            blurred: 0,
+            blurring: 0,
+            ..method.memory
+        },
+        ..method.clone()
+    };
+    if method.memory.blurred > 0 && unblurred.place(board).is_some() {
+        all.push(format!("{}:baseline=black", method.spec.row.name));
+    }
+    let others = budget.methods.iter().flatten();
+    let fitting = others.filter(|other| other.place(board).is_some());
+    let names: Vec<&str> = fitting.map(|other| other.spec.row.name).collect();
+    if names.contains(&"grad-cam") && method.reaches_input() {
+        all.push(String::from("a map of a layer (grad-cam)"));
+    }
+    let names: Vec<&str> = names.into_iter().filter(|n| *n != "grad-cam").collect();
+    if !names.is_empty() {
+        all.push(format!("another method ({})", names.join(", ")));
+    }
+    let room = |other: &&Board| method.place(other).is_some() && budget.fits_flash(other);
+    let larger: Vec<&str> = boards()
+        .iter()
+        .filter(room)
+        .map(|b| b.name.as_str())
+        .collect();
+    if !larger.is_empty() {
+        all.push(format!("another board ({})", larger.join(", ")));
+    }
+    if all.is_empty() {
+        all.push(String::from("a smaller network or picture"));
+    }
+    all
+}

@@ -1,0 +1,155 @@
+//! The part of `foveola budget` that is about boards.
+
+use super::{BudgetArgs, CliError, OpenModel, bytes, lay_out, methods, note, row};
+use crate::budget::{Board, Budget, Memory, MethodBudget, Placed, advice, boards, stack, stand_in};
+use crate::model::Engine;
+use crate::photo::Photo;
+
+/// The boards that are asked for.
+pub fn named(names: &[String]) -> Result<Vec<&'static Board>, CliError> {
+    if names.iter().any(|name| name == "all") {
+        return Ok(boards().iter().collect());
+    }
+    let named = names.iter().map(|name| crate::budget::board(name));
+    named.collect::<Result<_, _>>().map_err(CliError::Usage)
+}
+
+/// What the model takes on each of them.
+pub fn tell(
+    args: &BudgetArgs,
+    model: &OpenModel,
+    boards: &[&'static Board],
+) -> Result<String, CliError> {
+    if boards.is_empty() {
+        return Ok(String::new());
+    }
+    if matches!(model.engine, Engine::Tract(_)) {
+        note("boards run models that core runs, and this one needs tract");
+        return Ok(String::new());
+    }
+    let photo = match &args.picture {
+        Some(path) => Photo::open(path, &model.intake())?,
+        None => stand_in(model),
+    };
+    let budget = Budget::of(model, &methods(args), &photo)?;
+    for (spec, method) in methods(args).iter().zip(&budget.methods) {
+        if let Err(reason) = method {
+            note(&format!("{spec} on a board: {reason}"));
+        }
+    }
+    Ok(boards.iter().map(|board| one(&budget, board)).collect())
+}
+
+fn one(budget: &Budget, board: &Board) -> String {
+    let regions = board.ram.iter();
+    let regions: Vec<String> = regions
+        .map(|region| format!("{} {}", region.name, bytes(region.bytes)))
+        .collect();
+    let mut text = format!(
+        "\n{} ({}, {}): flash {}, {}\n",
+        board.name,
+        board.core,
+        board.note,
+        bytes(board.flash),
+        regions.join(" + ")
+    );
+    text += &flash(budget, board);
+    text += &table(budget, board);
+    for (ways, names) in misfits(budget, board) {
+        let names = names.join(", ");
+        text += &format!("does not fit: {names}. What would: {ways}.\n");
+    }
+    text
+}
+
+/// The methods that do not fit, by what would help them.
+fn misfits(budget: &Budget, board: &Board) -> Vec<(String, Vec<&'static str>)> {
+    let mut all: Vec<(String, Vec<&'static str>)> = Vec::new();
+    let methods = budget.methods.iter().flatten();
+    for method in methods.filter(|method| method.place(board).is_none()) {
+        let ways = advice(budget, method, board).join("; ");
+        let name = method.spec.row.name;
+        match all.iter_mut().find(|(known, _)| *known == ways) {
+            Some((_, names)) => names.push(name),
+            None => all.push((ways, vec![name])),
+        }
+    }
+    all
+}
+
+fn flash(budget: &Budget, board: &Board) -> String {
+    let (program, model) = (board.measured().program, budget.model_bytes());
+    let verdict = match budget.fits_flash(board) {
+        true => format!("{} free", bytes(board.flash - program - model)),
+        false => format!(
+            "{} too much. What would fit: a smaller network, another board",
+            bytes(program + model - board.flash)
+        ),
+    };
+    format!(
+        "flash: program {} + model {}: {verdict}\n",
+        bytes(program),
+        bytes(model)
+    )
+}
+
+fn table(budget: &Budget, board: &Board) -> String {
+    let mut rows = vec![row([
+        &"bytes",
+        &"arena",
+        &"scratch",
+        &"map",
+        &"picture",
+        &"other",
+        &"stack, at most",
+        &"RAM",
+        &"where it lies",
+    ])];
+    let (own, statics) = (stack(board, "classify"), board.measured().statics);
+    let place = budget.classify.place(board, own, statics);
+    rows.push(line("classify", &budget.classify, own, statics, place));
+    for method in budget.methods.iter().flatten() {
+        let MethodBudget { spec, memory, .. } = method;
+        let (stack, place) = (method.stack(board), method.place(board));
+        rows.push(line(spec.row.name, memory, stack, statics, place));
+    }
+    lay_out(&rows, &[1, 2, 3, 4, 5, 6, 7])
+}
+
+fn line(
+    name: &str,
+    memory: &Memory,
+    stack: usize,
+    statics: usize,
+    place: Option<Vec<Placed>>,
+) -> Vec<String> {
+    let other = memory.tree + memory.blurred;
+    let place = place.map_or_else(|| String::from("does not fit"), |placed| regions(&placed));
+    row([
+        &name,
+        &memory.arena,
+        &memory.scratch,
+        &memory.map,
+        &memory.picture,
+        &other,
+        &stack,
+        &memory.total(stack, statics),
+        &place,
+    ])
+}
+
+/// Regions with what lies in them.
+fn regions(placed: &[Placed]) -> String {
+    let mut names: Vec<&str> = placed.iter().map(|p| p.region.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    if let [one] = names.as_slice() {
+        return (*one).to_owned();
+    }
+    let of = |name: &str| {
+        let here = placed.iter().filter(|p| p.region == name);
+        here.map(|p| p.what).collect::<Vec<_>>().join(", ")
+    };
+    let lists = names.iter().map(|name| format!("{name}: {}", of(name)));
+    lists.collect::<Vec<_>>().join("; ")
+}
