@@ -41,11 +41,18 @@ fn clip(x: f32, lo: f32, hi: f32) -> f32 {
     if x < hi { x } else { hi }
 }
 
-/// Whether there is NaN among `values`; then applies a ReLU kind to them.
+/// Whether NaN that goes in comes out. A leaky ReLU also makes some of its own,
+/// from slope 0 and -infinity; the other kinds hide NaN and make none.
+#[inline(always)]
+pub(super) const fn shows_nan(activation: Activation) -> bool {
+    matches!(activation, Activation::LeakyRelu { .. })
+}
+
+/// Applies a ReLU kind to `values`; whether there was NaN among them before or is after.
 pub(super) fn settle(activation: Activation, values: &mut [f32]) -> bool {
-    let seen = has_nan(values);
+    let hidden = !shows_nan(activation) && has_nan(values);
     limit(activation, values);
-    seen
+    hidden || (shows_nan(activation) && has_nan(values))
 }
 
 /// Whether there is NaN among `values`.

@@ -1,6 +1,6 @@
 //! Tiles: the pixels and channels whose sums are kept in registers at once.
 
-use super::activation::{has_nan, limit_lanes};
+use super::activation::{has_nan, limit_lanes, shows_nan};
 use super::packing::LANES;
 use super::spans::Span;
 use crate::net::arch::Simd;
@@ -169,8 +169,10 @@ fn result<S: Simd>(
     match finish {
         Finish::Add => simd.add_product(simd.load(before), sums, simd.splat(1.0)),
         Finish::Store(activation) => {
-            seen.0 = simd.note_nan(seen.0, sums);
-            limit_lanes(simd, activation, sums)
+            let limited = limit_lanes(simd, activation, sums);
+            let telling = if shows_nan(activation) { limited } else { sums };
+            seen.0 = simd.note_nan(seen.0, telling);
+            limited
         }
     }
 }

@@ -64,6 +64,29 @@ fn nan_is_seen_before_an_activation_hides_it() {
     }
 }
 
+/// Also NaN that an activation makes itself: 0 * -infinity of a leaky ReLU.
+#[test]
+fn nan_in_an_output_is_seen() {
+    let mut random = Random(5);
+    let mut made = 0;
+    for family in 0..FAMILIES {
+        for _ in 0..40 {
+            let mut case = case(family, &mut random);
+            if case.op != Op::Activate || random.below(4) == 0 {
+                case.activation = Activation::LeakyRelu { slope: 0.0 };
+            }
+            case.inputs[0].fill([f32::INFINITY, f32::NEG_INFINITY][random.below(2)]);
+            for isa in Isa::every() {
+                let (out, _, seen) = case.forward(isa);
+                let nan = out.iter().any(|v| v.is_nan());
+                assert!(seen || !nan, "{case:?}");
+                made += usize::from(nan);
+            }
+        }
+    }
+    assert!(made > 500, "{made}");
+}
+
 /// Whether no output of the definition is NaN (every window lies in the padding).
 fn distance_is_finite(case: &Case) -> bool {
     let mut plain = case.clone();
