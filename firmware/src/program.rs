@@ -118,10 +118,11 @@ fn run<B: Board>(
         meter,
         answer,
     };
-    let target = work.classify(pool)?;
+    // Layers come first, so that those before a NaN are there to be looked at.
     if job.layers {
         work.layers(pool)?;
     }
+    let target = work.classify(pool)?;
     if job.profile {
         work.profile(pool)?;
     }
