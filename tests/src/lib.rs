@@ -3,6 +3,7 @@
 pub mod compiled;
 pub mod interpreter;
 pub mod onnx;
+pub mod random;
 pub mod small;
 
 use std::collections::BTreeMap;

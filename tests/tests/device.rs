@@ -8,8 +8,10 @@
 mod device {
     mod bits;
     mod board;
+    mod compare;
     mod host;
     mod no_panic;
     mod panel;
+    mod random_networks;
     mod robust;
 }

@@ -8,34 +8,28 @@ use foveola::compile::{CompileOptions, compile};
 use foveola::import;
 use foveola_core::Picture;
 use foveola_core::explain::hoc::Mode;
-use foveola_core::net::arch::Isa;
 use foveola_tests::{Golden, root, to_hwc};
 
 use super::board::{Answer, BOARDS, Folder, available, with_model};
-use super::host::{Asked, Truth};
+use super::compare::differences;
+use super::host::{Ask, Asked, Truth, seven};
 
 /// Lists what differs.
-fn compare(board: &str, answer: &Answer, truth: &Truth, report: &mut String) {
-    if answer.get("target") != truth.target.to_string() {
-        writeln!(report, "{board}: target {}", answer.get("target")).expect("text grows");
+fn compare(board: &str, asked: &Asked<'_>, answer: &Answer, truth: &Truth, report: &mut String) {
+    for line in differences(asked.model, asked.methods, answer, truth) {
+        writeln!(report, "{board}: {line}").expect("text grows");
     }
-    for (name, wanted) in &truth.files {
-        let found = answer.bits(name);
-        let different = found.iter().zip(wanted).filter(|(a, b)| a != b).count();
-        if found.len() != wanted.len() || different > 0 {
-            let of = wanted.len();
-            writeln!(report, "{board}: {name}: {different} of {of} differ").expect("text grows");
-        }
-    }
-    for (number, (arena, scratch)) in truth.memory.iter().enumerate() {
-        let key = format!("cost.{number}");
-        assert_eq!(answer.cost(&key, "arena"), *arena as u64, "{board}: {key}");
-        assert_eq!(
-            answer.cost(&key, "scratch"),
-            *scratch as u64,
-            "{board}: {key}"
-        );
-    }
+}
+
+/// The host's answer, all of whose maps say something.
+fn truth_of(asked: &Asked<'_>) -> Truth {
+    let truth = asked.truth();
+    assert_eq!(truth.error, None);
+    assert!(
+        truth.answered.iter().all(|a| a.outcome == "ok"),
+        "{truth:?}"
+    );
+    truth
 }
 
 /// What each method cost, as a table of this test's output.
@@ -44,22 +38,14 @@ fn costs(board: &str, answer: &Answer) {
     let methods = methods.take_while(|(method, _)| !method.is_empty());
     for (method, key) in std::iter::once(("classify", "classify".to_owned())).chain(methods) {
         println!("| {board} | {method} | {} |", answer.get(&key));
-        assert!(
-            answer.cost(&key, "instructions") > 1000,
-            "{board}: {method}"
-        );
-        let stack = answer.cost(&key, "stack");
+        let cost = |what| answer.cost(&key, what).expect("the cost states it");
+        assert!(cost("instructions") > 1000, "{board}: {method}");
+        let stack = cost("stack");
         assert!(
             (1000..12_000).contains(&stack),
             "{board}: {method}: {stack} bytes of stack"
         );
     }
-}
-
-fn both(asked: &Asked<'_>) -> Truth {
-    let (truth, portable) = (asked.truth(Isa::detect()), asked.truth(Isa::portable()));
-    assert_eq!(truth.files, portable.files, "vector width changes bits");
-    truth
 }
 
 /// The model in flash, u8 pixels, on every board.
@@ -79,14 +65,9 @@ fn small_network_in_flash() {
             data: &data,
             normalisation: &normalisation,
         },
-        seven: true,
-        occlusion: ([0, 2, 3], [0, 2, 2]),
-        mode: Mode::Reveal,
-        windows: &[5, 3],
-        strides: &[1, 1],
-        threshold: 0.1,
+        methods: &seven(([2, 3], [2, 2]), 64, (Mode::Reveal, &[5, 3], &[1, 1], 0.1)),
     };
-    let truth = both(&asked);
+    let truth = truth_of(&asked);
     let job = format!("picture=p.bin\n{}", asked.job());
     let mut report = String::new();
     for board in BOARDS {
@@ -94,7 +75,7 @@ fn small_network_in_flash() {
             .file("p.bin", &data)
             .run(board, &job)
             .done(board);
-        compare(board, &answer, &truth, &mut report);
+        compare(board, &asked, &answer, &truth, &mut report);
         costs(board, &answer);
     }
     assert!(report.is_empty(), "{report}");
@@ -127,14 +108,9 @@ fn golden_network_from_a_file() {
             shape: file.model().input(),
             data: &data,
         },
-        seven: true,
-        occlusion: ([0, 8, 9], [0, 6, 6]),
-        mode: Mode::Cover,
-        windows: &[16, 8],
-        strides: &[8, 4],
-        threshold: 0.5,
+        methods: &seven(([8, 9], [6, 6]), 64, (Mode::Cover, &[16, 8], &[8, 4], 0.5)),
     };
-    let truth = both(&asked);
+    let truth = truth_of(&asked);
     let job = format!(
         "model=n.fov
 picture=p.bin
@@ -146,7 +122,7 @@ format=f32
     for board in ["mps2-an386", "mps3-an547"] {
         let folder = Folder::new().file("n.fov", &compiled.bytes);
         let answer = folder.floats("p.bin", &data).run(board, &job).done(board);
-        compare(board, &answer, &truth, &mut report);
+        compare(board, &asked, &answer, &truth, &mut report);
         costs(board, &answer);
     }
     assert!(report.is_empty(), "{report}");
@@ -181,14 +157,19 @@ fn demo_network_in_64_kilobytes() {
             data: &data,
             normalisation: &normalisation,
         },
-        seven: false,
-        occlusion: ([0, 16, 20], [0, 16, 12]),
-        mode: Mode::Reveal,
-        windows: &[],
-        strides: &[],
-        threshold: 0.5,
+        methods: &[
+            Ask::GradCam { relu: false },
+            Ask::Occlusion {
+                window: [16, 20],
+                stride: [16, 12],
+            },
+            Ask::Rise {
+                masks: 64,
+                by_coverage: false,
+            },
+        ],
     };
-    let truth = both(&asked);
+    let truth = truth_of(&asked);
     let folder = tempfile::tempdir().expect("a folder");
     let model = folder.path().join("honest.fov");
     std::fs::write(&model, &compiled.bytes).expect("a file");
@@ -197,7 +178,7 @@ fn demo_network_in_64_kilobytes() {
     let folder = Folder::new().file("p.bin", &data);
     let answer = folder.run_program(board, &job, Some(&elf)).done(board);
     let mut report = String::new();
-    compare(board, &answer, &truth, &mut report);
+    compare(board, &asked, &answer, &truth, &mut report);
     costs(board, &answer);
     assert!(report.is_empty(), "{report}");
     let digest: String = file

@@ -1,0 +1,199 @@
+//! A graph under construction: node after node reads what is there, and in the
+//! end everything that nobody reads leads to the scores.
+
+use std::collections::BTreeMap;
+
+use foveola::graph::{Graph, InputType, Layout, Node, Tensor};
+use foveola_core::net::op::{Activation, Op};
+use foveola_core::net::ops::{check, packing};
+use foveola_core::{Shape, TensorId};
+
+use super::attributes::{FAMILIES, fused};
+use super::number::{Kind, Random};
+
+/// Most elements of a tensor and of the weights of a node.
+const MOST_ELEMENTS: usize = 320;
+const MOST_WEIGHTS: usize = 900;
+
+pub struct Draft {
+    pub random: Random,
+    tensors: Vec<Tensor>,
+    nodes: Vec<Node>,
+}
+
+impl Draft {
+    pub fn new(input: Shape, random: Random) -> Self {
+        let mut draft = Self {
+            random,
+            tensors: Vec::new(),
+            nodes: Vec::new(),
+        };
+        draft.tensor("x".to_owned(), input, None);
+        draft
+    }
+
+    fn tensor(&mut self, name: String, shape: Shape, constant: Option<Vec<f32>>) -> TensorId {
+        let id = TensorId(self.tensors.len() as u16);
+        self.tensors.push(Tensor {
+            name,
+            shape,
+            constant,
+        });
+        id
+    }
+
+    pub fn shape(&self, id: TensorId) -> Shape {
+        self.tensors[usize::from(id.0)].shape
+    }
+
+    /// Everything that is computed, the input first.
+    pub fn computed(&self) -> Vec<TensorId> {
+        let ids = (0..self.tensors.len() as u16).map(TensorId);
+        let is_constant = |id: &TensorId| self.tensors[usize::from(id.0)].constant.is_some();
+        ids.filter(|id| !is_constant(id)).collect()
+    }
+
+    /// What is computed and read by no node.
+    fn loose(&self) -> Vec<TensorId> {
+        let read = |id: &TensorId| self.nodes.iter().any(|n| n.inputs.contains(id));
+        let computed = self.computed().into_iter();
+        computed.filter(|id| !read(id)).collect()
+    }
+
+    /// A tensor to go on from, mostly one that nobody reads.
+    pub fn operand(&mut self) -> TensorId {
+        let (loose, all) = (self.loose(), self.computed());
+        let of = if self.random.chance(4) { &all } else { &loose };
+        self.random.pick(of)
+    }
+
+    /// A new constant of usual numbers, or of any.
+    pub fn constant(&mut self, shape: Shape, usual: bool) -> TensorId {
+        let kind = if usual {
+            Kind::Usual
+        } else {
+            self.random.kind()
+        };
+        let values = self.random.values(kind, shape.len(), 1.0);
+        self.tensor(
+            format!("constant{}", self.tensors.len()),
+            shape,
+            Some(values),
+        )
+    }
+
+    /// Adds a node if it makes sense and is small.
+    pub fn node(
+        &mut self,
+        op: Op,
+        activation: Activation,
+        inputs: Vec<TensorId>,
+        output: Shape,
+    ) -> Option<TensorId> {
+        let shapes: Vec<Shape> = inputs.iter().map(|&id| self.shape(id)).collect();
+        let sound = output.len() <= MOST_ELEMENTS && check(op, activation, &shapes, output);
+        if !sound || packing::packed_len(op, shapes[0], output) > MOST_WEIGHTS {
+            return None;
+        }
+        let count = packing::plain_len(op, shapes[0], output);
+        let channels = packing::bias_len(op, output);
+        let terms = if op == Op::Affine {
+            1
+        } else {
+            count / channels.max(1)
+        };
+        let scale = 1.0 / (terms.max(1) as f32).sqrt();
+        let kind = self.random.kind();
+        let weights = self.random.values(kind, count, scale);
+        let with_bias = op == Op::Affine || !self.random.chance(4);
+        let bias = self.random.kind();
+        let channels = if with_bias { channels } else { 0 };
+        let bias = self.random.values(bias, channels, 0.5);
+        let name = format!("node{}", self.nodes.len());
+        let output = self.tensor(name.clone(), output, None);
+        self.nodes.push(Node {
+            name,
+            op,
+            activation,
+            inputs,
+            output,
+            weights,
+            bias,
+            dropout: false,
+        });
+        Some(output)
+    }
+
+    fn grow(&mut self) {
+        let family = self.random.pick(&FAMILIES);
+        let proposal = (0..200).find_map(|_| {
+            let (op, activation, inputs, output) = family(self)?;
+            self.node(op, activation, inputs, output)
+        });
+        // A family may have nothing to say to this picture, e.g. one of one pixel.
+        let _ = proposal;
+    }
+
+    /// Makes a vector of a tensor.
+    fn flatten(&mut self, id: TensorId) -> TensorId {
+        let shape = self.shape(id);
+        let activation = fused(&mut self.random);
+        let vector = Shape::new(1, 1, shape.c);
+        let axes = [true, true, false];
+        let made = match self.random.below(4) {
+            _ if shape.area() == 1 => return id,
+            0 => self.node(Op::GlobalMaxPool, activation, vec![id], vector),
+            1 => self.node(Op::Dense, activation, vec![id], Shape::new(1, 1, 3)),
+            _ => None,
+        };
+        let mean = |draft: &mut Self| draft.node(Op::Mean { axes }, activation, vec![id], vector);
+        made.or_else(|| mean(self)).expect("a mean fits")
+    }
+
+    /// One vector of everything that is loose.
+    fn join(&mut self) -> TensorId {
+        let parts = self.loose().into_iter();
+        let parts: Vec<TensorId> = parts.map(|id| self.flatten(id)).collect();
+        let [one] = parts[..] else {
+            let channels = parts.iter().map(|&id| self.shape(id).c).sum();
+            let (op, shape) = (Op::Concat { axis: 2 }, Shape::new(1, 1, channels));
+            let joined = self.node(op, Activation::None, parts, shape);
+            return joined.expect("a concat of vectors fits");
+        };
+        one
+    }
+
+    pub fn finish(mut self) -> Graph {
+        for _ in 0..self.random.within(2, 10) {
+            self.grow();
+        }
+        let vector = self.join();
+        let classes = if self.random.chance(12) {
+            1
+        } else {
+            self.random.within(2, 6)
+        };
+        let classes = Shape::new(1, 1, classes);
+        let made = !self.nodes.is_empty() && self.random.chance(4);
+        let output = if made {
+            vector
+        } else {
+            let head = self.node(Op::Dense, Activation::None, vec![vector], classes);
+            head.unwrap_or(vector)
+        };
+        Graph {
+            tensors: self.tensors,
+            nodes: self.nodes,
+            input: TensorId(0),
+            layout: Layout::Nhwc,
+            input_type: InputType::F32,
+            input_name: "x".to_owned(),
+            output,
+            output_name: "scores".to_owned(),
+            logits: output,
+            names: BTreeMap::new(),
+            labels: Vec::new(),
+            metadata: BTreeMap::new(),
+        }
+    }
+}
