@@ -8,30 +8,31 @@
 //! **NaN.** A kernel reports whether it saw NaN before a ReLU could hide it.
 
 use super::arch::Isa;
-use super::op::{Activation, Arithmetic, Op};
+use super::op::{Activation, Arithmetic, Op, PadMode};
 use crate::classifier::Rule;
 use crate::error::Error;
 use crate::tensor::Shape;
 
-mod activation;
-mod binary;
+pub(super) mod activation;
+pub(super) mod binary;
 mod check;
 mod conv;
 mod conv_backward;
 mod depthwise;
-mod layout;
+pub(super) mod layout;
 mod normalise;
 pub mod packing;
-mod pool;
-mod reduce;
-mod spans;
+pub(super) mod pool;
+pub(super) mod reduce;
+pub(super) mod spans;
 #[cfg(test)]
 mod tests;
-mod tile;
+pub(super) mod tile;
 
 pub use check::check;
 
 use activation::{Needs, gate_bytes, needs, settle};
+use layout::Padding;
 use normalise::Lrn;
 
 /// One node, decoded: what it computes and on which shapes.
@@ -53,11 +54,11 @@ pub struct Node<'m> {
 
 /// An input of a node: its shape and its values.
 #[derive(Clone, Copy, Debug)]
-pub struct Operand<'a> {
+pub struct Operand<'a, T = f32> {
     /// Shape.
     pub shape: Shape,
     /// `shape.len()` values, HWC.
-    pub data: &'a [f32],
+    pub data: &'a [T],
 }
 
 /// What the backward pass of a node reads besides its gradient.
@@ -75,9 +76,9 @@ pub struct Keeps {
 /// tensor has `modulo` = its height; a ring of fewer rows lets the first layer
 /// stream its input.
 #[derive(Clone, Copy, Debug)]
-pub struct Rows<'a> {
+pub struct Rows<'a, T = f32> {
     /// The values, HWC.
-    pub data: &'a [f32],
+    pub data: &'a [T],
     /// Elements of one row.
     pub row: usize,
     /// Rows that `data` holds.
@@ -152,8 +153,23 @@ fn plain(
         Op::Affine => normalise::affine(x, node.weights, node.bias, out),
         Op::Slice { start, step } => return layout::slice(start, step, (input, output), x, out),
         Op::Shuffle { groups } => layout::shuffle(groups, input.c, x, out),
-        Op::Pad { .. } => return layout::pad(node, x, out),
-        Op::MaxPool(geometry) => return pool::max_forward(node, geometry, x, out, keep),
+        Op::Pad { before, mode } => {
+            let constant = if let PadMode::Constant(value) = mode {
+                value
+            } else {
+                0.0
+            };
+            let padding = Padding {
+                before,
+                mode,
+                input,
+                output,
+            };
+            return padding.fill(constant, x, out);
+        }
+        Op::MaxPool(geometry) => {
+            return pool::max_forward(geometry, (input, output), x, out, keep);
+        }
         Op::AveragePool { .. } => return pool::average_forward(node, x, out),
         Op::Mean { axes } => return reduce::mean_forward(axes, input, output, x, out),
         Op::GlobalMaxPool => reduce::max_forward(input, x, out, keep),
@@ -212,7 +228,7 @@ pub fn keeps(op: Op, activation: Activation, _input: Shape, output: Shape) -> Ke
 }
 
 /// Bytes that the operator itself writes for its backward pass.
-fn own_bytes(op: Op, output: Shape) -> usize {
+pub(super) fn own_bytes(op: Op, output: Shape) -> usize {
     match op {
         Op::MaxPool(geometry) => output.len() * pool::winner_bytes(geometry),
         Op::GlobalMaxPool => output.c * 4,
@@ -298,7 +314,15 @@ fn plain_backward(
             return layout::slice_backward(start, step, (input, output), g, to);
         }
         Op::Shuffle { groups } => layout::shuffle_backward(groups, input.c, g, to),
-        Op::Pad { .. } => return layout::pad_backward(node, g, to),
+        Op::Pad { before, mode } => {
+            let padding = Padding {
+                before,
+                mode,
+                input,
+                output,
+            };
+            return padding.backward(g, to);
+        }
         Op::MaxPool(geometry) => return pool::max_backward(node, geometry, g, saved.keep, to),
         Op::AveragePool { .. } => return pool::average_backward(node, g, to),
         Op::Mean { axes } => return reduce::mean_backward(axes, input, output, g, to),

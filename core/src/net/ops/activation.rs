@@ -8,7 +8,7 @@ use crate::net::op::Activation;
 
 /// Applies a ReLU kind in place; other activations stand alone, as nodes of their own.
 #[inline(always)]
-pub(super) fn limit(activation: Activation, values: &mut [f32]) {
+pub(in crate::net) fn limit(activation: Activation, values: &mut [f32]) {
     match activation {
         Activation::Relu => each(values, |x| if x > 0.0 { x } else { 0.0 }),
         Activation::Clip { lo, hi } => each(values, |x| clip(x, lo, hi)),
@@ -63,7 +63,7 @@ pub(super) fn has_nan(values: &[f32]) -> bool {
         != 0
 }
 
-fn sigmoid(x: f32) -> f32 {
+pub(in crate::net) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + libm::expf(-x))
 }
 
@@ -123,23 +123,9 @@ pub(super) fn backward(
 ) -> Result<(), Error> {
     let mut add = |f: &dyn Fn(f32) -> f32| add_times(gradient, value, grad_in, f);
     match activation {
-        Activation::HardSigmoid { alpha, beta } => add(&|x| {
-            let y = alpha * x + beta;
-            if y > 0.0 && y < 1.0 { alpha } else { 0.0 }
-        }),
-        Activation::HardSwish => add(&|x| {
-            let gate = hard_swish_gate(x);
-            let slope = if gate > 0.0 && gate < 1.0 {
-                x / 6.0
-            } else {
-                0.0
-            };
-            gate + slope
-        }),
-        Activation::Silu => add(&|x| {
-            let s = sigmoid(x);
-            s + x * s * (1.0 - s)
-        }),
+        Activation::HardSigmoid { .. } | Activation::HardSwish | Activation::Silu => {
+            add(&|x| derivative(activation, x))
+        }
         Activation::Sigmoid => add(&|y| y * (1.0 - y)),
         Activation::Tanh => add(&|y| 1.0 - y * y),
         _ => {
@@ -148,6 +134,38 @@ pub(super) fn backward(
             }
             Ok(())
         }
+    }
+}
+
+/// Derivative at input `x` of an activation that is no ReLU kind.
+pub(in crate::net) fn derivative(activation: Activation, x: f32) -> f32 {
+    match activation {
+        Activation::HardSigmoid { alpha, beta } => {
+            let y = alpha * x + beta;
+            if y > 0.0 && y < 1.0 { alpha } else { 0.0 }
+        }
+        Activation::HardSwish => {
+            let gate = hard_swish_gate(x);
+            let slope = if gate > 0.0 && gate < 1.0 {
+                x / 6.0
+            } else {
+                0.0
+            };
+            gate + slope
+        }
+        Activation::Silu => {
+            let s = sigmoid(x);
+            s + x * s * (1.0 - s)
+        }
+        Activation::Sigmoid => {
+            let y = sigmoid(x);
+            y * (1.0 - y)
+        }
+        Activation::Tanh => {
+            let y = libm::tanhf(x);
+            1.0 - y * y
+        }
+        _ => 1.0,
     }
 }
 
@@ -178,7 +196,7 @@ pub(super) const fn gate_bytes(activation: Activation, len: usize) -> usize {
 }
 
 /// Writes one bit a value, least significant first: whether `open` holds.
-pub(super) fn record(bits: &mut [u8], values: &[f32], open: impl Fn(f32) -> bool) {
+pub(in crate::net) fn record<T: Copy>(bits: &mut [u8], values: &[T], open: impl Fn(T) -> bool) {
     let (eights, rest) = values.as_chunks::<8>();
     let mut bits = bits.iter_mut();
     for (values, byte) in eights.iter().zip(&mut bits) {
@@ -190,7 +208,7 @@ pub(super) fn record(bits: &mut [u8], values: &[f32], open: impl Fn(f32) -> bool
 }
 
 #[inline(always)]
-fn byte_of(values: &[f32], open: &impl Fn(f32) -> bool) -> u8 {
+fn byte_of<T: Copy>(values: &[T], open: &impl Fn(T) -> bool) -> u8 {
     values
         .iter()
         .zip(0..8_u32)
@@ -209,13 +227,13 @@ pub(super) fn record_gate(activation: Activation, rule: Rule, out: &[f32], bits:
 
 /// ReLU of a gradient. NaN passes, so that it is not taken for 0.
 #[inline(always)]
-fn positive(g: f32) -> f32 {
+pub(in crate::net) fn positive(g: f32) -> f32 {
     if g <= 0.0 { 0.0 } else { g }
 }
 
 /// A gradient behind a ReLU kind whose gate is `open`; `slope` is that of the closed side.
 #[inline(always)]
-pub(super) fn pass(rule: Rule, g: f32, open: bool, slope: f32) -> f32 {
+pub(in crate::net) fn pass(rule: Rule, g: f32, open: bool, slope: f32) -> f32 {
     match rule {
         Rule::Gradient => {
             if open {
@@ -237,7 +255,7 @@ pub(super) fn pass(rule: Rule, g: f32, open: bool, slope: f32) -> f32 {
 
 /// Applies `f(gradient, open)` in place.
 #[inline(always)]
-fn through(gradient: &mut [f32], bits: &[u8], f: impl Fn(f32, bool) -> f32) {
+pub(in crate::net) fn through(gradient: &mut [f32], bits: &[u8], f: impl Fn(f32, bool) -> f32) {
     const BITS: [u32; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
     let (eights, rest) = gradient.as_chunks_mut::<8>();
     let mut bits = bits.iter();
@@ -253,7 +271,7 @@ fn through(gradient: &mut [f32], bits: &[u8], f: impl Fn(f32, bool) -> f32) {
 }
 
 /// Applies the activation's rule to the gradient of its output, in place.
-pub(super) fn gate(activation: Activation, rule: Rule, bits: &[u8], gradient: &mut [f32]) {
+pub(in crate::net) fn gate(activation: Activation, rule: Rule, bits: &[u8], gradient: &mut [f32]) {
     match (activation, rule) {
         (Activation::Relu, Rule::Deconvolution)
         | (Activation::LeakyRelu { .. }, Rule::Deconvolution) => {

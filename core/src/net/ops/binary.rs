@@ -33,11 +33,11 @@ impl Steps {
         }
     }
 
-    fn pixel<'a>(&self, data: &'a [f32], y: usize, x: usize) -> Option<&'a [f32]> {
+    fn pixel<'a, T>(&self, data: &'a [T], y: usize, x: usize) -> Option<&'a [T]> {
         data.get(y * self.y + x * self.x..)?.get(..self.c)
     }
 
-    fn pixel_mut<'a>(&self, data: &'a mut [f32], y: usize, x: usize) -> Option<&'a mut [f32]> {
+    fn pixel_mut<'a, T>(&self, data: &'a mut [T], y: usize, x: usize) -> Option<&'a mut [T]> {
         data.get_mut(y * self.y + x * self.x..)?.get_mut(..self.c)
     }
 }
@@ -53,12 +53,12 @@ fn grid(output: Shape, shapes: &[Shape]) -> (usize, usize, bool) {
 }
 
 /// `out = f(a, b)`.
-fn zip_into(
+pub(in crate::net) fn zip_into<T: Copy>(
     output: Shape,
-    out: &mut [f32],
-    a: &Operand<'_>,
-    b: &Operand<'_>,
-    f: impl Fn(f32, f32) -> f32,
+    out: &mut [T],
+    a: &Operand<'_, T>,
+    b: &Operand<'_, T>,
+    f: impl Fn(T, T) -> T,
 ) -> Option<()> {
     let (h, w, flat) = grid(output, &[a.shape, b.shape]);
     let [to, from_a, from_b] = [output, a.shape, b.shape].map(|shape| Steps::of(shape, flat));
@@ -74,7 +74,7 @@ fn zip_into(
 }
 
 #[inline(always)]
-fn zip_pixel(out: &mut [f32], a: &[f32], b: &[f32], f: &impl Fn(f32, f32) -> f32) {
+fn zip_pixel<T: Copy>(out: &mut [T], a: &[T], b: &[T], f: &impl Fn(T, T) -> T) {
     match (a, b) {
         (&[a], b) => {
             for (out, &b) in out.iter_mut().zip(b) {
@@ -95,7 +95,7 @@ fn zip_pixel(out: &mut [f32], a: &[f32], b: &[f32], f: &impl Fn(f32, f32) -> f32
 }
 
 /// Arithmetic or PReLU. Gate bits of a PReLU go to `keep`.
-pub(super) fn forward(
+pub(in crate::net) fn forward(
     node: &Node<'_>,
     inputs: &[Operand<'_>],
     out: &mut [f32],
@@ -123,17 +123,18 @@ pub(super) fn forward(
 }
 
 /// A gradient on its way to one operand.
-struct Backward<'a> {
-    output: Shape,
-    gradient: &'a [f32],
-    a: Operand<'a>,
-    b: Operand<'a>,
-    input: Shape,
+pub(in crate::net) struct Backward<'a, T = f32> {
+    pub output: Shape,
+    pub gradient: &'a [f32],
+    pub a: Operand<'a, T>,
+    pub b: Operand<'a, T>,
+    /// Shape of the operand.
+    pub input: Shape,
 }
 
-impl Backward<'_> {
+impl<T: Copy> Backward<'_, T> {
     /// Adds `f(element, gradient, a, b)` to the operand's gradient.
-    fn add(&self, grad_in: &mut [f32], f: impl Fn(usize, f32, f32, f32) -> f32) -> Option<()> {
+    pub fn add(&self, grad_in: &mut [f32], f: impl Fn(usize, f32, T, T) -> f32) -> Option<()> {
         let (h, w, flat) = grid(self.output, &[self.a.shape, self.b.shape, self.input]);
         let [from, from_a, from_b, to] = [self.output, self.a.shape, self.b.shape, self.input]
             .map(|shape| Steps::of(shape, flat));
@@ -161,12 +162,12 @@ impl Backward<'_> {
     }
 }
 
-fn at(values: &[f32], c: usize) -> Option<&f32> {
+fn at<T>(values: &[T], c: usize) -> Option<&T> {
     values.get(if values.len() == 1 { 0 } else { c })
 }
 
 /// Adds the gradient of operand `part`.
-pub(super) fn backward(
+pub(in crate::net) fn backward(
     node: &Node<'_>,
     part: usize,
     rule: Rule,

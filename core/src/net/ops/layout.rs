@@ -3,12 +3,17 @@
 
 use super::Node;
 use super::activation::settle;
-use crate::net::op::{Op, PadMode};
+use crate::net::op::PadMode;
 use crate::tensor::Shape;
 
 /// How an input of a `Concat` lies in its output: elements of one run of the
 /// input, of the output from one run to the next, and before the run.
-fn runs(axis: u8, offset: usize, input: Shape, output: Shape) -> (usize, usize, usize) {
+pub(in crate::net) fn runs(
+    axis: u8,
+    offset: usize,
+    input: Shape,
+    output: Shape,
+) -> (usize, usize, usize) {
     match axis {
         0 => (input.len(), output.len(), offset * output.row()),
         1 => (input.row(), output.row(), offset * output.c),
@@ -17,7 +22,7 @@ fn runs(axis: u8, offset: usize, input: Shape, output: Shape) -> (usize, usize, 
 }
 
 /// Copies one input to its place and applies the activation there; reports NaN.
-pub(super) fn concat(
+pub(in crate::net) fn concat(
     node: &Node<'_>,
     axis: u8,
     offset: usize,
@@ -40,7 +45,7 @@ pub(super) fn concat(
 }
 
 /// Adds the part of the gradient that belongs to one input.
-pub(super) fn concat_backward(
+pub(in crate::net) fn concat_backward(
     node: &Node<'_>,
     axis: u8,
     offset: usize,
@@ -83,12 +88,12 @@ fn sliced(
 }
 
 /// Every `step`-th element.
-pub(super) fn slice(
+pub(in crate::net) fn slice<T: Copy>(
     start: [u16; 3],
     step: [u16; 3],
     (input, output): (Shape, Shape),
-    data: &[f32],
-    out: &mut [f32],
+    data: &[T],
+    out: &mut [T],
 ) -> Option<()> {
     let step_c = usize::from(step[2]).max(1);
     sliced(start, step, input, output, |to, from| {
@@ -101,7 +106,7 @@ pub(super) fn slice(
 }
 
 /// Adds the gradient to the elements that the slice took.
-pub(super) fn slice_backward(
+pub(in crate::net) fn slice_backward(
     start: [u16; 3],
     step: [u16; 3],
     (input, output): (Shape, Shape),
@@ -119,7 +124,7 @@ pub(super) fn slice_backward(
 }
 
 /// Channel shuffle.
-pub(super) fn shuffle(groups: u16, channels: usize, data: &[f32], out: &mut [f32]) {
+pub(in crate::net) fn shuffle<T: Copy>(groups: u16, channels: usize, data: &[T], out: &mut [T]) {
     let groups = usize::from(groups).max(1);
     let (c, each) = (channels.max(1), (channels / groups).max(1));
     for (out, x) in out.chunks_exact_mut(c).zip(data.chunks_exact(c)) {
@@ -132,7 +137,7 @@ pub(super) fn shuffle(groups: u16, channels: usize, data: &[f32], out: &mut [f32
 }
 
 /// Adds the gradient, each channel to where it came from.
-pub(super) fn shuffle_backward(
+pub(in crate::net) fn shuffle_backward(
     groups: u16,
     channels: usize,
     grad_out: &[f32],
@@ -162,75 +167,73 @@ fn origin(i: usize, before: usize, size: usize, mode: PadMode) -> Option<usize> 
     }
 }
 
-/// Calls `visit` with the first output element of each pixel and the first
-/// input element of the pixel it shows, if it shows one.
-fn padded(
-    node: &Node<'_>,
-    before: [usize; 3],
-    mode: PadMode,
-    mut visit: impl FnMut(usize, Option<usize>) -> Option<()>,
-) -> Option<()> {
-    let (input, output) = (node.input, node.output);
-    let [top, left, _] = before;
-    for y in 0..output.h {
-        let row = origin(y, top, input.h, mode);
-        for x in 0..output.w {
-            let col = origin(x, left, input.w, mode);
-            let from = row.zip(col).map(|(y, x)| y * input.row() + x * input.c);
-            visit((y * output.w + x) * output.c, from)?;
+/// A `Pad`.
+pub(in crate::net) struct Padding {
+    pub before: [u16; 3],
+    pub mode: PadMode,
+    pub input: Shape,
+    pub output: Shape,
+}
+
+impl Padding {
+    /// Calls `visit` with the first output element of each pixel and the first
+    /// input element of the pixel it shows, if it shows one.
+    fn pixels(&self, mut visit: impl FnMut(usize, Option<usize>) -> Option<()>) -> Option<()> {
+        let (input, output) = (self.input, self.output);
+        let [top, left, _] = self.before.map(usize::from);
+        for y in 0..output.h {
+            let row = origin(y, top, input.h, self.mode);
+            for x in 0..output.w {
+                let col = origin(x, left, input.w, self.mode);
+                let from = row.zip(col).map(|(y, x)| y * input.row() + x * input.c);
+                visit((y * output.w + x) * output.c, from)?;
+            }
         }
+        Some(())
     }
-    Some(())
-}
 
-/// `Pad`.
-pub(super) fn pad(node: &Node<'_>, data: &[f32], out: &mut [f32]) -> Option<()> {
-    let Op::Pad { before, mode } = node.op else {
-        return None;
-    };
-    let before = before.map(usize::from);
-    let constant = if let PadMode::Constant(value) = mode {
-        value
-    } else {
-        0.0
-    };
-    padded(node, before, mode, |to, from| {
-        let out = out.get_mut(to..)?.get_mut(..node.output.c)?;
-        let pixel = match from {
-            Some(from) => data.get(from..)?.get(..node.input.c)?,
-            None => &[],
-        };
-        if pixel.len() == out.len() {
-            for (out, x) in out.iter_mut().zip(pixel) {
-                *out = *x;
-            }
-            return Some(());
-        }
-        for (c, out) in out.iter_mut().enumerate() {
-            let c = origin(c, before[2], node.input.c, mode);
-            *out = c.and_then(|c| pixel.get(c)).copied().unwrap_or(constant);
-        }
-        Some(())
-    })
-}
+    /// Input channel that output channel `c` shows, if it shows one.
+    fn channel(&self, c: usize) -> Option<usize> {
+        let [_, _, before] = self.before;
+        origin(c, before.into(), self.input.c, self.mode)
+    }
 
-/// Adds the gradient of a `Pad` to the elements that were shown.
-pub(super) fn pad_backward(node: &Node<'_>, grad_out: &[f32], grad_in: &mut [f32]) -> Option<()> {
-    let Op::Pad { before, mode } = node.op else {
-        return None;
-    };
-    let before = before.map(usize::from);
-    padded(node, before, mode, |at, to| {
-        let Some(to) = to else {
-            return Some(());
-        };
-        let g = grad_out.get(at..)?.get(..node.output.c)?;
-        let to = grad_in.get_mut(to..)?.get_mut(..node.input.c)?;
-        for (c, g) in g.iter().enumerate() {
-            if let Some(c) = origin(c, before[2], node.input.c, mode) {
-                *to.get_mut(c)? += g;
+    /// The padded tensor.
+    pub fn fill<T: Copy>(&self, constant: T, data: &[T], out: &mut [T]) -> Option<()> {
+        self.pixels(|to, from| {
+            let out = out.get_mut(to..)?.get_mut(..self.output.c)?;
+            let pixel = match from {
+                Some(from) => data.get(from..)?.get(..self.input.c)?,
+                None => &[],
+            };
+            if pixel.len() == out.len() {
+                for (out, x) in out.iter_mut().zip(pixel) {
+                    *out = *x;
+                }
+                return Some(());
             }
-        }
-        Some(())
-    })
+            for (c, out) in out.iter_mut().enumerate() {
+                let c = self.channel(c);
+                *out = c.and_then(|c| pixel.get(c)).copied().unwrap_or(constant);
+            }
+            Some(())
+        })
+    }
+
+    /// Adds the gradient to the elements that are shown.
+    pub fn backward(&self, grad_out: &[f32], grad_in: &mut [f32]) -> Option<()> {
+        self.pixels(|at, to| {
+            let Some(to) = to else {
+                return Some(());
+            };
+            let g = grad_out.get(at..)?.get(..self.output.c)?;
+            let to = grad_in.get_mut(to..)?.get_mut(..self.input.c)?;
+            for (c, g) in g.iter().enumerate() {
+                if let Some(c) = self.channel(c) {
+                    *to.get_mut(c)? += g;
+                }
+            }
+            Some(())
+        })
+    }
 }

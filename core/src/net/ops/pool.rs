@@ -10,14 +10,14 @@ use crate::tensor::Shape;
 const BYTE_TAPS: usize = 256;
 
 /// Bytes of one winner of a `MaxPool`.
-pub(super) fn winner_bytes(geometry: Geometry) -> usize {
+pub(in crate::net) fn winner_bytes(geometry: Geometry) -> usize {
     let [h, w] = geometry.kernel.map(usize::from);
     if h * w <= BYTE_TAPS { 1 } else { 2 }
 }
 
 /// Calls `visit` with every output pixel: its region, where its taps lie, and
 /// its first output element.
-fn pixels(
+pub(in crate::net) fn pixels(
     geometry: Geometry,
     input: Shape,
     output: Shape,
@@ -40,7 +40,7 @@ fn pixels(
 
 /// Calls `visit` with every tap of a pixel: its index in the window and the
 /// first input element under it.
-fn taps(
+pub(in crate::net) fn taps(
     region: &Region,
     spot: &Spot,
     kernel_w: usize,
@@ -60,14 +60,13 @@ fn taps(
 }
 
 /// Largest value of each window; the first one wins among equals.
-pub(super) fn max_forward(
-    node: &Node<'_>,
+pub(in crate::net) fn max_forward<T: Copy + PartialOrd>(
     geometry: Geometry,
-    data: &[f32],
-    out: &mut [f32],
+    (input, output): (Shape, Shape),
+    data: &[T],
+    out: &mut [T],
     keep: &mut [u8],
 ) -> Option<()> {
-    let (input, output) = (node.input, node.output);
     let kernel_w = usize::from(geometry.kernel[1]);
     let width = winner_bytes(geometry);
     pixels(geometry, input, output, |region, spot| {
@@ -87,7 +86,14 @@ pub(super) fn max_forward(
 }
 
 /// Takes the values that are larger (all of them if `first`), and notes their tap.
-fn take(first: bool, x: &[f32], out: &mut [f32], tap: usize, width: usize, keep: &mut [u8]) {
+fn take<T: Copy + PartialOrd>(
+    first: bool,
+    x: &[T],
+    out: &mut [T],
+    tap: usize,
+    width: usize,
+    keep: &mut [u8],
+) {
     let [low, high, ..] = tap.to_le_bytes();
     let pairs = out.iter_mut().zip(x);
     if keep.is_empty() {
@@ -110,7 +116,7 @@ fn take(first: bool, x: &[f32], out: &mut [f32], tap: usize, width: usize, keep:
 }
 
 /// Gives each output's gradient to the winner of its window.
-pub(super) fn max_backward(
+pub(in crate::net) fn max_backward(
     node: &Node<'_>,
     geometry: Geometry,
     grad_out: &[f32],
@@ -141,7 +147,7 @@ pub(super) fn max_backward(
 }
 
 /// What an `AveragePool` divides by, pixel by pixel.
-struct Divisor {
+pub(in crate::net) struct Divisor {
     count_padding: bool,
     /// Positions behind the input that still count.
     end: [usize; 2],
@@ -149,7 +155,7 @@ struct Divisor {
 }
 
 impl Divisor {
-    fn of(op: Op, input: Shape) -> Option<(Geometry, Self)> {
+    pub fn of(op: Op, input: Shape) -> Option<(Geometry, Self)> {
         let Op::AveragePool {
             geometry,
             count_padding,
@@ -177,15 +183,19 @@ impl Divisor {
         room.div_ceil(span.hop.unsigned_abs().max(1)).min(kernel)
     }
 
-    fn at(&self, region: &Region) -> f32 {
+    pub fn at(&self, region: &Region) -> usize {
         let [h, w] = self.end;
         let [kernel_h, kernel_w] = self.kernel;
-        (self.taps(&region.rows, kernel_h, h) * self.taps(&region.cols, kernel_w, w)) as f32
+        self.taps(&region.rows, kernel_h, h) * self.taps(&region.cols, kernel_w, w)
     }
 }
 
 /// Mean of each window: the sum over kernel rows and columns, then divided.
-pub(super) fn average_forward(node: &Node<'_>, data: &[f32], out: &mut [f32]) -> Option<()> {
+pub(in crate::net) fn average_forward(
+    node: &Node<'_>,
+    data: &[f32],
+    out: &mut [f32],
+) -> Option<()> {
     let (input, output) = (node.input, node.output);
     let (geometry, divisor) = Divisor::of(node.op, input)?;
     pixels(geometry, input, output, |region, spot| {
@@ -197,7 +207,7 @@ pub(super) fn average_forward(node: &Node<'_>, data: &[f32], out: &mut [f32]) ->
             }
             Some(())
         })?;
-        let count = divisor.at(region);
+        let count = divisor.at(region) as f32;
         for out in out {
             *out /= count;
         }
@@ -206,7 +216,7 @@ pub(super) fn average_forward(node: &Node<'_>, data: &[f32], out: &mut [f32]) ->
 }
 
 /// Shares each output's gradient among the taps of its window.
-pub(super) fn average_backward(
+pub(in crate::net) fn average_backward(
     node: &Node<'_>,
     grad_out: &[f32],
     grad_in: &mut [f32],
@@ -215,7 +225,7 @@ pub(super) fn average_backward(
     let (geometry, divisor) = Divisor::of(node.op, input)?;
     pixels(geometry, input, output, |region, spot| {
         let g = grad_out.get(spot.target..)?.get(..output.c)?;
-        let count = divisor.at(region);
+        let count = divisor.at(region) as f32;
         taps(region, spot, 0, input, |_, to| {
             for (to, &g) in grad_in.get_mut(to..)?.get_mut(..input.c)?.iter_mut().zip(g) {
                 *to += g / count;

@@ -18,7 +18,7 @@ fn count(axes: [bool; 3], input: Shape) -> f32 {
 }
 
 /// Mean over the marked axes: summed in HWC order, then divided.
-pub(super) fn mean_forward(
+pub(in crate::net) fn mean_forward(
     axes: [bool; 3],
     input: Shape,
     output: Shape,
@@ -53,7 +53,7 @@ pub(super) fn mean_forward(
 }
 
 /// Shares each mean's gradient among its elements.
-pub(super) fn mean_backward(
+pub(in crate::net) fn mean_backward(
     axes: [bool; 3],
     input: Shape,
     output: Shape,
@@ -82,7 +82,12 @@ pub(super) fn mean_backward(
 
 /// Largest value of each channel and, if `keep` has room, its pixel (u32, little
 /// endian); the first one wins among equals.
-pub(super) fn max_forward(input: Shape, data: &[f32], out: &mut [f32], keep: &mut [u8]) {
+pub(in crate::net) fn max_forward<T: Copy + PartialOrd>(
+    input: Shape,
+    data: &[T],
+    out: &mut [T],
+    keep: &mut [u8],
+) {
     let (winners, _) = keep.as_chunks_mut::<4>();
     for (pixel, index) in data.chunks_exact(input.c.max(1)).zip(0_u32..) {
         for (c, (out, &x)) in out.iter_mut().zip(pixel).enumerate() {
@@ -97,7 +102,7 @@ pub(super) fn max_forward(input: Shape, data: &[f32], out: &mut [f32], keep: &mu
 }
 
 /// Gives each channel's gradient to its winner.
-pub(super) fn max_backward(
+pub(in crate::net) fn max_backward(
     input: Shape,
     grad_out: &[f32],
     keep: &[u8],

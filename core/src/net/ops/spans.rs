@@ -14,7 +14,7 @@ use crate::tensor::Shape;
 
 /// Pixels of one axis that see the same taps.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Span {
+pub(in crate::net) struct Span {
     /// First target pixel.
     pub to: usize,
     /// Target pixels from one to the next.
@@ -37,7 +37,7 @@ pub(super) struct Span {
 
 /// One axis of a sliding window.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Axis {
+pub(in crate::net) struct Axis {
     source: usize,
     kernel: usize,
     stride: usize,
@@ -151,7 +151,7 @@ fn gcd(mut a: usize, mut b: usize) -> usize {
 }
 
 /// See [`Axis::spans`].
-pub(super) struct Spans {
+pub(in crate::net) struct Spans {
     axis: Axis,
     class: usize,
     all: Span,
@@ -226,9 +226,9 @@ fn ceil(a: isize, b: isize) -> usize {
     (a.max(0) as usize).div_ceil(b.unsigned_abs().max(1))
 }
 
-impl<'a> Rows<'a> {
+impl<'a, T> Rows<'a, T> {
     /// A whole tensor.
-    pub(super) const fn whole(data: &'a [f32], shape: Shape) -> Self {
+    pub(in crate::net) const fn whole(data: &'a [T], shape: Shape) -> Self {
         Self {
             data,
             row: shape.row(),
@@ -237,7 +237,7 @@ impl<'a> Rows<'a> {
     }
 
     /// A tensor taken as one long row.
-    pub(super) const fn one(data: &'a [f32]) -> Self {
+    pub(in crate::net) const fn one(data: &'a [T]) -> Self {
         Self {
             data,
             row: data.len(),
@@ -247,7 +247,7 @@ impl<'a> Rows<'a> {
 
     /// Row `y`.
     #[inline(always)]
-    pub(super) fn line(&self, y: isize) -> Option<&'a [f32]> {
+    pub(in crate::net) fn line(&self, y: isize) -> Option<&'a [T]> {
         let y = usize::try_from(y).ok()?;
         let y = if y < self.modulo {
             y

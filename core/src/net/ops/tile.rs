@@ -8,7 +8,7 @@ use crate::net::op::Activation;
 
 /// What becomes of a sum.
 #[derive(Clone, Copy)]
-pub(super) enum Finish {
+pub(in crate::net) enum Finish {
     /// It replaces the target, after the activation.
     Store(Activation),
     /// It is added to the target.
@@ -23,7 +23,7 @@ impl Finish {
 }
 
 /// Lanes in which NaN was seen.
-pub(super) struct Seen<S: Simd>(S::V);
+pub(in crate::net) struct Seen<S: Simd>(S::V);
 
 impl<S: Simd> Seen<S> {
     #[inline(always)]
@@ -40,7 +40,7 @@ impl<S: Simd> Seen<S> {
 
 /// Pixels that see the same taps: a span of rows by a span of columns.
 #[derive(Clone, Copy)]
-pub(super) struct Region {
+pub(in crate::net) struct Region {
     pub rows: Span,
     pub cols: Span,
 }
@@ -54,7 +54,7 @@ impl Region {
 
 /// Where one pixel reads and writes.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Spot {
+pub(in crate::net) struct Spot {
     /// Source row under its first tap.
     pub row: isize,
     /// Source column under its first tap.
@@ -64,13 +64,13 @@ pub(super) struct Spot {
 }
 
 /// The pixels of one tile. Places from `filled` on repeat the last pixel and are not written.
-pub(super) struct Tile<const P: usize> {
+pub(in crate::net) struct Tile<const P: usize> {
     pub spots: [Spot; P],
     pub filled: usize,
 }
 
 /// Walks the pixels of a region, row by row.
-pub(super) struct Walk {
+pub(in crate::net) struct Walk {
     region: Region,
     y: usize,
     x: usize,
@@ -131,7 +131,7 @@ impl Walk {
 
 /// Hands the sums of one pixel to as many target channels.
 #[inline(always)]
-pub(super) fn finish<S: Simd, const B: usize>(
+pub(in crate::net) fn finish<S: Simd, const B: usize>(
     simd: S,
     target: &mut [f32],
     sums: &[S::V; B],
@@ -179,7 +179,7 @@ fn result<S: Simd>(
 
 /// Sums before the first product: `bias`, or 0 where there is none.
 #[inline(always)]
-pub(super) fn start<S: Simd, const B: usize>(simd: S, bias: &[f32]) -> [S::V; B] {
+pub(in crate::net) fn start<S: Simd, const B: usize>(simd: S, bias: &[f32]) -> [S::V; B] {
     let mut sums = [simd.splat(0.0); B];
     let (whole, rest) = bias.as_chunks();
     let mut sum = sums.iter_mut();
@@ -194,7 +194,7 @@ pub(super) fn start<S: Simd, const B: usize>(simd: S, bias: &[f32]) -> [S::V; B]
 
 /// Up to 8 values, zeros behind them.
 #[inline(always)]
-pub(super) fn widen(values: &[f32]) -> [f32; LANES] {
+pub(in crate::net) fn widen(values: &[f32]) -> [f32; LANES] {
     let mut out = [0.0; LANES];
     for (out, v) in out.iter_mut().zip(values) {
         *out = *v;
