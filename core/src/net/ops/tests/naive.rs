@@ -142,7 +142,7 @@ fn element(case: &Case, x: &[Vec<f64>], y: usize, col: usize, c: usize) -> f64 {
             let sum: f64 = (0..input.c).map(|i| at(y, col, i).exp()).sum();
             at(y, col, c).exp() / sum
         }
-        Op::Quantise | Op::Dequantise => panic!("no operator on f32 alone"),
+        Op::Quantise { .. } | Op::Dequantise => panic!("no operator on f32 alone"),
     }
 }
 
