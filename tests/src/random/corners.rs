@@ -1,6 +1,6 @@
 //! What random networks must have drawn.
 
-/// Names of all operators.
+/// Names of all operators of networks in f32.
 pub const OPS: [&str; 22] = [
     "Conv",
     "Depthwise",

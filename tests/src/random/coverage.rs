@@ -37,6 +37,8 @@ pub fn name(op: Op) -> &'static str {
         Op::GlobalMaxPool => "GlobalMaxPool",
         Op::Lrn { .. } => "Lrn",
         Op::Softmax => "Softmax",
+        Op::Quantise { .. } => "Quantise",
+        Op::Dequantise => "Dequantise",
     }
 }
 

@@ -38,6 +38,7 @@ impl Draft {
             name,
             shape,
             constant,
+            quant: None,
         });
         id
     }
@@ -120,6 +121,7 @@ impl Draft {
             weights,
             bias,
             dropout: false,
+            quantised: None,
         });
         Some(output)
     }
