@@ -2,7 +2,7 @@
 //! straight-through gradient in f32 backward.
 //!
 //! Forward, every sum is exact in i32 and then requantised with two roundings
-//! ([`fixed`]), so the bytes are the same on every machine and in every order
+//! (one in a `Dense`; [`fixed`]), so the bytes are the same on every machine and in every order
 //! of summation. All factors come from the model file; [`make`] computes them
 //! on the host.
 //!
@@ -12,15 +12,16 @@
 //! | `Binary` `Add`, `Sub` | | multiplier and shift of a, of b, of the sum |
 //! | `Binary` `Mul` | | multiplier, shift |
 //! | `Mean` | | multiplier, shift, the division included |
-//! | `Concat` | | multiplier and shift of each input |
+//! | `AveragePool` | | what is subtracted before the mean is rounded: 0, or -128 if the model is uint8 |
+//! | `Concat` | | multiplier and shift of each input, raised by 16 bits |
 //! | `Activate` | 256 results, index = stored + 128 | |
 //! | `Softmax` | | multiplier, shift, least difference |
 //!
 //! C counts output channels. The bias is folded: the model's own minus input
 //! zero point times the sum of (weight - weight zero point), so kernels add
 //! products of stored inputs; a padded tap counts as the zero point. The other
-//! operators (pools, `GlobalMaxPool`, `Slice`, `Shuffle`, `Pad`) have no
-//! numbers: input and output share scale and zero point.
+//! operators (`MaxPool`, `GlobalMaxPool`, `Slice`, `Shuffle`, `Pad`) have no
+//! numbers; like an `AveragePool`, their input and output share scale and zero point.
 //!
 //! Backward, each operator has the derivative of its real-valued function at
 //! the dequantised inputs, and a gradient passes an element whose stored
@@ -47,6 +48,8 @@ pub mod packing;
 mod pool;
 mod reduce;
 mod softmax;
+#[cfg(test)]
+mod tests;
 
 pub use backward::backward;
 pub use check::check;
@@ -231,6 +234,10 @@ fn look_up(table: &[i8], x: &[i8], out: &mut [i8]) -> Option<()> {
     Some(())
 }
 
+/// Bits by which the inputs of a `Concat` are raised before they are scaled, so
+/// that the first of the two roundings does not show: TFLite rounds once.
+const CONCAT_SHIFT: u32 = 16;
+
 /// Rescales one input to the output's scale, to its place.
 fn concat(
     node: &Node8<'_>,
@@ -242,7 +249,7 @@ fn concat(
     let (run, period, before) = layout::runs(axis, offset, node.input, node.output);
     let factor = node.factor(part)?;
     let from = i32::from(node.input_quant.zero_point);
-    let same = node.input_quant == node.output_quant && factor == Factor::ONE;
+    let same = node.input_quant == node.output_quant;
     for (out, x) in out
         .chunks_exact_mut(period.max(1))
         .zip(x.chunks_exact(run.max(1)))
@@ -256,7 +263,7 @@ fn concat(
             continue;
         }
         for out in out {
-            *out = node.store(factor.apply(i32::from(*out) - from));
+            *out = node.store(factor.apply((i32::from(*out) - from) << CONCAT_SHIFT));
         }
     }
     Some(())
@@ -312,6 +319,7 @@ pub fn words_len(op: Op, inputs: usize, output: Shape) -> usize {
         Op::Binary(Arithmetic::Add | Arithmetic::Sub) => 6,
         Op::Binary(Arithmetic::Mul) | Op::Mean { .. } => 2,
         Op::Concat { .. } => 2 * inputs,
+        Op::AveragePool { .. } => 1,
         Op::Softmax => 3,
         _ => 0,
     }

@@ -46,11 +46,3 @@ pub struct Factor {
     /// Power of two, -31 to 30.
     pub shift: i8,
 }
-
-impl Factor {
-    /// 1; leaves every number as it is.
-    pub const ONE: Self = Self {
-        multiplier: 1 << 30,
-        shift: 1,
-    };
-}

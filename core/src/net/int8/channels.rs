@@ -1,7 +1,9 @@
 //! The numbers that a node with weights has for each output channel.
 
 use super::Node8;
+use super::fixed::apply_once;
 use super::packing::{Filters, channels};
+use crate::net::op::Op;
 use crate::net::quant::Factor;
 
 /// Weights, biases and factors of a `Conv`, `Depthwise` or `Dense`.
@@ -12,6 +14,8 @@ pub(super) struct Channels<'a> {
     pub bias: &'a [i32],
     pub multiplier: &'a [i32],
     pub shift: &'a [i8],
+    /// Whether sums are rounded once instead of twice.
+    pub once: bool,
 }
 
 impl<'a> Channels<'a> {
@@ -29,6 +33,7 @@ impl<'a> Channels<'a> {
             bias,
             multiplier,
             shift,
+            once: node.op == Op::Dense,
         })
     }
 
@@ -38,6 +43,17 @@ impl<'a> Channels<'a> {
         Some(Factor {
             multiplier: *self.multiplier.get(c)?,
             shift: *self.shift.get(c)?,
+        })
+    }
+
+    /// What the sum of channel `c` is requantised to.
+    #[inline(always)]
+    pub fn requantise(&self, c: usize, sum: i32) -> Option<i32> {
+        let factor = self.factor(c)?;
+        Some(if self.once {
+            apply_once(factor, sum)
+        } else {
+            factor.apply(sum)
         })
     }
 

@@ -39,6 +39,11 @@ fn checked(node: &Node8<'_>, inputs: &[(Shape, Quantisation)]) -> Option<()> {
         Op::Binary(_) | Op::Mean { .. } | Op::Concat { .. } => factors(node),
         Op::Softmax => softmax(node),
         Op::Activate => Some(()),
+        Op::AveragePool { geometry, .. } => {
+            let [h, w] = geometry.kernel.map(i64::from);
+            require(node.input_quant == node.output_quant)?;
+            require(matches!(node.words, [0 | -128]) && h * w <= MOST_SUM / 512)
+        }
         // These move numbers, so their meaning must not change.
         _ => require(node.input_quant == node.output_quant),
     }

@@ -33,7 +33,7 @@ pub(super) fn forward_rows(
         for (pixel, x) in row.chunks_exact_mut(output.c.max(1)).zip(0..) {
             for (c, out) in pixel.iter_mut().enumerate() {
                 let sum = sum(node, &channels, geometry, source, [y, x, c])?;
-                *out = node.store(channels.factor(c)?.apply(sum));
+                *out = node.store(channels.requantise(c, sum)?);
             }
         }
     }

@@ -27,7 +27,7 @@ pub(super) fn forward_rows(
             for (out, first) in pixel.chunks_mut(CHUNK).zip((0..).step_by(CHUNK)) {
                 let sums = sums(node, &channels, geometry, source, [y, x, first])?;
                 for ((out, sum), c) in out.iter_mut().zip(sums).zip(first..) {
-                    *out = node.store(channels.factor(c)?.apply(sum));
+                    *out = node.store(channels.requantise(c, sum)?);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Fixed-point arithmetic of the TFLite family (gemmlowp, `fixedpoint.h`): a
 //! saturating rounding doubling high multiply, then a rounding division by a
-//! power of two, so each result is rounded twice. Formats are named Qm.n: m
+//! power of two, so each result is rounded twice ([`Factor::apply`]). Formats are named Qm.n: m
 //! integer bits, n fraction bits, one sign bit.
 //!
 //! Sums and shifts wrap where the original would overflow; the model check
@@ -38,6 +38,15 @@ impl Factor {
         let right = (left - shift).unsigned_abs();
         divide_by_power(doubling_high(shifted, self.multiplier), right)
     }
+}
+
+/// `x` times the factor, rounded once, halves up: what ruy does behind TFLite's
+/// fully connected layers.
+#[inline(always)]
+pub fn apply_once(factor: Factor, x: i32) -> i32 {
+    let places = (31 - i32::from(factor.shift)).unsigned_abs().clamp(1, 62);
+    let product = i64::from(x) * i64::from(factor.multiplier);
+    ((product + (1 << (places - 1))) >> places) as i32
 }
 
 /// `x * 2^power`, saturated.

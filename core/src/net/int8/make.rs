@@ -2,7 +2,7 @@
 //! them. The host's writer calls this; nothing on a device does.
 
 use super::packing::{Filters, channels, packed_index};
-use super::{Node8, binary, bytes_len, reduce, words_len};
+use super::{CONCAT_SHIFT, Node8, binary, bytes_len, reduce, words_len};
 use crate::net::op::{Activation, Arithmetic, Op};
 use crate::net::quant::{Factor, Quantisation};
 use crate::tensor::Shape;
@@ -22,8 +22,8 @@ pub struct Spec<'a> {
     pub inputs: &'a [(Shape, Quantisation)],
     /// The same of the output.
     pub output: (Shape, Quantisation),
-    /// Whether the model's own integers are uint8: TFLite multiplies its
-    /// convolutions' scales in f32.
+    /// Whether the model's own integers are uint8: TFLite multiplies the scales
+    /// of its convolutions in f32, and its means of pools round halves upwards.
     pub unsigned: bool,
     /// Weights of a `Conv`, `Depthwise` or `Dense`.
     pub weights: Option<Weights<'a>>,
@@ -101,16 +101,17 @@ pub fn node(spec: &Spec<'_>, bytes: &mut [i8], words: &mut [i32]) -> Option<[i8;
         }
         Op::Concat { .. } => {
             for (i, &(_, from)) in spec.inputs.iter().enumerate() {
-                write(
-                    words,
-                    i,
-                    factor(f64::from(from.scale) / f64::from(to.scale))?,
-                )?;
+                let ratio = f64::from(from.scale) / f64::from(to.scale);
+                write(words, i, factor(ratio / f64::from(1_u32 << CONCAT_SHIFT))?)?;
             }
         }
         Op::Activate => {
             let table = table(spec.activation, from, to)?;
             bytes.copy_from_slice(&table);
+        }
+        Op::AveragePool { .. } => {
+            let origin = if spec.unsigned { i32::from(i8::MIN) } else { 0 };
+            words.copy_from_slice(&[origin]);
         }
         Op::Softmax => softmax(from, words)?,
         _ => {}
@@ -185,7 +186,7 @@ fn weights(spec: &Spec<'_>, bytes: &mut [i8], words: &mut [i32]) -> Option<()> {
     }
     let depthwise = matches!(spec.op, Op::Depthwise { .. });
     let per_tensor = given.scales.len() == 1;
-    let f32_product = per_tensor && (spec.unsigned || spec.op == Op::Dense);
+    let f32_product = per_tensor && spec.unsigned && spec.op != Op::Dense;
     for c in 0..count {
         let (first, step) = if depthwise {
             (c, count)

@@ -1,7 +1,7 @@
 //! Average pooling. (The largest value needs no arithmetic; see `ops::pool`.)
 //!
 //! Source: TFLite `reference/integer_ops/pooling.h`: the mean of the stored
-//! numbers, halves away from zero.
+//! numbers, halves away from zero; of uint8 numbers as the model stores them.
 
 use super::Node8;
 use crate::net::ops::pool::{Divisor, pixels, taps};
@@ -22,11 +22,12 @@ pub(super) fn average(node: &Node8<'_>, x: &[i8], out: &mut [i8]) -> Option<()> 
     let (input, output) = (node.input, node.output);
     let (geometry, divisor) = Divisor::of(node.op, input)?;
     let [low, high] = node.range;
+    let origin = *node.words.first()?;
     pixels(geometry, input, output, |region, spot| {
         let out = out.get_mut(spot.target..)?.get_mut(..output.c)?;
-        let count = divisor.at(region);
-        let padded = count.saturating_sub(region.rows.taps * region.cols.taps);
-        let padding = padded as i32 * i32::from(node.input_quant.zero_point);
+        let count = divisor.at(region) as i32;
+        let padded = count - (region.rows.taps * region.cols.taps) as i32;
+        let padding = padded * i32::from(node.input_quant.zero_point);
         for (out, first) in out.chunks_mut(CHUNK).zip((0..).step_by(CHUNK)) {
             let mut sums = [padding; CHUNK];
             taps(region, spot, 0, input, |_, from| {
@@ -36,7 +37,8 @@ pub(super) fn average(node: &Node8<'_>, x: &[i8], out: &mut [i8]) -> Option<()> 
                 Some(())
             })?;
             for (out, sum) in out.iter_mut().zip(sums) {
-                *out = super::clip(mean(sum, count as i32), low, high);
+                let mean = mean(sum - origin * count, count) + origin;
+                *out = super::clip(mean, low, high);
             }
         }
         Some(())
