@@ -7,9 +7,10 @@ use std::fs;
 use std::path::Path;
 
 /// Binaries, each with a folder of the same name in `memory/`.
-const BOARDS: [&str; 6] = [
+const BOARDS: [&str; 7] = [
     "mps2-an386",
     "mps2-an500",
+    "mps2-an505",
     "mps3-an547",
     "netduinoplus2",
     "lm3s6965evb",

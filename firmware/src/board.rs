@@ -18,7 +18,7 @@ mod stellaris;
 mod stm32;
 
 #[cfg(target_arch = "arm")]
-pub use mps::{Mps2An386, Mps2An500, Mps3An547};
+pub use mps::{Mps2An386, Mps2An500, Mps2An505, Mps3An547};
 #[cfg(target_arch = "riscv32")]
 pub use riscv32_virt::Riscv32Virt;
 #[cfg(target_arch = "arm")]

@@ -40,6 +40,10 @@ mps!(
     Mps2An500, "mps2-an500", 3 << 20, 0x4002_8018, 25_000_000
 );
 mps!(
+    /// MPS2 with AN505: Cortex-M33, in its secure state.
+    Mps2An505, "mps2-an505", 3 << 20, 0x5030_2018, 20_000_000
+);
+mps!(
     /// MPS3 with AN547: Cortex-M55.
     Mps3An547, "mps3-an547", 3 << 20, 0x5930_2018, 20_000_000
 );

@@ -9,9 +9,10 @@ use foveola_tests::root;
 use tempfile::TempDir;
 
 /// All boards.
-pub const BOARDS: [&str; 6] = [
+pub const BOARDS: [&str; 7] = [
     "mps2-an386",
     "mps2-an500",
+    "mps2-an505",
     "mps3-an547",
     "netduinoplus2",
     "lm3s6965evb",

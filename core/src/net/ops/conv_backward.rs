@@ -58,7 +58,9 @@ impl Sizes {
 
     /// Channels of one group: input, output.
     fn group(&self) -> (usize, usize) {
-        (self.inputs / self.groups, self.outputs / self.groups)
+        // Never 0; said again where an optimiser for size sees it.
+        let groups = self.groups.max(1);
+        (self.inputs / groups, self.outputs / groups)
     }
 
     fn taps(&self) -> usize {

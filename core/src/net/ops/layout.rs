@@ -1,7 +1,7 @@
 //! Operators that move elements and compute nothing: concatenation, slices,
 //! channel shuffle, padding.
 
-use super::Node;
+use super::{Node, one_by_one};
 use super::activation::settle;
 use crate::net::op::PadMode;
 use crate::tensor::Shape;
@@ -33,7 +33,7 @@ pub(in crate::net) fn concat(
     let mut seen = false;
     for (out, x) in out
         .chunks_exact_mut(period.max(1))
-        .zip(data.chunks_exact(run.max(1)))
+        .zip(one_by_one(data.chunks_exact(run.max(1))))
     {
         let out = out.get_mut(before..)?.get_mut(..run)?;
         for (out, x) in out.iter_mut().zip(x) {
@@ -55,7 +55,7 @@ pub(in crate::net) fn concat_backward(
     let (run, period, before) = runs(axis, offset, node.input, node.output);
     for (to, g) in grad_in
         .chunks_exact_mut(run.max(1))
-        .zip(grad_out.chunks_exact(period.max(1)))
+        .zip(one_by_one(grad_out.chunks_exact(period.max(1))))
     {
         add(to, g.get(before..)?.get(..run)?);
     }
@@ -127,7 +127,7 @@ pub(in crate::net) fn slice_backward(
 pub(in crate::net) fn shuffle<T: Copy>(groups: u16, channels: usize, data: &[T], out: &mut [T]) {
     let groups = usize::from(groups).max(1);
     let (c, each) = (channels.max(1), (channels / groups).max(1));
-    for (out, x) in out.chunks_exact_mut(c).zip(data.chunks_exact(c)) {
+    for (out, x) in out.chunks_exact_mut(c).zip(one_by_one(data.chunks_exact(c))) {
         for (g, x) in x.chunks_exact(each).enumerate() {
             for (out, x) in out.iter_mut().skip(g).step_by(groups).zip(x) {
                 *out = *x;
@@ -145,7 +145,7 @@ pub(in crate::net) fn shuffle_backward(
 ) {
     let groups = usize::from(groups).max(1);
     let (c, each) = (channels.max(1), (channels / groups).max(1));
-    for (to, from) in grad_in.chunks_exact_mut(c).zip(grad_out.chunks_exact(c)) {
+    for (to, from) in grad_in.chunks_exact_mut(c).zip(one_by_one(grad_out.chunks_exact(c))) {
         for (g, to) in to.chunks_exact_mut(each).enumerate() {
             for (to, from) in to.iter_mut().zip(from.iter().skip(g).step_by(groups)) {
                 *to += *from;

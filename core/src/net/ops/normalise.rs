@@ -1,11 +1,12 @@
 //! Operators within one pixel: softmax, local response normalisation, affine.
 
+use super::one_by_one;
 use crate::net::op::Op;
 
 /// `x * scale + shift`, channel by channel; no shift where `bias` is empty.
 pub(super) fn affine(data: &[f32], scale: &[f32], bias: &[f32], out: &mut [f32]) {
     let c = scale.len().max(1);
-    for (out, x) in out.chunks_exact_mut(c).zip(data.chunks_exact(c)) {
+    for (out, x) in out.chunks_exact_mut(c).zip(one_by_one(data.chunks_exact(c))) {
         for ((out, x), scale) in out.iter_mut().zip(x).zip(scale) {
             *out = x * scale;
         }
@@ -18,7 +19,7 @@ pub(super) fn affine(data: &[f32], scale: &[f32], bias: &[f32], out: &mut [f32])
 /// Adds `gradient * scale`.
 pub(super) fn affine_backward(gradient: &[f32], scale: &[f32], grad_in: &mut [f32]) {
     let c = scale.len().max(1);
-    for (to, g) in grad_in.chunks_exact_mut(c).zip(gradient.chunks_exact(c)) {
+    for (to, g) in grad_in.chunks_exact_mut(c).zip(one_by_one(gradient.chunks_exact(c))) {
         for ((to, g), scale) in to.iter_mut().zip(g).zip(scale) {
             *to += g * scale;
         }
@@ -28,7 +29,7 @@ pub(super) fn affine_backward(gradient: &[f32], scale: &[f32], grad_in: &mut [f3
 /// `exp(x - max)` over its sum, across the `c` channels of each pixel.
 pub(super) fn softmax(c: usize, data: &[f32], out: &mut [f32]) {
     let c = c.max(1);
-    for (out, x) in out.chunks_exact_mut(c).zip(data.chunks_exact(c)) {
+    for (out, x) in out.chunks_exact_mut(c).zip(one_by_one(data.chunks_exact(c))) {
         let max = x
             .iter()
             .fold(f32::NEG_INFINITY, |m, &x| if x > m { x } else { m });
@@ -46,7 +47,7 @@ pub(super) fn softmax(c: usize, data: &[f32], out: &mut [f32]) {
 /// Adds `y * (g - sum g y)`, from the softmax's output `y`.
 pub(super) fn softmax_backward(c: usize, y: &[f32], gradient: &[f32], grad_in: &mut [f32]) {
     let c = c.max(1);
-    let pixels = y.chunks_exact(c).zip(gradient.chunks_exact(c));
+    let pixels = y.chunks_exact(c).zip(one_by_one(gradient.chunks_exact(c)));
     for (to, (y, g)) in grad_in.chunks_exact_mut(c).zip(pixels) {
         let mut dot = 0.0;
         for (y, g) in y.iter().zip(g) {
@@ -117,7 +118,7 @@ impl Lrn {
         let channels = channels.max(1);
         for (out, x) in out
             .chunks_exact_mut(channels)
-            .zip(data.chunks_exact(channels))
+            .zip(one_by_one(data.chunks_exact(channels)))
         {
             for (c, (out, &v)) in out.iter_mut().zip(x).enumerate() {
                 *out = v / self.power(self.base(x, c));
@@ -138,7 +139,7 @@ impl Lrn {
         let channels = channels.max(1);
         let pixels = data
             .chunks_exact(channels)
-            .zip(gradient.chunks_exact(channels));
+            .zip(one_by_one(gradient.chunks_exact(channels)));
         for (to, (x, g)) in grad_in.chunks_exact_mut(channels).zip(pixels) {
             let cached = scratch.get_mut(..channels);
             let cache = cached.map(|cache| {
