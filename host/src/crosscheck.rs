@@ -2,39 +2,45 @@
 //!
 //! The board runs Foveola's firmware in QEMU and is asked through a folder of
 //! files (`firmware/src/job.rs` specifies them). Both sides run the same
-//! `.fov` file and the same prepared picture.
+//! `.fov` file and the same prepared picture. The model lies in the board's RAM,
+//! read from a file, or in its flash where the RAM is too small ([`Memory`]).
 
 mod answer;
+mod board;
 mod compare;
+mod host;
 mod job;
+mod memory;
+mod program;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::Arc;
 
-use foveola_core::Score;
 use foveola_core::explain::Outcome;
-use foveola_core::net::arch::Isa;
-use foveola_core::net::model::Model;
-use foveola_core::net::session::Session;
-use foveola_core::{Classifier, Masked};
 
-use crate::aligned::AlignedBytes;
-use crate::backend::core::{CoreBackend, ModelFile, StartError};
-use crate::explainer::{ExplainError, Explainer, Question, SaliencyMap, Target};
+use crate::backend::core::StartError;
+use crate::explainer::ExplainError;
 use crate::method_spec::MethodSpec;
-use crate::model::{Engine, ModelError, OpenModel, OpenOptions};
+use crate::model::{Engine, ModelError, OpenModel};
 use crate::photo::Photo;
 
 pub use answer::{Answer, AnswerError, Cost};
+pub use board::Device;
 pub use compare::{Comparison, Verdict};
+pub use host::{Host, digest};
+pub use memory::{Memory, Place};
+pub use program::link;
 
 /// Why two sides cannot be compared.
 #[derive(Debug, thiserror::Error)]
 pub enum CrosscheckError {
-    /// The name of a device is not understood.
-    #[error("`{0}` is no device: it takes qemu:BOARD, e.g. qemu:mps2-an386")]
-    Device(String),
+    /// A device that is not known.
+    #[error("there is no device `{name}`: {hint}")]
+    Device {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        hint: String,
+    },
     /// The model.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -47,6 +53,14 @@ pub enum CrosscheckError {
     /// The host's threads.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// A method that this model cannot be asked.
+    #[error("{method}: {reason}")]
+    Method {
+        /// The method.
+        method: String,
+        /// Why not.
+        reason: String,
+    },
     /// A file of the job.
     #[error("{path}: {source}")]
     File {
@@ -60,6 +74,35 @@ pub enum CrosscheckError {
         "{0} is not there: run from Foveola's folder, or name the firmware with --firmware DIR"
     )]
     NoFirmware(PathBuf),
+    /// The board's RAM is too small for a question.
+    #[error("{what} takes {need} bytes of RAM on {board}, which has {have} for it")]
+    Ram {
+        /// The board.
+        board: &'static str,
+        /// The scores or a method.
+        what: String,
+        /// Bytes, the picture included, the model not.
+        need: usize,
+        /// Bytes.
+        have: usize,
+    },
+    /// The board's flash is too small for the model.
+    #[error(
+        "the model has {model} bytes; beside the program, the {flash} bytes of flash of {board} hold {room}. \
+         A smaller model fits, or this one on {others}"
+    )]
+    Flash {
+        /// The board.
+        board: &'static str,
+        /// Bytes of the model.
+        model: usize,
+        /// Bytes of flash.
+        flash: usize,
+        /// Bytes of flash that the program leaves.
+        room: usize,
+        /// Boards that hold the model.
+        others: String,
+    },
     /// The board did not finish.
     #[error("the board ended with code {code}: {reason}")]
     Board {
@@ -73,36 +116,9 @@ pub enum CrosscheckError {
     Answer(#[from] AnswerError),
 }
 
-/// A board in QEMU.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Device {
-    /// Its name in QEMU, e.g. `mps2-an386`.
-    pub board: String,
-}
-
-impl std::str::FromStr for Device {
-    type Err = CrosscheckError;
-
-    fn from_str(text: &str) -> Result<Self, CrosscheckError> {
-        let sound = |c: char| c.is_ascii_alphanumeric() || c == '-';
-        match text.strip_prefix("qemu:") {
-            Some(board) if !board.is_empty() && board.chars().all(sound) => Ok(Self {
-                board: board.to_owned(),
-            }),
-            _ => Err(CrosscheckError::Device(text.to_owned())),
-        }
-    }
-}
-
-/// What is asked of both sides.
-#[derive(Clone, Debug)]
-pub struct Crosscheck<'a> {
-    /// The board.
-    pub device: &'a Device,
-    /// Folder of the firmware's sources.
-    pub firmware: &'a Path,
-    /// Folder for the files of the job; it must exist.
-    pub folder: &'a Path,
+/// What both sides are asked about a picture.
+#[derive(Clone, Copy, Debug)]
+pub struct Inquiry<'a> {
     /// The methods.
     pub methods: &'a [MethodSpec],
     /// The class to explain; `None` is the host's best.
@@ -111,6 +127,20 @@ pub struct Crosscheck<'a> {
     pub seed: u64,
     /// Whether every layer is compared.
     pub layers: bool,
+}
+
+/// Who is asked, and where the files are.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The board.
+    pub device: &'a Device,
+    /// Folder of the firmware's sources.
+    pub firmware: &'a Path,
+    /// Folder for the files of the job; it must exist.
+    pub folder: &'a Path,
+    /// A program with the model in its flash ([`link()`]); the usual one
+    /// without, which reads the model from a file.
+    pub elf: Option<&'a Path>,
 }
 
 /// What both sides said.
@@ -138,132 +168,28 @@ pub fn model_bytes(model: &OpenModel) -> Result<Vec<u8>, ModelError> {
     }
 }
 
-/// Runs both sides and compares them.
+/// Asks a board and compares it with the host, which may have been asked more
+/// methods.
 ///
 /// # Errors
-/// A model, picture or method that does not fit; a board that does not answer.
-pub fn run(bytes: &[u8], photo: &Photo, check: &Crosscheck<'_>) -> Result<Report, CrosscheckError> {
-    let host = Host::run(bytes, photo, check)?;
-    job::write(check, bytes, photo, host.target)?;
-    start(check)?;
-    let answer = Answer::read(check.folder)?;
-    let comparisons = compare::all(&host, &answer, check)?;
-    let verdict = Verdict::of(&host, &answer, &comparisons);
+/// A board that does not answer.
+pub fn run(
+    bytes: &[u8],
+    photo: &Photo,
+    host: &Host,
+    inquiry: &Inquiry<'_>,
+    asked: &Asked<'_>,
+) -> Result<Report, CrosscheckError> {
+    job::write(inquiry, asked, bytes, photo, host.target)?;
+    program::start(asked.firmware, asked.device, asked.folder, asked.elf)?;
+    let answer = Answer::read(asked.folder)?;
+    let comparisons = compare::all(host, &answer, inquiry)?;
+    let verdict = Verdict::of(host, &answer, &comparisons);
     Ok(Report {
-        model: host.digest,
+        model: host.digest.clone(),
         target: host.target,
         comparisons,
         verdict,
-    })
-}
-
-/// The host's side.
-struct Host {
-    digest: String,
-    target: usize,
-    logits: Vec<f32>,
-    probabilities: Vec<f32>,
-    layers: Vec<(String, Vec<f32>)>,
-    maps: Vec<SaliencyMap>,
-}
-
-impl Host {
-    fn run(bytes: &[u8], photo: &Photo, check: &Crosscheck<'_>) -> Result<Self, CrosscheckError> {
-        let file = ModelFile::new(bytes)?;
-        let model = file.model();
-        let layers = if check.layers {
-            layers(model, photo)?
-        } else {
-            Vec::new()
-        };
-        let digest = model.digest().iter().map(|b| format!("{b:02x}")).collect();
-        let mut backend = CoreBackend::new(Arc::new(ModelFile::new(bytes)?), 1)?;
-        let x = Masked::whole(photo.picture());
-        let mut scores = |score| -> Result<Vec<f32>, CrosscheckError> {
-            let mut out = vec![0.0; backend.classes()];
-            backend.classify(&x, score, &mut out)?;
-            Ok(out)
-        };
-        let (logits, probabilities) = (scores(Score::Logit)?, scores(Score::Probability)?);
-        let target = check.target.unwrap_or_else(|| first_best(&logits));
-        let maps = maps(bytes, photo, check, target)?;
-        Ok(Self {
-            digest,
-            target,
-            logits,
-            probabilities,
-            layers,
-            maps,
-        })
-    }
-}
-
-/// The first of the largest values.
-fn first_best(values: &[f32]) -> usize {
-    (0..values.len())
-        .rev()
-        .max_by(|&a, &b| values[a].total_cmp(&values[b]))
-        .unwrap_or(0)
-}
-
-fn layers(model: &Model<'_>, photo: &Photo) -> Result<Vec<(String, Vec<f32>)>, CrosscheckError> {
-    let pass = foveola_core::net::model::Pass::Forward;
-    let length = model.plan(pass).map_or(0, |plan| plan.arena_len());
-    let mut arena = AlignedBytes::zeros(length);
-    let mut session = Session::new(model, &mut arena, Isa::detect())?;
-    let mut layers = Vec::new();
-    session.forward_tapped(&Masked::whole(photo.picture()), &mut |index, values| {
-        let name = model.node(index).map_or("", |node| node.name);
-        layers.push((name.to_owned(), values.to_vec()));
-        Ok(())
-    })?;
-    Ok(layers)
-}
-
-fn maps(
-    bytes: &[u8],
-    photo: &Photo,
-    check: &Crosscheck<'_>,
-    target: usize,
-) -> Result<Vec<SaliencyMap>, CrosscheckError> {
-    let model = OpenModel::from_bytes(bytes, Path::new("model.fov"), &OpenOptions::default())?;
-    let question = Question {
-        methods: check.methods.to_vec(),
-        targets: vec![Target::Named(target.to_string())],
-        threshold: 0.5,
-        score: None,
-        seed: check.seed,
-    };
-    Ok(Explainer::new(model, 1).explain(photo, &question)?.maps)
-}
-
-/// Builds and runs the firmware on the job.
-fn start(check: &Crosscheck<'_>) -> Result<(), CrosscheckError> {
-    let script = check.firmware.join("run.sh");
-    if !script.is_file() {
-        return Err(CrosscheckError::NoFirmware(script));
-    }
-    let output = Command::new("sh")
-        .arg(&script)
-        .arg(&check.device.board)
-        .arg(check.folder)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|source| CrosscheckError::File {
-            path: script,
-            source,
-        })?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = Answer::read(check.folder)
-        .ok()
-        .and_then(|answer| answer.error);
-    let log = String::from_utf8_lossy(&output.stderr);
-    let last: Vec<&str> = log.lines().rev().take(3).collect();
-    Err(CrosscheckError::Board {
-        code: output.status.code().unwrap_or(-1),
-        reason: said.unwrap_or_else(|| last.into_iter().rev().collect::<Vec<_>>().join("; ")),
     })
 }
 

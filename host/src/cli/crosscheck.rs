@@ -1,4 +1,8 @@
-//! `foveola crosscheck`: the same bits on the host and on a board?
+//! `foveola crosscheck`: the same bits on the host and on boards?
+
+mod boards;
+mod many;
+mod record;
 
 use std::path::PathBuf;
 
@@ -6,29 +10,36 @@ use clap::Args;
 
 use super::model_args::ModelArgs;
 use super::table::{lay_out, row};
-use super::{CliError, Ending, note, print};
-use crate::crosscheck::{Comparison, Crosscheck, Device, Report, model_bytes, run as check};
+use super::{CliError, Ending, print};
+use crate::crosscheck::{Comparison, CrosscheckError, Device, Host, Inquiry, Report, model_bytes};
 use crate::explainer::DEFAULT_SEED;
 use crate::method_spec::MethodSpec;
 use crate::photo::Photo;
+use boards::Ready;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
+Examples:
   foveola crosscheck model.onnx photo.jpg --device qemu:mps2-an386
+  foveola crosscheck model.onnx photos/ --device qemu:all --record boards.jsonl
 
-Exit code 0 if the verdict is BIT-EXACT or WITHIN-TOLERANCE, 1 if it is another,
-2 if the two could not be compared.")]
+A board whose RAM is too small for the model gets it in its flash. Without
+--method, methods that do not fit into a board's RAM are left out and named.
+
+Exit code 0 if every verdict is BIT-EXACT or WITHIN-TOLERANCE, 1 if one is another,
+2 if the sides could not be compared, 130 if it was stopped.")]
 pub struct CrosscheckArgs {
     #[command(flatten)]
     pub model: ModelArgs,
 
-    /// Picture: PNG, JPEG, BMP, or a .npy tensor in the model's own input space
-    pub picture: PathBuf,
+    /// Pictures, or folders of pictures: PNG, JPEG, BMP, or a .npy tensor in the model's own input space
+    #[arg(required = true, value_name = "PICTURE")]
+    pub pictures: Vec<PathBuf>,
 
-    /// The board: qemu:mps2-an386, mps2-an500, mps3-an547, netduinoplus2, lm3s6965evb or riscv32-virt
-    #[arg(long, value_name = "qemu:BOARD")]
-    pub device: Device,
+    /// The board: qemu:all, or one of qemu:mps2-an386, mps2-an500, mps2-an505, mps3-an547, netduinoplus2,
+    /// lm3s6965evb, riscv32-virt; repeats
+    #[arg(long = "device", value_name = "qemu:BOARD", required = true)]
+    pub devices: Vec<Devices>,
 
     /// Method, NAME[:key=value,...]; repeats [default: all seven, rise with 64 masks]
     #[arg(short, long = "method", value_name = "METHOD")]
@@ -50,44 +61,69 @@ pub struct CrosscheckArgs {
     #[arg(long, value_name = "DIR", default_value = "firmware")]
     pub firmware: PathBuf,
 
-    /// Folder in which the files of the job stay [default: a temporary one]
+    /// Folder in which the files of the jobs stay [default: a temporary one]
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
+
+    /// JSON Lines, one for each picture and board as soon as they are compared; what is
+    /// there already is not run again
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+}
+
+/// One board, or all.
+#[derive(Clone, Debug)]
+pub struct Devices {
+    list: Vec<Device>,
+    /// Whether boards that are too small are left out instead of being an error.
+    all: bool,
+}
+
+impl std::str::FromStr for Devices {
+    type Err = CrosscheckError;
+
+    fn from_str(text: &str) -> Result<Self, CrosscheckError> {
+        let all = text == "qemu:all";
+        Ok(Self {
+            list: match all {
+                true => Device::ALL.to_vec(),
+                false => vec![text.parse()?],
+            },
+            all,
+        })
+    }
 }
 
 /// Runs the command.
 pub fn run(args: &CrosscheckArgs) -> Result<Ending, CliError> {
     let model = args.model.open()?;
-    let photo = Photo::open(&args.picture, &model.intake())?;
+    let pictures = many::pictures(&args.pictures)?;
     let bytes = model_bytes(&model)?;
     let methods = match args.methods.is_empty() {
         true => default_methods(model.facts.input.h.min(model.facts.input.w))?,
         false => args.methods.clone(),
     };
     let folder = JobFolder::open(args.keep.as_ref())?;
-    note(&format!(
-        "{} runs in QEMU; the first time its firmware is built",
-        args.device.board
-    ));
-    let report = check(
-        &bytes,
-        &photo,
-        &Crosscheck {
-            device: &args.device,
-            firmware: &args.firmware,
-            folder: &folder.path,
-            methods: &methods,
-            target: args.target,
-            seed: args.seed,
-            layers: !args.no_layers,
-        },
-    )?;
-    print(&text(&report, &args.device));
-    Ok(if report.verdict.passes() {
-        Ending::Done
-    } else {
-        Ending::Differs
-    })
+    let inquiry = Inquiry {
+        methods: &methods,
+        target: args.target,
+        seed: args.seed,
+        layers: !args.no_layers,
+    };
+    let photo = Photo::open(&pictures[0], &model.intake())?;
+    let boards = boards::ready(args, &bytes, &photo, &methods, &folder.path)?;
+    match (pictures.as_slice(), boards.as_slice(), &args.record) {
+        ([_], [board], None) => {
+            let host = Host::run(&bytes, &photo, &inquiry)?;
+            let report = board.ask(&bytes, &photo, &host, &inquiry)?;
+            print(&text(&report, board));
+            Ok(match report.verdict.passes() {
+                true => Ending::Done,
+                false => Ending::Differs,
+            })
+        }
+        _ => many::run(args, &model, &bytes, &inquiry, &pictures, &boards),
+    }
 }
 
 /// All seven; boards in QEMU run about 0.3 G instructions a second, so RISE
@@ -143,7 +179,7 @@ impl Drop for JobFolder {
     }
 }
 
-fn text(report: &Report, device: &Device) -> String {
+fn text(report: &Report, board: &Ready) -> String {
     let (layers, rest): (Vec<_>, Vec<_>) = report
         .comparisons
         .iter()
@@ -164,13 +200,16 @@ fn text(report: &Report, device: &Device) -> String {
     let exact = layers.iter().filter(|c| c.is_exact()).count();
     let mut text = format!(
         "{}, model {}, class {}\n\n",
-        device.board,
+        board.device.board,
         &report.model[..12],
         report.target
     );
     text += &lay_out(&rows, &[1, 2, 3, 4, 5, 6]);
     if !layers.is_empty() {
         text += &format!("{exact} of {} layers have the same bits\n", layers.len());
+    }
+    for (method, why) in &board.left_out {
+        text += &format!("left out: {method}: {why}\n");
     }
     text + &format!("\n{}\n", report.verdict.word())
 }

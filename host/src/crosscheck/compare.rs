@@ -1,7 +1,8 @@
 //! Bits against bits.
 
 use super::answer::{Answer, AnswerError, Cost};
-use super::{Crosscheck, Host, outcome_text};
+use super::host::first_best;
+use super::{Host, Inquiry, outcome_text};
 use crate::explainer::SaliencyMap;
 
 /// Largest difference that still counts as within tolerance, relative to the
@@ -69,7 +70,7 @@ impl Comparison {
 pub(super) fn all(
     host: &Host,
     answer: &Answer,
-    check: &Crosscheck<'_>,
+    inquiry: &Inquiry<'_>,
 ) -> Result<Vec<Comparison>, AnswerError> {
     let mut logits = Comparison::new("logits", &host.logits, &answer.floats("logits.bin")?);
     logits.cost = Some(answer.cost("classify")?);
@@ -86,7 +87,10 @@ pub(super) fn all(
             &device,
         ));
     }
-    for (i, (map, spec)) in host.maps.iter().zip(check.methods).enumerate() {
+    for (i, spec) in inquiry.methods.iter().enumerate() {
+        let Some((_, map)) = host.maps.iter().find(|(asked, _)| asked == spec) else {
+            continue;
+        };
         let device = answer.floats(&format!("map{i}.bin"))?;
         let mut compared = Comparison::new(&spec.to_string(), &as_made(map, device.len()), &device);
         compared.is_map = true;
@@ -139,7 +143,7 @@ impl Verdict {
             return Self::WithinTolerance;
         }
         let device = answer.floats("logits.bin").unwrap_or_default();
-        if super::first_best(&device) == super::first_best(&host.logits) {
+        if first_best(&device) == first_best(&host.logits) {
             Self::LabelSameEvidenceDiffers
         } else {
             Self::LabelDiffers

@@ -3,12 +3,13 @@
 use foveola_core::Picture;
 use zerocopy::IntoBytes;
 
-use super::{Crosscheck, CrosscheckError};
+use super::{Asked, CrosscheckError, Inquiry};
 use crate::photo::Photo;
 
-/// Writes model, picture and job into the folder.
+/// Writes picture, job and, where it does not lie in flash, model into the folder.
 pub(super) fn write(
-    check: &Crosscheck<'_>,
+    inquiry: &Inquiry<'_>,
+    asked: &Asked<'_>,
     model: &[u8],
     photo: &Photo,
     target: usize,
@@ -19,22 +20,23 @@ pub(super) fn write(
     };
     let shape = photo.picture().shape();
     let mut text = format!(
-        "model=model.fov\npicture=picture.bin\nformat={format}\nshape={}/{}/{}\n",
-        shape.h, shape.w, shape.c
+        "picture=picture.bin\nformat={format}\nshape={}/{}/{}\ntarget={target}\nseed={}\n",
+        shape.h, shape.w, shape.c, inquiry.seed
     );
-    text += &format!("target={target}\nseed={}\n", check.seed);
-    if check.layers {
+    let mut files = vec![("picture.bin", picture.as_slice())];
+    if asked.elf.is_none() {
+        text += "model=model.fov\n";
+        files.push(("model.fov", model));
+    }
+    if inquiry.layers {
         text += "layers=1\n";
     }
-    for method in check.methods {
+    for method in inquiry.methods {
         text += &format!("method={method}\n");
     }
-    for (name, content) in [
-        ("model.fov", model),
-        ("picture.bin", &picture),
-        ("job.txt", text.as_bytes()),
-    ] {
-        let path = check.folder.join(name);
+    files.push(("job.txt", text.as_bytes()));
+    for (name, content) in files {
+        let path = asked.folder.join(name);
         std::fs::write(&path, content).map_err(|source| CrosscheckError::File { path, source })?;
     }
     Ok(())

@@ -1,8 +1,8 @@
 //! Operators that move elements and compute nothing: concatenation, slices,
 //! channel shuffle, padding.
 
-use super::{Node, one_by_one};
 use super::activation::settle;
+use super::one_by_one;
 use crate::net::op::PadMode;
 use crate::tensor::Shape;
 
@@ -127,7 +127,10 @@ pub(in crate::net) fn slice_backward(
 pub(in crate::net) fn shuffle<T: Copy>(groups: u16, channels: usize, data: &[T], out: &mut [T]) {
     let groups = usize::from(groups).max(1);
     let (c, each) = (channels.max(1), (channels / groups).max(1));
-    for (out, x) in out.chunks_exact_mut(c).zip(one_by_one(data.chunks_exact(c))) {
+    for (out, x) in out
+        .chunks_exact_mut(c)
+        .zip(one_by_one(data.chunks_exact(c)))
+    {
         for (g, x) in x.chunks_exact(each).enumerate() {
             for (out, x) in out.iter_mut().skip(g).step_by(groups).zip(x) {
                 *out = *x;
@@ -145,7 +148,10 @@ pub(in crate::net) fn shuffle_backward(
 ) {
     let groups = usize::from(groups).max(1);
     let (c, each) = (channels.max(1), (channels / groups).max(1));
-    for (to, from) in grad_in.chunks_exact_mut(c).zip(one_by_one(grad_out.chunks_exact(c))) {
+    for (to, from) in grad_in
+        .chunks_exact_mut(c)
+        .zip(one_by_one(grad_out.chunks_exact(c)))
+    {
         for (g, to) in to.chunks_exact_mut(each).enumerate() {
             for (to, from) in to.iter_mut().zip(from.iter().skip(g).step_by(groups)) {
                 *to += *from;

@@ -6,7 +6,10 @@ use crate::net::op::Op;
 /// `x * scale + shift`, channel by channel; no shift where `bias` is empty.
 pub(super) fn affine(data: &[f32], scale: &[f32], bias: &[f32], out: &mut [f32]) {
     let c = scale.len().max(1);
-    for (out, x) in out.chunks_exact_mut(c).zip(one_by_one(data.chunks_exact(c))) {
+    for (out, x) in out
+        .chunks_exact_mut(c)
+        .zip(one_by_one(data.chunks_exact(c)))
+    {
         for ((out, x), scale) in out.iter_mut().zip(x).zip(scale) {
             *out = x * scale;
         }
@@ -19,7 +22,10 @@ pub(super) fn affine(data: &[f32], scale: &[f32], bias: &[f32], out: &mut [f32])
 /// Adds `gradient * scale`.
 pub(super) fn affine_backward(gradient: &[f32], scale: &[f32], grad_in: &mut [f32]) {
     let c = scale.len().max(1);
-    for (to, g) in grad_in.chunks_exact_mut(c).zip(one_by_one(gradient.chunks_exact(c))) {
+    for (to, g) in grad_in
+        .chunks_exact_mut(c)
+        .zip(one_by_one(gradient.chunks_exact(c)))
+    {
         for ((to, g), scale) in to.iter_mut().zip(g).zip(scale) {
             *to += g * scale;
         }
@@ -29,7 +35,10 @@ pub(super) fn affine_backward(gradient: &[f32], scale: &[f32], grad_in: &mut [f3
 /// `exp(x - max)` over its sum, across the `c` channels of each pixel.
 pub(super) fn softmax(c: usize, data: &[f32], out: &mut [f32]) {
     let c = c.max(1);
-    for (out, x) in out.chunks_exact_mut(c).zip(one_by_one(data.chunks_exact(c))) {
+    for (out, x) in out
+        .chunks_exact_mut(c)
+        .zip(one_by_one(data.chunks_exact(c)))
+    {
         let max = x
             .iter()
             .fold(f32::NEG_INFINITY, |m, &x| if x > m { x } else { m });

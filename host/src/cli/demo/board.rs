@@ -6,7 +6,9 @@ use std::process::{Command, Stdio};
 use crate::cli::crosscheck::{JobFolder, default_methods};
 use crate::cli::table::{bytes, lay_out, row};
 use crate::cli::{CliError, Ending, note, print};
-use crate::crosscheck::{Comparison, Crosscheck, Device, Report, model_bytes, run as check};
+use crate::crosscheck::{
+    Asked, Comparison, Device, Host, Inquiry, Report, model_bytes, run as check,
+};
 use crate::demo::NETWORKS;
 use crate::demo::audit::{SceneSet, photo};
 use crate::demo::scene::SIDE;
@@ -85,23 +87,23 @@ fn ask(i: usize, set: &SceneSet) -> Result<Report, CliError> {
     let explainer = NETWORKS[i].explainer()?;
     let photo = photo(&explainer, &set.scenes[scene(i)])?;
     let folder = JobFolder::open(None)?;
-    let device = Device {
-        board: String::from(BOARD),
+    let device: Device = format!("qemu:{BOARD}").parse()?;
+    let bytes = model_bytes(explainer.model())?;
+    let methods = default_methods(SIDE)?;
+    let inquiry = Inquiry {
+        methods: &methods,
+        target: None,
+        seed: DEFAULT_SEED,
+        layers: true,
     };
-    let report = check(
-        &model_bytes(explainer.model())?,
-        &photo,
-        &Crosscheck {
-            device: &device,
-            firmware: Path::new(FIRMWARE),
-            folder: &folder.path,
-            methods: &default_methods(SIDE)?,
-            target: None,
-            seed: DEFAULT_SEED,
-            layers: true,
-        },
-    )?;
-    Ok(report)
+    let host = Host::run(&bytes, &photo, &inquiry)?;
+    let asked = Asked {
+        device: &device,
+        firmware: Path::new(FIRMWARE),
+        folder: &folder.path,
+        elf: None,
+    };
+    Ok(check(&bytes, &photo, &host, &inquiry, &asked)?)
 }
 
 /// Wood for the first network, steel for the second, concrete for the cheat.
