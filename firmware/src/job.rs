@@ -15,8 +15,8 @@
 //! | `target` | a class, or `top` for the one with the highest probability | `top` |
 //! | `score` | `logit` or `probability`: the score that methods explain | each method's own |
 //! | `seed` | key of every random number | `core`'s default |
-//! | `screen` | `1`: draw each map over the picture into `screenN.ppm` | `0` |
-//! | `show` | instructions in millions for which a board's panel keeps its last picture | `0` |
+//! | `screen` | `1`: draw each map over the picture into `screenN.ppm`, or what went wrong into `fail.ppm` | `0` |
+//! | `show` | instructions in millions for which a board's panel keeps its last picture, be it FAIL | `0` |
 //! | `profile` | `1`: also say what each node costs, forward and, for methods with gradients, backward | `0` |
 //! | `layers` | `1`: write the output of every node as well | `0` |
 //! | `arena` | bytes of arena, instead of what each pass needs | exact |
@@ -34,6 +34,7 @@
 //! | `layerN.bin` | output of node N, HWC, if asked for |
 //! | `mapN.bin` | map of method N (from 0, in the order of the job), HWC |
 //! | `screenN.ppm` | that map over the picture, with class and method, as a display would show it |
+//! | `fail.ppm` | FAIL and the reason, as a display would show them |
 //!
 //! | key | value |
 //! |---|---|
@@ -48,6 +49,7 @@
 //! | `cost.N` | what it cost: `instructions=I stack=S arena=A scratch=B map=M passes=P` |
 //! | `forward.N` | if asked for by `profile`: instructions of node N in a plain forward pass; the first one includes the load of the picture |
 //! | `forward.M.N`, `backward.M.N` | the same of method M's forward pass, which keeps what the way back needs, and of that way back |
+//! | `ended` | with an `error`: instructions since the start |
 //! | `error` | why it ended early, in words; the program then exits with 1 |
 //! | `done` | `1`, the last line of a job without errors; the program exits with 0 |
 //!

@@ -35,14 +35,11 @@ pub fn main<B: Board>(mut pool: Pool<'_>, linked: &[u8]) -> ! {
         }
         Err(failure) => {
             defmt::error!("{}: {}", B::NAME, failure);
+            screen::fail_on_panel(meter.board(), &failure);
             false
         }
     };
-    if all_done {
-        exit(0)
-    }
-    screen::fail(meter.board());
-    exit(FAILED)
+    exit(if all_done { 0 } else { FAILED })
 }
 
 /// The folders of the batch, if there is one.
@@ -57,6 +54,15 @@ fn batch<'p>(
     Ok(Some(job::folders(text)))
 }
 
+/// What a job says of displays, known as soon as it is read.
+#[derive(Clone, Copy, Default)]
+struct Shown {
+    /// Whether what a display would show is drawn into files.
+    screen: bool,
+    /// Instructions for which a panel keeps its last picture, in millions.
+    millions: u64,
+}
+
 /// Runs the job in a folder; whether it came to its end.
 fn one<B: Board>(
     meter: &mut Meter<B>,
@@ -64,13 +70,35 @@ fn one<B: Board>(
     linked: &[u8],
     folder: Folder<'_>,
 ) -> bool {
+    let mut shown = Shown::default();
     let result = Answer::create(folder).and_then(|mut answer| {
-        let result = run(meter, pool, linked, folder, &mut answer);
-        result.inspect_err(|failure| answer.failed(failure))
+        let mut job = || {
+            run(
+                meter,
+                &mut pool.scope(),
+                linked,
+                folder,
+                &mut answer,
+                &mut shown,
+            )
+        };
+        let result = job();
+        result.inspect_err(|failure| answer.failed(failure, meter.since_start()))
     });
     if let Err(failure) = &result {
-        defmt::error!("{}: {}", B::NAME, failure);
+        let instructions = meter.since_start();
+        defmt::error!(
+            "{}: {} after {=u64} instructions",
+            B::NAME,
+            failure,
+            instructions
+        );
+        screen::fail_on_panel(meter.board(), failure);
+        if shown.screen && screen::fail_to_file(pool, folder, failure).is_err() {
+            defmt::error!("{}: fail.ppm cannot be written", B::NAME);
+        }
     }
+    meter.wait(shown.millions);
     result.is_ok()
 }
 
@@ -80,10 +108,15 @@ fn run<B: Board>(
     linked: &[u8],
     folder: Folder<'_>,
     answer: &mut Answer,
+    shown: &mut Shown,
 ) -> Result<(), Failure> {
     answer.line(format_args!("board={}", B::NAME))?;
     let job = Job::parse(folder.read_text("job.txt", pool)?)?;
     meter.limit(job.limit);
+    *shown = Shown {
+        screen: job.screen,
+        millions: job.show,
+    };
     let bytes = match job.model {
         None => linked,
         Some(name) => folder.read_all(name, pool)?,
@@ -129,9 +162,7 @@ fn run<B: Board>(
     for (number, method) in job.methods.iter().enumerate() {
         work.explain(pool, number, method, target)?;
     }
-    answer.line(format_args!("done=1"))?;
-    meter.wait(job.show);
-    Ok(())
+    answer.line(format_args!("done=1"))
 }
 
 /// What all questions of a job share.

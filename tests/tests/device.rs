@@ -9,6 +9,9 @@ mod device {
     mod bits;
     mod board;
     mod compare;
+    mod crosscheck;
+    mod display;
+    mod failures;
     mod host;
     mod no_panic;
     mod panel;

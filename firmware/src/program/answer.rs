@@ -78,8 +78,9 @@ impl Answer {
         }
     }
 
-    /// The last line of a job that failed. If it cannot be written, the log has it.
-    pub fn failed(&mut self, failure: &Failure) {
+    /// The last lines of a job that failed. If they cannot be written, the log has them.
+    pub fn failed(&mut self, failure: &Failure, instructions: u64) {
+        let _ = self.line(format_args!("ended={instructions}"));
         let _ = self.line(format_args!("error={failure}"));
     }
 }

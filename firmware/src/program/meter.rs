@@ -12,6 +12,8 @@ pub struct Meter<B> {
     board: B,
     last: u32,
     ticks: u64,
+    /// Ticks of everything before `ticks`.
+    before: u64,
     passes: u64,
     empty: u64,
     limit: u64,
@@ -30,11 +32,12 @@ pub struct Measured {
 
 impl<B: Board> Meter<B> {
     /// A meter that knows what it costs itself.
-    pub fn new(board: B) -> Self {
+    pub fn new(mut board: B) -> Self {
         let mut meter = Self {
+            last: board.ticks(),
             board,
-            last: 0,
             ticks: 0,
+            before: 0,
             passes: 0,
             empty: 0,
             limit: u64::MAX,
@@ -61,7 +64,15 @@ impl<B: Board> Meter<B> {
         self.limit = limit.unwrap_or(u64::MAX);
     }
 
+    /// Instructions since the program started.
+    pub fn since_start(&mut self) -> u64 {
+        self.read();
+        B::instructions(self.before + self.ticks)
+    }
+
     pub fn begin(&mut self) {
+        self.read();
+        self.before += self.ticks;
         stack::paint();
         (self.ticks, self.passes) = (0, 0);
         self.last = self.board.ticks();

@@ -1,6 +1,7 @@
 //! Maps drawn: into files, and on the board's panel.
 
-use core::fmt::Write as _;
+use core::convert::Infallible;
+use core::fmt::{self, Write as _};
 
 use embedded_graphics::framebuffer::{Framebuffer, buffer_size};
 use embedded_graphics::pixelcolor::raw::{BigEndian, RawU4};
@@ -32,6 +33,13 @@ type Greys = Framebuffer<
     { PANEL[1] },
     { buffer_size::<Gray4>(PANEL[0], PANEL[1]) },
 >;
+
+/// Letters of a line that is as wide as a panel, and lines below FAIL.
+const LETTERS: usize = 20;
+const REASON: usize = 4;
+
+/// Where text begins on an empty panel.
+const CORNER: Point = Point::new(2, 2);
 
 /// Rows of a file below the picture: three lines of text.
 const BELOW: usize = 36;
@@ -128,14 +136,78 @@ fn push(words: &mut Words, text: &str) {
     }
 }
 
-/// Says on the panel that there is no answer.
-pub fn fail<B: Board>(board: &mut B) {
+/// FAIL on the first line of a display, then the reason.
+fn fail<D: DrawTarget<Error = Infallible>>(target: &mut D, failure: &Failure, ink: D::Color) {
+    let mut reason = String::<{ LETTERS * REASON }>::new();
+    // What is too long for the display is cut.
+    let _ = write!(Cut(&mut reason), "{failure}");
+    let mut text = Vec::<&str, { REASON + 1 }>::from_iter(["FAIL"]);
+    let mut rest = reason.as_str();
+    while !rest.is_empty() && !text.is_full() {
+        let (line, after) = rest.split_at_checked(LETTERS).unwrap_or((rest, ""));
+        let _ = text.push(line);
+        rest = after;
+    }
+    let Ok(()) = lines(target, &text, CORNER, ink);
+}
+
+/// Takes what there is room for.
+struct Cut<'s, const N: usize>(&'s mut String<N>);
+
+impl<const N: usize> fmt::Write for Cut<'_, N> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let ascii = text.chars().filter(char::is_ascii);
+        ascii.for_each(|letter| self.0.push(letter).unwrap_or_default());
+        Ok(())
+    }
+}
+
+/// Says on the panel, if the board has one, that there is no answer, and why.
+#[inline(never)]
+pub fn fail_on_panel<B: Board>(board: &mut B, failure: &Failure) {
     if board.panel().is_some() {
         let mut greys = Greys::new();
-        // Drawing in memory cannot fail.
-        let _ = lines(&mut greys, &["FAIL"], Point::new(2, 2), Gray4::WHITE);
+        fail(&mut greys, failure, Gray4::WHITE);
         board.show(greys.data());
     }
+}
+
+/// The same as a file, `fail.ppm`.
+pub fn fail_to_file(
+    pool: &mut Pool<'_>,
+    folder: Folder<'_>,
+    failure: &Failure,
+) -> Result<(), Failure> {
+    let mut pool = pool.scope();
+    let [columns, rows] = PANEL;
+    let pixels = pool.take(columns * rows, Rgb565::BLACK)?;
+    let row = pool.take(columns, [0u8; 3])?;
+    let mut canvas = Canvas::new(pixels, columns);
+    fail(&mut canvas, failure, Rgb565::WHITE);
+    save(&canvas, row, folder, format_args!("fail.ppm"))
+}
+
+/// Writes a canvas as PPM, with a row's memory.
+fn save(
+    canvas: &Canvas<'_>,
+    row: &mut [[u8; 3]],
+    folder: Folder<'_>,
+    name: fmt::Arguments<'_>,
+) -> Result<(), Failure> {
+    let Size { width, height } = canvas.size();
+    let mut header = String::<32>::new();
+    let _ = writeln!(header, "P6 {width} {height} 255");
+    folder.create(name, |mut file| {
+        file.put(header.as_bytes())?;
+        for pixels in canvas.rows() {
+            for (bytes, pixel) in row.iter_mut().zip(pixels) {
+                let colour = Rgb888::from(*pixel);
+                *bytes = [colour.r(), colour.g(), colour.b()];
+            }
+            file.put(row.as_bytes())?;
+        }
+        Ok(())
+    })
 }
 
 struct Drawing<'d> {
@@ -170,19 +242,7 @@ impl Drawing<'_> {
         let row = pool.take(columns, [0u8; 3])?;
         let mut canvas = Canvas::new(pixels, columns);
         self.on(&mut canvas, Point::new(1, h as i32 + 2), Rgb565::WHITE);
-        let mut header = String::<32>::new();
-        let _ = writeln!(header, "P6 {columns} {} 255", h + BELOW);
-        folder.create(format_args!("screen{number}.ppm"), |mut file| {
-            file.put(header.as_bytes())?;
-            for pixels in canvas.rows() {
-                for (bytes, pixel) in row.iter_mut().zip(pixels) {
-                    let colour = Rgb888::from(*pixel);
-                    *bytes = [colour.r(), colour.g(), colour.b()];
-                }
-                file.put(row.as_bytes())?;
-            }
-            Ok(())
-        })
+        save(&canvas, row, folder, format_args!("screen{number}.ppm"))
     }
 
     /// Its own function, so that 4 KB of stack are gone when a method runs.

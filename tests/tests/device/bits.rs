@@ -170,12 +170,11 @@ fn demo_network_in_64_kilobytes() {
         ],
     };
     let truth = truth_of(&asked);
-    let folder = tempfile::tempdir().expect("a folder");
-    let model = folder.path().join("honest.fov");
-    std::fs::write(&model, &compiled.bytes).expect("a file");
-    let (board, elf) = ("lm3s6965evb", with_model(&model));
-    let job = format!("picture=p.bin\n{}", asked.job());
+    let board = "lm3s6965evb";
     let folder = Folder::new().file("p.bin", &data);
+    let elf = folder.path().join("program.elf");
+    with_model(board, &compiled.bytes, &elf);
+    let job = format!("picture=p.bin\n{}", asked.job());
     let answer = folder.run_program(board, &job, Some(&elf)).done(board);
     let mut report = String::new();
     compare(board, &asked, &answer, &truth, &mut report);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use foveola::crosscheck::{Device, link};
 use foveola_tests::root;
 use tempfile::TempDir;
 
@@ -86,6 +87,10 @@ fn emulate(board: &str, folder: &Path, elf: Option<&Path>) -> (i32, String) {
 }
 
 impl Folder {
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
     pub fn new() -> Self {
         Self(TempDir::new().expect("a folder"))
     }
@@ -113,27 +118,28 @@ impl Folder {
     }
 }
 
-/// Builds the program of the 64 KB board with a model in its flash.
-pub fn with_model(model: &Path) -> PathBuf {
-    const TARGET: &str = "thumbv6m-none-eabi";
-    let output = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--locked",
-            "--profile",
-            "small",
-            "--bin",
-            "lm3s6965evb",
-        ])
-        .args(["--target", TARGET, "--target-dir", "target/linked"])
-        .current_dir(root().join("firmware"))
-        .env("FOVEOLA_MODEL", model)
-        .env_remove("RUSTFLAGS")
+/// Builds the program of a board with a model in its flash.
+pub fn with_model(board: &str, model: &[u8], elf: &Path) {
+    let device: Device = format!("qemu:{board}").parse().expect("a board");
+    link(&root().join("firmware"), &device, model, elf).expect("it fits");
+}
+
+/// The program that `run.sh` builds for anybody.
+pub fn program(board: &str) -> PathBuf {
+    let folder = Folder::new();
+    let (code, log) = emulate(board, folder.path(), None);
+    assert_eq!(code, 1, "{board} has no job: {log}");
+    let firmware = root().join("firmware");
+    let script = format!(
+        "board={board}; . {}/board.sh; echo $target/$profile",
+        firmware.display()
+    );
+    let said = Command::new("sh")
+        .args(["-c", &script])
         .output()
-        .expect("cargo runs");
-    let log = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "it does not fit: {log}");
-    root().join(format!("firmware/target/linked/{TARGET}/small/lm3s6965evb"))
+        .expect("sh runs");
+    let place = String::from_utf8(said.stdout).expect("a path");
+    firmware.join("target").join(place.trim()).join(board)
 }
 
 fn lines(path: &Path) -> BTreeMap<String, String> {
@@ -163,6 +169,12 @@ impl Answer {
         assert_eq!(self.code, 0, "{board}: {error}\n{}", self.log);
         assert_eq!(self.get("done"), "1", "{board}");
         self
+    }
+
+    /// A file that the board wrote.
+    pub fn file(&self, name: &str) -> Vec<u8> {
+        let path = self.folder.join(name);
+        std::fs::read(path).unwrap_or_else(|e| panic!("{name}: {e}\n{}", self.log))
     }
 
     /// A file of f32, as bits; nothing where there is no such file.

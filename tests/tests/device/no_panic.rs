@@ -13,29 +13,22 @@ fn links_without_a_panic() {
     if !available() {
         return;
     }
-    for target in [
-        "thumbv6m-none-eabi",
-        "thumbv7em-none-eabihf",
-        "thumbv8m.main-none-eabihf",
-        "riscv32imc-unknown-none-elf",
+    for (target, profile) in [
+        ("thumbv6m-none-eabi", "small"),
+        ("thumbv7em-none-eabihf", "release"),
+        ("thumbv8m.main-none-eabihf", "release"),
+        ("riscv32imc-unknown-none-elf", "release"),
     ] {
         let output = Command::new(env!("CARGO"))
-            .args([
-                "build",
-                "--locked",
-                "--release",
-                "-p",
-                "no-panic",
-                "--target",
-                target,
-            ])
+            .args(["build", "--locked", "--profile", profile])
+            .args(["-p", "no-panic", "--target", target])
             .current_dir(root().join("firmware"))
             .env_remove("RUSTFLAGS")
             .output()
             .expect("cargo runs");
         let log = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{target}: {log}");
-        let elf = format!("firmware/target/{target}/release/no-panic");
+        let elf = format!("firmware/target/{target}/{profile}/no-panic");
         let size = std::fs::metadata(root().join(elf))
             .expect("the program")
             .len();

@@ -2,12 +2,14 @@
 
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use foveola_tests::root;
 
 use super::board::available;
+use super::display::{failure, shown};
 
 /// Panel pixels are drawn by QEMU as squares of 4 x 4.
 const ZOOM: usize = 4;
@@ -33,6 +35,52 @@ fn greys(ppm: &[u8]) -> Vec<u8> {
     all.map(|(x, y)| pixel(x, y) >> 4).collect()
 }
 
+/// Runs a job that ends with `last`, looks at the panel then, and answers the
+/// exit code and the greys.
+fn panel(at: &Path, job: &str, last: &str) -> (i32, Vec<u8>) {
+    std::fs::write(at.join("job.txt"), job).expect("a file");
+    let mut board = Command::new(root().join("firmware/run.sh"))
+        .arg("lm3s6965evb")
+        .arg(at)
+        .env("FOVEOLA_MONITOR", "unix:monitor,server=on,wait=off")
+        .env_remove("FOVEOLA_MODEL")
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("run.sh runs");
+    let answer = || std::fs::read_to_string(at.join("answer.txt")).unwrap_or_default();
+    wait_for("the answer", || answer().contains(last));
+    // What is drawn after the last line of the answer.
+    std::thread::sleep(Duration::from_millis(500));
+    let mut monitor = UnixStream::connect(at.join("monitor")).expect("the monitor");
+    monitor
+        .write_all(b"screendump panel.ppm\n")
+        .expect("it listens");
+    let length = 3 * 512 * 256;
+    let written = || std::fs::metadata(at.join("panel.ppm")).is_ok_and(|m| m.len() > length);
+    wait_for("the picture", written);
+    let code = board.wait().expect("it ends").code().expect("a code");
+    (
+        code,
+        greys(&std::fs::read(at.join("panel.ppm")).expect("the picture")),
+    )
+}
+
+/// FAIL and the reason with its numbers.
+#[test]
+fn a_failure_on_the_oled() {
+    if !available() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("p.bin"), [9; 7 * 6 * 3]).expect("a file");
+    let job = "picture=p.bin\nshow=4000\narena=2528\n";
+    let (code, greys) = panel(folder.path(), job, "error=");
+    assert_eq!(code, 1);
+    let white: Vec<bool> = greys.iter().map(|grey| *grey == 15).collect();
+    let wanted = failure("the arena is too small: 2544 bytes needed, 2528 there");
+    assert!(white == wanted, "{}", shown(&white));
+}
+
 /// The HOC map (layers 0 to 2) over the picture: (grey + 2 heat) / 3, 4 bits of
 /// it; beside it, letters.
 #[test]
@@ -46,27 +94,8 @@ fn a_map_on_the_oled() {
     std::fs::write(at("p.bin"), &data).expect("a file");
     let method = "hoc:windows=5/3,strides=1/1,baseline=black,threshold=0.1";
     let job = format!("picture=p.bin\nshow=4000\nmethod={method}\n");
-    std::fs::write(at("job.txt"), job).expect("a file");
-    let mut board = Command::new(root().join("firmware/run.sh"))
-        .arg("lm3s6965evb")
-        .arg(folder.path())
-        .env("FOVEOLA_MONITOR", "unix:monitor,server=on,wait=off")
-        .env_remove("FOVEOLA_MODEL")
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("run.sh runs");
-    let answer = || std::fs::read_to_string(at("answer.txt")).unwrap_or_default();
-    wait_for("the answer", || answer().contains("done=1"));
-    let mut monitor = UnixStream::connect(at("monitor")).expect("the monitor");
-    monitor
-        .write_all(b"screendump panel.ppm\n")
-        .expect("it listens");
-    let length = 3 * 512 * 256;
-    let written = || std::fs::metadata(at("panel.ppm")).is_ok_and(|m| m.len() > length);
-    wait_for("the picture", written);
-    assert!(board.wait().expect("it ends").success());
-
-    let shown = greys(&std::fs::read(at("panel.ppm")).expect("the picture"));
+    let (code, shown) = panel(folder.path(), &job, "done=1");
+    assert_eq!(code, 0);
     let map = std::fs::read(at("map0.bin")).expect("the map");
     let map: Vec<f32> = map
         .as_chunks()

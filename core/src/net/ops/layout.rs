@@ -2,7 +2,7 @@
 //! channel shuffle, padding.
 
 use super::activation::settle;
-use super::one_by_one;
+use super::{Node, one_by_one};
 use crate::net::op::PadMode;
 use crate::tensor::Shape;
 

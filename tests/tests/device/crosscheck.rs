@@ -1,0 +1,246 @@
+//! `foveola crosscheck` as a person runs it.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use foveola_tests::onnx::Onnx;
+use foveola_tests::root;
+use image::RgbImage;
+use serde_json::Value;
+
+use super::board::available;
+
+fn path(name: &str) -> String {
+    root().join(name).to_str().expect("a path").to_owned()
+}
+
+fn crosscheck(args: &[&str]) -> (i32, String, String) {
+    let run = Command::new(env!("CARGO_BIN_EXE_foveola-under-test"))
+        .arg("crosscheck")
+        .args(args)
+        .env_remove("RUSTFLAGS")
+        .output();
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = run.expect("the program starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    (status.code().expect("a code"), text(stdout), text(stderr))
+}
+
+/// 64 KB of RAM hold no model beside this picture, so it lies in flash; what
+/// does not fit even so is named or refused.
+#[test]
+fn demo_network_on_the_64_kilobyte_board() {
+    if !available() {
+        return;
+    }
+    let [model, card, scene, firmware] = [
+        "host/demo/honest.onnx",
+        "host/demo/poles.card.toml",
+        "host/demo/scene.png",
+        "firmware",
+    ]
+    .map(path);
+    let ask = |methods: &[&str]| {
+        let args = [
+            &model,
+            "--card",
+            &card,
+            &scene,
+            "--device",
+            "qemu:lm3s6965evb",
+            "--firmware",
+            &firmware,
+        ];
+        crosscheck(&[&args[..], methods].concat())
+    };
+    let (code, out, err) = ask(&["-m", "grad-cam"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(
+        out.contains("12 of 12 layers have the same bits") && out.ends_with("\nBIT-EXACT\n"),
+        "{out}"
+    );
+    let (code, out, err) = ask(&["-m", "gradient"]);
+    assert_eq!((code, out.as_str()), (2, ""), "{err}");
+    let numbers = "gradient takes 127408 bytes of RAM on lm3s6965evb, which has 55296 for it";
+    assert!(err.contains(numbers), "{err}");
+}
+
+fn pictures(folder: &Path) {
+    std::fs::create_dir(folder).expect("a folder");
+    for k in 0..2u32 {
+        let picture = RgbImage::from_fn(6, 7, |x, y| {
+            image::Rgb([x * 40, y * 30, k * 99].map(|v| v as u8))
+        });
+        picture
+            .save(folder.join(format!("{k}.png")))
+            .expect("a picture");
+    }
+    std::fs::write(folder.join("notes.txt"), "no picture").expect("a file");
+}
+
+/// Two pictures on two boards; what is in the record is not run again.
+#[test]
+fn many_pictures_and_boards() {
+    if !available() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| {
+        folder
+            .path()
+            .join(name)
+            .to_str()
+            .expect("a path")
+            .to_owned()
+    };
+    pictures(&folder.path().join("pictures"));
+    let (model, firmware, pictures) = (
+        path("core/fixtures/small.fov"),
+        path("firmware"),
+        at("pictures"),
+    );
+    let record = at("record.jsonl");
+    let ask = |firmware: &str, record: &str| {
+        crosscheck(&[
+            &model,
+            &pictures,
+            "--firmware",
+            firmware,
+            "--record",
+            record,
+            "-m",
+            "gradient",
+            "-m",
+            "rise:masks=8",
+            "--device",
+            "qemu:mps2-an386",
+            "--device",
+            "qemu:riscv32-virt",
+            "--device",
+            "qemu:mps2-an386",
+        ])
+    };
+    let (code, out, err) = ask(&firmware, &record);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.ends_with("\n4 of 4 BIT-EXACT\n"), "{out}");
+    let text = std::fs::read_to_string(&record).expect("the record");
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|l| serde_json::from_str(l).expect("JSON"))
+        .collect();
+    assert_eq!(lines.len(), 4);
+    assert!(
+        lines
+            .iter()
+            .all(|l| l["verdict"] == "BIT-EXACT" && l["tensors"][0]["name"] == "logits")
+    );
+    // Half a line, as a power cut leaves it, then no firmware: only what is missing is asked.
+    let cut = text.len() - 40;
+    std::fs::write(&record, &text[..cut]).expect("a file");
+    let (code, out, err) = ask(&at("nowhere"), &record);
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(
+        out.contains("DEVICE-ERROR") && out.ends_with("\n3 of 4 BIT-EXACT\n"),
+        "{out}"
+    );
+    let (code, out, err) = ask(&firmware, &record);
+    assert_eq!(code, 0, "{out}{err}");
+    let (code, out, err) = ask(&at("nowhere"), &record);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.ends_with("\n4 of 4 BIT-EXACT\n"), "{out}");
+}
+
+/// A board whose map has one bit changed on its way is found out.
+#[test]
+fn one_bit() {
+    if !available() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| {
+        folder
+            .path()
+            .join(name)
+            .to_str()
+            .expect("a path")
+            .to_owned()
+    };
+    pictures(&folder.path().join("pictures"));
+    let script = format!(
+        "set -e\nsh {} \"$@\"\nprintf '\\100' | dd of=\"$2/map0.bin\" bs=1 seek=7 conv=notrunc status=none\n",
+        path("firmware/run.sh")
+    );
+    std::fs::write(at("run.sh"), script).expect("a script");
+    let (model, first) = (path("core/fixtures/small.fov"), at("pictures/0.png"));
+    let args = [
+        &model,
+        &first,
+        "--firmware",
+        &at(""),
+        "--device",
+        "qemu:mps2-an386",
+        "-m",
+        "gradient",
+    ];
+    let (code, out, err) = crosscheck(&args);
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(out.ends_with("\nLABEL-SAME-EVIDENCE-DIFFERS\n"), "{out}");
+    let row = out.lines().find(|line| line.starts_with("gradient "));
+    let cells: Vec<&str> = row.expect("a row").split_whitespace().collect();
+    assert_eq!(cells[..3], ["gradient", "126", "1"], "{out}");
+}
+
+/// 400 KB of weights, little RAM.
+fn large() -> Vec<u8> {
+    let mut onnx = Onnx::new(13, &[1, 3, 16, 16]);
+    onnx.weights("w", &[768, 128]);
+    onnx.node("Flatten", "x", "f", &[]);
+    onnx.node("MatMul", "f w", "scores", &[]).output("scores");
+    onnx.bytes()
+}
+
+/// A model that is too large for a flash, with numbers and what holds it.
+#[test]
+fn flash_that_is_too_small() {
+    if !available() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| {
+        folder
+            .path()
+            .join(name)
+            .to_str()
+            .expect("a path")
+            .to_owned()
+    };
+    std::fs::write(at("large.onnx"), large()).expect("a model");
+    let picture = RgbImage::new(16, 16);
+    picture.save(at("p.png")).expect("a picture");
+    let (model, firmware, picture) = (at("large.onnx"), path("firmware"), at("p.png"));
+    let ask = |device: &str| {
+        crosscheck(&[
+            &model,
+            &picture,
+            "--firmware",
+            &firmware,
+            "--device",
+            device,
+            "-m",
+            "rise:masks=2",
+        ])
+    };
+    let (code, out, err) = ask("qemu:lm3s6965evb");
+    assert_eq!((code, out.as_str()), (2, ""), "{err}");
+    let found = err.contains("beside the program, the 262144 bytes of flash of lm3s6965evb hold ");
+    assert!(
+        found && err.contains("mps2-an386") && err.contains("netduinoplus2"),
+        "{err}"
+    );
+    let (code, out, err) = ask("qemu:netduinoplus2");
+    assert_eq!(code, 0, "{err}");
+    assert!(out.ends_with("\nBIT-EXACT\n"), "{out}");
+}
