@@ -78,7 +78,10 @@ pub enum Layout {
     Flat,
 }
 
-/// The type of the numbers that the ONNX model takes.
+/// The type of the numbers that the model takes. Model space is always what
+/// the file takes: for a model that takes integers the input tensor holds these
+/// integers as f32, cards turn pixels into them, and the first node is a
+/// `Quantise` of step 1 (see [`Op::Quantise`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputType {
     /// 32-bit float.
@@ -113,7 +116,9 @@ pub struct Graph {
     /// The scores before the final softmax or sigmoid (the output itself where there is none).
     pub logits: TensorId,
     /// Every ONNX tensor and node name whose value some tensor holds. Where a
-    /// tensor and a node share a name, the tensor wins.
+    /// tensor and a node share a name, the tensor wins. In a quantised network
+    /// the name of a float tensor before a quantiser stands for the stored
+    /// tensor behind it.
     pub names: BTreeMap<String, TensorId>,
     /// Class labels found in the file (a ZipMap's), or empty.
     pub labels: Vec<String>,

@@ -4,7 +4,8 @@
 //! (height, width, channels). Nodes on constants are evaluated, nodes that only
 //! rename change the view, the rest is lowered to [`Op`](foveola_core::net::op::Op)s
 //! one to one: nothing is folded or fused here, so that every tensor of the file
-//! can be looked at.
+//! can be looked at. Only operators between quantisers become int8 nodes, as
+//! that is what such a file means.
 
 mod array;
 mod builder;
@@ -16,6 +17,7 @@ mod external;
 mod linear;
 mod parts;
 mod ports;
+mod quantised;
 mod reduce;
 mod rename;
 mod table;
@@ -34,7 +36,8 @@ use self::builder::Builder;
 use self::call::{Call, Value, node_name, operator};
 use self::error::Stop;
 pub use self::error::{ImportError, UnsupportedNode};
-use crate::graph::Graph;
+use self::quantised::fuse::{Fused, fuse};
+use crate::graph::{Graph, InputType, Node};
 
 /// How to import.
 #[derive(Clone, Debug, Default)]
@@ -113,13 +116,19 @@ pub fn from_bytes(
     }
     let input = find_input(graph, &wanted, options)?;
     let view = ports::add_input(&mut b, &input)?;
+    b.unsigned_input = match input.kind {
+        InputType::U8 => Some(true),
+        InputType::I8 => Some(false),
+        InputType::F32 | InputType::F16 => None,
+    };
     b.values.insert(input.name.clone(), Value::Activation(view));
     add_initialisers(&mut b, graph, &wanted, folder, options)?;
     let unsupported = lower_nodes(&mut b, graph, &wanted, opset)?;
     let Some(scores) = ports::scores(&mut b, graph)? else {
         return Err(ImportError::Unsupported { nodes: unsupported });
     };
-    Ok(finish(b, &model, graph, input, scores, opset))
+    let fused = fuse(&mut b, scores.tensor)?;
+    Ok(finish(b, &model, graph, (input, scores, fused), opset))
 }
 
 fn opset(model: &ModelProto) -> Result<i64, ImportError> {
@@ -340,15 +349,14 @@ fn finish(
     mut b: Builder,
     model: &ModelProto,
     proto: &GraphProto,
-    input: ports::Input,
-    scores: ports::Scores,
+    (input, scores, fused): (ports::Input, ports::Scores, Fused),
     opset: i64,
 ) -> Imported {
     drop_unfitting_labels(&mut b, &scores);
     let properties = model.metadata_props.iter();
     let graph = Graph {
-        names: names(&b, proto),
-        logits: ports::logits(&b.nodes, scores.tensor),
+        names: names(&b, proto, &fused),
+        logits: fused.logits,
         tensors: b.tensors,
         nodes: b.nodes,
         input: TensorId(0),
@@ -362,7 +370,7 @@ fn finish(
             .map(|p| (p.key.clone(), p.value.clone()))
             .collect(),
     };
-    let weights = graph.nodes.iter().map(|n| n.weights.len() + n.bias.len());
+    let weights = graph.nodes.iter().map(parameters);
     let producer = [&model.producer_name[..], &model.producer_version[..]].join(" ");
     Imported {
         parameters: weights.sum(),
@@ -377,6 +385,12 @@ fn finish(
     }
 }
 
+/// Weights and biases of a node.
+fn parameters(node: &Node) -> usize {
+    let stored = node.quantised.as_ref();
+    node.weights.len() + node.bias.len() + stored.map_or(0, |q| q.weights.len() + q.bias.len())
+}
+
 fn drop_unfitting_labels(b: &mut Builder, scores: &ports::Scores) {
     let classes = b.tensors[usize::from(scores.tensor.0)].shape.c;
     if !b.labels.is_empty() && b.labels.len() != classes {
@@ -388,9 +402,9 @@ fn drop_unfitting_labels(b: &mut Builder, scores: &ports::Scores) {
 }
 
 /// Every ONNX name whose value a tensor holds.
-fn names(b: &Builder, proto: &GraphProto) -> BTreeMap<String, TensorId> {
+fn names(b: &Builder, proto: &GraphProto, fused: &Fused) -> BTreeMap<String, TensorId> {
     let held = |name: &str| match b.values.get(name)? {
-        Value::Activation(view) if view.is_whole(b.shape(view)) => Some(view.tensor),
+        Value::Activation(view) if view.is_whole(b.shape(view)) => fused.holder(view.tensor),
         _ => None,
     };
     let mut names = BTreeMap::new();

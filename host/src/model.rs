@@ -297,6 +297,10 @@ fn open_onnx(
         return Ok(tract()?);
     }
     match import::from_bytes(bytes, Some(folder), &how) {
+        // core has no int8 kernels yet.
+        Ok(imported) if imported.graph.tensors.iter().any(|t| t.quant.is_some()) => {
+            tract().map_err(Into::into)
+        }
         Ok(imported) => {
             notes.extend(imported.warnings.iter().cloned());
             Ok(Engine::Graph(Box::new(imported)))

@@ -36,6 +36,11 @@ for folder in sorted(pathlib.Path(sys.argv[1]).glob("n?")):
     (out / "manifest.json").write_text(json.dumps(manifest, indent=0, sort_keys=True) + "\n")
     np.savez_compressed(out / "golden.npz", **{k: golden[k] for k in sorted(entries)})
     np.savez_compressed(out / "inputs.npz", x=inputs["x"], rise_masks=inputs["rise_masks"])
-    for model in ("model.onnx", "model_bn.onnx", "model_fused.onnx"):
+    if (folder / "golden_int8.npz").exists():
+        int8 = np.load(folder / "golden_int8.npz")
+        logits = {k: int8[k] for k in int8.files if "logits" in k}
+        np.savez_compressed(out / "golden_int8.npz", **logits)
+    models = ("model", "model_bn", "model_fused", "model_int8", "model_int8_u8")
+    for model in (f"{m}.onnx" for m in models):
         if (folder / model).exists():
             shutil.copy(folder / model, out / model)

@@ -1,7 +1,8 @@
 //! A graph run by definition, in f64, one element at a time: the oracle for
-//! what import and simplification make of a model.
+//! what import and simplification make of a model. An int8 node computes with
+//! the real numbers that its integers mean; only its result is rounded.
 
-use foveola::graph::{Graph, Node};
+use foveola::graph::{Graph, Node, Quant, QuantisedWeights};
 use foveola_core::net::op::{Activation, Arithmetic, Geometry, Op, PadMode};
 use foveola_core::{Shape, TensorId};
 
@@ -53,14 +54,62 @@ pub fn run(graph: &Graph, input: &[f32]) -> Vec<Option<Value>> {
             .iter()
             .map(|&i| values[index(i)].as_ref().expect("nodes are in run order"))
             .collect();
-        let mut result = compute(node, &inputs, graph.tensor(node.output).shape);
+        let weights = node.quantised.as_ref();
+        let step = node.inputs.first().and_then(|&i| graph.tensor(i).quant);
+        let real = weights.map(|weights| real_weights(node, weights, step.expect("an int8 input")));
+        let output = graph.tensor(node.output);
+        let mut result = compute(real.as_ref().unwrap_or(node), &inputs, output.shape);
         for v in &mut result.data {
             *v = activate(node.activation, *v);
+        }
+        if let Some(quant) = output.quant {
+            // Behind a model's integers the node's own numbers say which is which.
+            let (scale, zero) = match node.op {
+                Op::Quantise { scale, zero_point } => (scale, zero_point),
+                _ => (quant.scale, quant.zero_point),
+            };
+            for v in &mut result.data {
+                *v = stored(*v, scale, zero) - f64::from(quant.zero_point);
+                *v *= f64::from(quant.scale);
+            }
         }
         assert!(values[index(node.output)].is_none(), "one maker a tensor");
         values[index(node.output)] = Some(result);
     }
     values
+}
+
+/// The integer that a real number is stored as: halves go to the even one, as
+/// ONNX has it.
+pub fn stored(real: f64, scale: f32, zero_point: i8) -> f64 {
+    let q = (real / f64::from(scale)).round_ties_even() + f64::from(zero_point);
+    q.clamp(-128.0, 127.0)
+}
+
+/// A node with the real numbers of its int8 weights and int32 biases.
+fn real_weights(node: &Node, weights: &QuantisedWeights, input: Quant) -> Node {
+    let outputs = match weights.scales.len() {
+        1 => weights.bias.len().max(1),
+        n => n,
+    };
+    let scale = |channel: usize| {
+        let own = weights.scales.get(channel).unwrap_or(&weights.scales[0]);
+        f64::from(*own)
+    };
+    let per_output = weights.weights.len() / outputs;
+    let channel = |i: usize| match node.op {
+        Op::Depthwise { .. } => i % outputs,
+        _ => i / per_output,
+    };
+    let weight = |(i, &q): (usize, &i8)| {
+        (f64::from(i16::from(q) - i16::from(weights.zero_point)) * scale(channel(i))) as f32
+    };
+    let bias = |(o, &q): (usize, &i32)| (f64::from(q) * f64::from(input.scale) * scale(o)) as f32;
+    Node {
+        weights: weights.weights.iter().enumerate().map(weight).collect(),
+        bias: weights.bias.iter().enumerate().map(bias).collect(),
+        ..node.clone()
+    }
 }
 
 /// The value of one tensor.
@@ -189,7 +238,7 @@ fn compute(node: &Node, inputs: &[&Value], shape: Shape) -> Value {
                 / (f64::from(bias) + f64::from(alpha) / size as f64 * sum).powf(beta.into())
         }),
         Op::Softmax => softmax(x),
-        Op::Quantise { .. } | Op::Dequantise => panic!("this interpreter is for f32 networks"),
+        Op::Quantise { .. } | Op::Dequantise => x.clone(),
     }
 }
 

@@ -84,6 +84,13 @@ impl Golden {
         self.npz.by_name(key).expect("the reference is in the file")
     }
 
+    /// A reference of the network's quantised twins.
+    pub fn int8(&self, key: &str) -> ArrayD<f32> {
+        let file = File::open(self.folder.join("golden_int8.npz")).expect("the file opens");
+        let mut npz = NpzReader::new(file).expect("it is an npz");
+        npz.by_name(key).expect("the reference is in the file")
+    }
+
     /// An input picture, C,H,W, model space.
     pub fn picture(&mut self, index: usize) -> Array<f32, IxDyn> {
         let all: ArrayD<f32> = self.inputs.by_name("x").expect("inputs");

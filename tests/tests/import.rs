@@ -6,5 +6,6 @@ mod import {
     mod folding;
     mod malformed;
     mod operators;
+    mod quantised;
     mod zoo;
 }

@@ -1,5 +1,7 @@
 //! Constant arrays: initialisers and what is computed from them at import.
 
+use std::rc::Rc;
+
 use tract_onnx::pb::TensorProto;
 use tract_onnx::pb::tensor_proto::DataType;
 
@@ -17,28 +19,76 @@ pub(super) enum Data {
     Text(Vec<String>),
 }
 
+/// The integers that real numbers were dequantised from:
+/// real = (stored - zero point) * scale.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Origin {
+    /// One an element.
+    pub stored: Vec<i32>,
+    /// One, or one a channel of the file's axis.
+    pub scales: Vec<f32>,
+    /// As many as scales.
+    pub zero_points: Vec<i32>,
+    /// Each element's channel; empty where there is one scale.
+    pub channels: Vec<u32>,
+}
+
+impl Origin {
+    /// Scale and zero point of an element.
+    pub fn step(&self, element: usize) -> (f32, i32) {
+        let channel = self.channels.get(element).map_or(0, |&c| c as usize);
+        (self.scales[channel], self.zero_points[channel])
+    }
+
+    fn pick(&self, indices: &[usize]) -> Option<Self> {
+        Some(Self {
+            stored: take(&self.stored, indices)?,
+            scales: self.scales.clone(),
+            zero_points: self.zero_points.clone(),
+            channels: match self.channels[..] {
+                [] => vec![],
+                _ => take(&self.channels, indices)?,
+            },
+        })
+    }
+}
+
 /// A constant in ONNX's row-major order.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Array {
     pub dims: Vec<usize>,
     pub data: Data,
+    /// For 8-bit integers, whether they are unsigned.
+    pub unsigned: Option<bool>,
+    /// For dequantised numbers, where they come from.
+    pub origin: Option<Rc<Origin>>,
+}
+
+fn take<T: Clone>(from: &[T], at: &[usize]) -> Option<Vec<T>> {
+    at.iter().map(|&i| from.get(i).cloned()).collect()
 }
 
 impl Array {
+    pub fn new(dims: Vec<usize>, data: Data) -> Self {
+        Self {
+            dims,
+            data,
+            unsigned: None,
+            origin: None,
+        }
+    }
+
     pub fn vector(data: Data) -> Self {
         let len = match &data {
             Data::Float(v) => v.len(),
             Data::Int(v) => v.len(),
             Data::Text(v) => v.len(),
         };
-        Self {
-            dims: vec![len],
-            data,
-        }
+        Self::new(vec![len], data)
     }
 
     pub fn scalar(data: Data) -> Self {
-        Self { dims: vec![], data }
+        Self::new(vec![], data)
     }
 
     pub fn len(&self) -> usize {
@@ -65,15 +115,22 @@ impl Array {
     /// A new array whose elements are picked from this one. `None` where an
     /// index lies outside.
     pub fn pick(&self, dims: Vec<usize>, indices: impl Iterator<Item = usize>) -> Option<Self> {
-        fn take<T: Clone>(from: &[T], at: impl Iterator<Item = usize>) -> Option<Vec<T>> {
-            at.map(|i| from.get(i).cloned()).collect()
-        }
+        let at: Vec<usize> = indices.collect();
         let data = match &self.data {
-            Data::Float(v) => Data::Float(take(v, indices)?),
-            Data::Int(v) => Data::Int(take(v, indices)?),
-            Data::Text(v) => Data::Text(take(v, indices)?),
+            Data::Float(v) => Data::Float(take(v, &at)?),
+            Data::Int(v) => Data::Int(take(v, &at)?),
+            Data::Text(v) => Data::Text(take(v, &at)?),
         };
-        Some(Self { dims, data })
+        let origin = match &self.origin {
+            Some(origin) => Some(Rc::new(origin.pick(&at)?)),
+            None => None,
+        };
+        Some(Self {
+            dims,
+            data,
+            unsigned: self.unsigned,
+            origin,
+        })
     }
 
     /// The same elements under other dimensions of the same product.
@@ -81,7 +138,7 @@ impl Array {
         debug_assert_eq!(dims.iter().product::<usize>(), self.len());
         Self {
             dims,
-            data: self.data.clone(),
+            ..self.clone()
         }
     }
 }
@@ -175,7 +232,15 @@ pub(super) fn from_proto(proto: &TensorProto, raw: Option<&[u8]>) -> Result<Arra
             "dimensions {dims:?} need {count} elements, the file holds {found}"
         )));
     }
-    Ok(Array { dims, data })
+    let unsigned = match kind {
+        DataType::Uint8 => Some(true),
+        DataType::Int8 => Some(false),
+        _ => None,
+    };
+    Ok(Array {
+        unsigned,
+        ..Array::new(dims, data)
+    })
 }
 
 fn dimensions(proto: &TensorProto) -> Result<Vec<usize>, ImportError> {

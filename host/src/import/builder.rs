@@ -6,11 +6,11 @@ use std::rc::Rc;
 use foveola_core::net::op::{Activation, Op};
 use foveola_core::{Shape, TensorId};
 
-use super::array::{Array, MAX_ELEMENTS, Offsets, strides};
+use super::array::{Array, MAX_ELEMENTS, Offsets, Origin, strides};
 use super::call::{Call, Value};
 use super::error::{ImportError, Stop, malformed, unsupported_because};
 use super::view::{Factor, View, axis_len, axis_strides, whole};
-use crate::graph::{Node, Tensor};
+use crate::graph::{Node, Quant, Tensor};
 
 /// Longest axis of a tensor.
 pub(super) const MAX_AXIS: usize = u16::MAX as usize;
@@ -23,6 +23,10 @@ pub(super) struct Builder {
     pub values: HashMap<String, Value>,
     pub labels: Vec<String>,
     pub warnings: Vec<String>,
+    /// For a model that takes 8-bit integers, whether they are unsigned.
+    pub unsigned_input: Option<bool>,
+    /// Integers behind the weights of a node (by its output) or behind a constant.
+    pub origins: HashMap<TensorId, LinearOrigin>,
     /// Elements of all constants.
     elements: usize,
 }
@@ -35,6 +39,27 @@ pub(super) struct Parts {
     pub shape: Shape,
     pub weights: Vec<f32>,
     pub bias: Vec<f32>,
+    pub origin: LinearOrigin,
+}
+
+/// The integers behind weights (or a constant) and bias.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LinearOrigin {
+    pub weights: Option<Rc<Origin>>,
+    pub bias: Option<Rc<Origin>>,
+}
+
+impl LinearOrigin {
+    pub fn of(weights: &Array, bias: Option<&Array>) -> Self {
+        Self {
+            weights: weights.origin.clone(),
+            bias: bias.and_then(|b| b.origin.clone()),
+        }
+    }
+
+    fn is_known(&self) -> bool {
+        self.weights.is_some() || self.bias.is_some()
+    }
 }
 
 impl Parts {
@@ -47,6 +72,7 @@ impl Parts {
             shape,
             weights: vec![],
             bias: vec![],
+            origin: LinearOrigin::default(),
         }
     }
 }
@@ -109,7 +135,12 @@ impl Builder {
     pub fn emit_as(&mut self, call: &Call, name: &str, parts: Parts) -> Result<TensorId, Stop> {
         finite(&parts.weights, "weights")?;
         finite(&parts.bias, "bias")?;
+        let quant = self.kept_quant(&parts)?;
         let output = self.add_tensor(name, parts.shape, None)?;
+        self.tensors[usize::from(output.0)].quant = quant;
+        if parts.origin.is_known() {
+            self.origins.insert(output, parts.origin);
+        }
         self.nodes.push(Node {
             name: call.name().to_owned(),
             op: parts.op,
@@ -122,6 +153,35 @@ impl Builder {
             dropout: false,
         });
         Ok(output)
+    }
+
+    /// How the output of a node is stored: as its input, where the node only
+    /// picks elements of quantised tensors.
+    fn kept_quant(&self, parts: &Parts) -> Result<Option<Quant>, Stop> {
+        let mut quants = parts.inputs.iter().map(|&id| self.quant(id));
+        let first = quants.next().flatten();
+        let alike = quants.all(|q| q == first);
+        match (parts.op, first) {
+            (Op::Quantise { .. } | Op::Dequantise, _) => Ok(None),
+            (_, None) if alike => Ok(None),
+            (
+                Op::MaxPool(_)
+                | Op::GlobalMaxPool
+                | Op::Slice { .. }
+                | Op::Shuffle { .. }
+                | Op::Pad { .. }
+                | Op::Concat { .. },
+                Some(quant),
+            ) if alike => Ok(Some(quant)),
+            _ => unsupported_because(
+                "it computes with stored integers; only operators that pick elements, and QLinear ones, can",
+            ),
+        }
+    }
+
+    /// How a tensor is stored, if not as f32.
+    pub fn quant(&self, id: TensorId) -> Option<Quant> {
+        self.tensors[usize::from(id.0)].quant
     }
 
     /// A view whose factors are whole axes: channel shuffles are carried out,
@@ -190,12 +250,17 @@ impl Builder {
                 extent[factor.axis] = factor.size;
             }
         }
-        let data = Offsets::new(&extent, &steps, 0)
-            .map(|at| values[at])
-            .collect();
         let [h, w, c] = extent;
+        let order = Offsets::new(&extent, &steps, 0);
+        let Some(laid_out) = array.pick(vec![h * w * c], order) else {
+            return malformed("a constant is smaller than its dimensions");
+        };
         let name = format!("{}/constant", call.output());
-        let tensor = self.add_tensor(&name, Shape::new(h, w, c), Some(data))?;
+        let tensor = self.add_tensor(&name, Shape::new(h, w, c), laid_out.floats())?;
+        let origin = LinearOrigin::of(&laid_out, None);
+        if origin.is_known() {
+            self.origins.insert(tensor, origin);
+        }
         Ok(View { tensor, dims })
     }
 }

@@ -5,6 +5,7 @@ use super::array::{Array, Data, Offsets, element_count, strides};
 use super::call::{Call, Value};
 use super::error::{Stop, malformed, unsupported_because};
 use super::parts::slice_ranges;
+use super::quantised;
 use super::rename::{new_sizes, order, shape_of};
 
 /// Whether constants can go through an operator at import.
@@ -36,6 +37,8 @@ pub(super) fn is_known(op: &str) -> bool {
             | "Ceil"
             | "Reciprocal"
             | "Abs"
+            | "QuantizeLinear"
+            | "DequantizeLinear"
     )
 }
 
@@ -61,6 +64,8 @@ pub(super) fn evaluate(call: &Call, left: usize) -> Result<Array, Stop> {
         "Transpose" => transpose(call),
         "Expand" => expand(call, left),
         "Add" | "Sub" | "Mul" | "Div" => arithmetic(call, left),
+        "QuantizeLinear" => quantised::constants::quantise(call),
+        "DequantizeLinear" => quantised::constants::dequantise(call),
         _ => unary(call),
     }
 }
@@ -202,8 +207,8 @@ fn joined(arrays: &[&Array], dims: Vec<usize>, axis: usize) -> Result<Array, Sto
         })
     });
     let all = Array {
-        dims: vec![end],
-        data,
+        unsigned: arrays[0].unsigned,
+        ..Array::new(vec![end], data)
     };
     picked(&all, dims, at)
 }
@@ -222,7 +227,9 @@ fn cast(call: &Call) -> Result<Array, Stop> {
     let Some(floats) = array.floats() else {
         return unsupported_because("it casts text");
     };
-    let data = match (call.int_attribute("to")?, &array.data) {
+    let to = call.int_attribute("to")?;
+    let data = match (to, &array.data) {
+        (Some(1 | 11), Data::Float(_)) => return Ok(array.clone()),
         (Some(1 | 11), _) => Data::Float(floats),
         (Some(10), _) => Data::Float(
             floats
@@ -243,8 +250,9 @@ fn cast(call: &Call) -> Result<Array, Stop> {
         (None, _) => return malformed("attribute to is missing"),
     };
     Ok(Array {
-        dims: array.dims.clone(),
-        data,
+        // 2 is uint8, 3 is int8.
+        unsigned: matches!(to, Some(2 | 3)).then_some(to == Some(2)),
+        ..Array::new(array.dims.clone(), data)
     })
 }
 
@@ -328,7 +336,7 @@ fn arithmetic(call: &Call, left: usize) -> Result<Array, Stop> {
             Data::Float(pairs.map(|(i, j)| float(call.op(), x[i], y[j])).collect())
         }
     };
-    Ok(Array { dims, data })
+    Ok(Array::new(dims, data))
 }
 
 fn integer(op: &str, x: i64, y: i64) -> Option<i64> {
@@ -368,10 +376,7 @@ fn unary(call: &Call) -> Result<Array, Stop> {
         }
         _ => return malformed("its input is of the wrong type"),
     };
-    Ok(Array {
-        dims: array.dims.clone(),
-        data,
-    })
+    Ok(Array::new(array.dims.clone(), data))
 }
 
 /// Whether every input that is there is a constant.

@@ -3,8 +3,8 @@
 use foveola_core::Shape;
 use foveola_core::net::op::{Geometry, Op};
 
-use super::array::{Array, Offsets};
-use super::builder::{Builder, Parts, small};
+use super::array::{Array, Data, Offsets};
+use super::builder::{Builder, LinearOrigin, Parts, small};
 use super::call::{Call, Value};
 use super::error::{Stop, malformed, unsupported_because};
 use super::view::{C, View, axis_strides, whole};
@@ -35,12 +35,13 @@ pub(super) fn conv(b: &mut Builder, call: &Call) -> Result<Vec<Value>, Stop> {
     }
     let window = window(call, [kh, kw], [shape.h, shape.w], false)?;
     let groups = small(groups, "group")?;
+    let depthwise = usize::from(groups) == outputs && per_group == 1 && groups > 1;
+    let weights = conv_weights(weights, depthwise)?;
+    let bias = conv_bias(call, outputs)?;
     let parts = Parts {
-        weights: conv_weights(
-            weights,
-            usize::from(groups) == outputs && per_group == 1 && groups > 1,
-        )?,
-        bias: conv_bias(call, outputs)?,
+        origin: LinearOrigin::of(&weights, bias.as_ref()),
+        weights: floats(weights)?,
+        bias: bias.map_or(Ok(vec![]), floats)?,
         ..Parts::plain(
             conv_op(window.geometry, groups, per_group, outputs),
             &[input],
@@ -60,47 +61,57 @@ fn conv_op(geometry: Geometry, groups: u16, per_group: usize, outputs: usize) ->
 }
 
 /// OIHW to OHWI, or C1HW to HWC for a depthwise convolution.
-fn conv_weights(weights: &Array, depthwise: bool) -> Result<Vec<f32>, Stop> {
+fn conv_weights(weights: &Array, depthwise: bool) -> Result<Array, Stop> {
     let [o, i, kh, kw] = [0, 1, 2, 3].map(|d| weights.dims[d]);
-    let Some(values) = weights.floats() else {
-        return malformed("its weights are text");
-    };
     let area = kh * kw;
     let order = if depthwise {
         Offsets::new(&[kh, kw, o], &[kw, 1, area], 0)
     } else {
         Offsets::new(&[o, kh, kw, i], &[i * area, kw, 1, area], 0)
     };
-    Ok(order.map(|at| values[at]).collect())
+    rearranged(weights, order)
 }
 
-fn conv_bias(call: &Call, outputs: usize) -> Result<Vec<f32>, Stop> {
-    if !call.has_input(2) {
-        return Ok(vec![]);
+/// The elements in another order.
+fn rearranged(array: &Array, order: Offsets) -> Result<Array, Stop> {
+    match array.pick(vec![array.len()], order) {
+        Some(array) => Ok(array),
+        None => malformed("an index lies outside its weights"),
     }
-    let bias = call.floats(2)?;
+}
+
+fn floats(array: Array) -> Result<Vec<f32>, Stop> {
+    match array.data {
+        Data::Float(values) => Ok(values),
+        _ => array
+            .floats()
+            .map_or_else(|| malformed("its weights are text"), Ok),
+    }
+}
+
+fn conv_bias(call: &Call, outputs: usize) -> Result<Option<Array>, Stop> {
+    let Some(bias) = call.optional_constant(2)? else {
+        return Ok(None);
+    };
     if bias.len() != outputs {
         return malformed(format!("{} biases for {outputs} outputs", bias.len()));
     }
-    Ok(bias)
+    Ok(Some(bias.clone()))
 }
 
 /// A constant matrix that multiplies rows of `k` elements from the right.
-struct Matrix {
-    values: Vec<f32>,
+struct Matrix<'a> {
+    array: &'a Array,
     k: usize,
     n: usize,
     /// Distances between neighbours along k and n.
     strides: [usize; 2],
 }
 
-impl Matrix {
-    fn new(array: &Array, transposed: bool) -> Result<Self, Stop> {
+impl<'a> Matrix<'a> {
+    fn new(array: &'a Array, transposed: bool) -> Result<Self, Stop> {
         let &[rows, columns] = &array.dims[..] else {
             return unsupported_because(format!("its matrix has dimensions {:?}", array.dims));
-        };
-        let Some(values) = array.floats() else {
-            return malformed("its matrix holds text");
         };
         if rows == 0 || columns == 0 {
             return malformed("its matrix is empty");
@@ -111,7 +122,7 @@ impl Matrix {
             (rows, columns, [columns, 1])
         };
         Ok(Self {
-            values,
+            array,
             k,
             n,
             strides,
@@ -119,21 +130,27 @@ impl Matrix {
     }
 
     /// OI weights for inputs of `shape`, of which the dimension `dim` runs over the elements.
-    fn weights(&self, dim: &[super::view::Factor], shape: Shape, alpha: f32) -> Vec<f32> {
+    fn weights(&self, dim: &[super::view::Factor], shape: Shape) -> Result<Array, Stop> {
         let [h, w, c] = axis_strides(dim, self.strides[0]);
-        Offsets::new(
+        let order = Offsets::new(
             &[self.n, shape.h, shape.w, shape.c],
             &[self.strides[1], h, w, c],
             0,
-        )
-        .map(|at| scaled(self.values[at], alpha))
-        .collect()
+        );
+        rearranged(self.array, order)
     }
 }
 
-/// Product in f64, rounded once.
-fn scaled(value: f32, factor: f32) -> f32 {
-    (f64::from(value) * f64::from(factor)) as f32
+/// Products in f64, each rounded once; what they were dequantised from is
+/// forgotten unless the factor is 1.
+fn scaled(array: Array, factor: f32) -> Result<Array, Stop> {
+    if factor == 1.0 {
+        return Ok(array);
+    }
+    let dims = array.dims.clone();
+    let values = floats(array)?.into_iter();
+    let values = values.map(|v| (f64::from(v) * f64::from(factor)) as f32);
+    Ok(Array::new(dims, Data::Float(values.collect())))
 }
 
 /// Gemm: alpha * A' * B' + beta * C with A from the picture.
@@ -149,27 +166,34 @@ pub(super) fn gemm(b: &mut Builder, call: &Call) -> Result<Vec<Value>, Stop> {
     let matrix = Matrix::new(call.constant(1)?, call.flag("transB")?)?;
     let alpha = call.float_attribute("alpha")?.unwrap_or(1.0);
     let beta = call.float_attribute("beta")?.unwrap_or(1.0);
-    let bias = match call
-        .optional_constant(2)?
-        .map(|c| (c.floats(), c.dims.clone()))
-    {
-        None => vec![],
-        Some((Some(v), _)) if v.len() == 1 => vec![scaled(v[0], beta); matrix.n],
-        Some((Some(v), dims)) if v.len() == matrix.n && dims.last() == Some(&matrix.n) => {
-            v.iter().map(|&v| scaled(v, beta)).collect()
-        }
-        Some((_, dims)) => {
-            return malformed(format!("C of {dims:?} does not fit {} outputs", matrix.n));
-        }
+    let bias = match call.optional_constant(2)? {
+        None => None,
+        Some(c) => Some(scaled(gemm_bias(c, matrix.n)?, beta)?),
     };
     product(b, call, &view, &matrix, alpha, bias)
+}
+
+/// One bias an output.
+fn gemm_bias(c: &Array, outputs: usize) -> Result<Array, Stop> {
+    let fits = c.len() == outputs && c.dims.last() == Some(&outputs);
+    let order: Vec<usize> = match c.len() {
+        1 => vec![0; outputs],
+        _ if fits => (0..outputs).collect(),
+        _ => {
+            return malformed(format!("C of {:?} does not fit {outputs} outputs", c.dims));
+        }
+    };
+    match c.pick(vec![outputs], order.into_iter()) {
+        Some(bias) => Ok(bias),
+        None => malformed("C is empty"),
+    }
 }
 
 /// MatMul with a constant on the right.
 pub(super) fn matmul(b: &mut Builder, call: &Call) -> Result<Vec<Value>, Stop> {
     let view = b.whole_input(call, 0)?;
     let matrix = Matrix::new(call.constant(1)?, false)?;
-    product(b, call, &view, &matrix, 1.0, vec![])
+    product(b, call, &view, &matrix, 1.0, None)
 }
 
 /// A dense layer if there is one row; else a 1 x 1 convolution, where the rows
@@ -178,9 +202,9 @@ fn product(
     b: &mut Builder,
     call: &Call,
     view: &View,
-    matrix: &Matrix,
+    matrix: &Matrix<'_>,
     alpha: f32,
-    bias: Vec<f32>,
+    bias: Option<Array>,
 ) -> Result<Vec<Value>, Stop> {
     let shape = b.shape(view);
     let Some((row, others)) = view.dims.split_last() else {
@@ -202,9 +226,11 @@ fn product(
     } else {
         (pointwise(), Shape::new(1, 1, shape.c), shape.h, shape.w)
     };
+    let weights = scaled(matrix.weights(row, taps)?, alpha)?;
     let parts = Parts {
-        weights: matrix.weights(row, taps, alpha),
-        bias,
+        origin: LinearOrigin::of(&weights, bias.as_ref()),
+        weights: floats(weights)?,
+        bias: bias.map_or(Ok(vec![]), floats)?,
         ..Parts::plain(op, &[view.tensor], Shape::new(h, w, matrix.n))
     };
     let tensor = b.emit(call, parts)?;

@@ -8,6 +8,7 @@ use super::builder::{Builder, Parts, small, with_axis};
 use super::call::{Call, Value};
 use super::error::{Stop, malformed, unsupported_because};
 use super::view::{View, axis_len, whole};
+use crate::graph::Quant;
 
 /// The axis behind one dimension of a view.
 fn axis(view: &View, dim: usize) -> Result<usize, Stop> {
@@ -348,7 +349,7 @@ pub(super) fn pad(b: &mut Builder, call: &Call) -> Result<Vec<Value>, Stop> {
     let view = b.whole_input(call, 0)?;
     let rank = view.dims.len();
     let amounts = pad_amounts(call, rank)?;
-    let mode = pad_mode(call)?;
+    let mode = stored_mode(pad_mode(call)?, b.quant(view.tensor));
     let mut before = [0; 3];
     let shape = b.shape(&view);
     let mut padded = shape;
@@ -409,6 +410,17 @@ fn pad_amounts(call: &Call, rank: usize) -> Result<Vec<(i64, i64)>, Stop> {
         amounts[dim] = (pads[i], pads[i + dims.len()]);
     }
     Ok(amounts)
+}
+
+/// The constant around stored integers is one of them; a node names the real number.
+fn stored_mode(mode: PadMode, quant: Option<Quant>) -> PadMode {
+    match (mode, quant) {
+        (PadMode::Constant(stored), Some(q)) => {
+            let least = if q.unsigned { -128.0 } else { 0.0 };
+            PadMode::Constant((stored + least - f32::from(q.zero_point)) * q.scale)
+        }
+        _ => mode,
+    }
 }
 
 fn pad_mode(call: &Call) -> Result<PadMode, Stop> {

@@ -225,7 +225,15 @@ pub(super) fn scores(b: &mut Builder, graph: &GraphProto) -> Result<Option<Score
             found[0].name
         ));
     }
-    Ok(found.into_iter().next())
+    let mut found = found.into_iter().next();
+    if let Some(scores) = &mut found
+        && b.quant(scores.tensor).is_some()
+    {
+        let node = dequantise(b, scores.tensor)?;
+        scores.tensor = node.output;
+        b.nodes.push(node);
+    }
+    Ok(found)
 }
 
 /// The scores that an output holds or was made from; `None` if a node that is
@@ -253,16 +261,49 @@ fn is_vector(view: &View) -> bool {
     matches!(factors[..], []) || matches!(factors[..], [f] if f.axis == C && f.stride == 1)
 }
 
-/// The scores before the softmax or sigmoid that makes them, if one does.
-pub(super) fn logits(nodes: &[Node], output: TensorId) -> TensorId {
-    let is_last = |n: &&Node| {
-        n.output == output
-            && (n.op == Op::Softmax
-                || (n.op == Op::Activate && n.activation == Activation::Sigmoid))
+/// The scores before the softmax or sigmoid that makes them, if one does. Of
+/// stored logits the real numbers, which a node is added for if there is none.
+pub(super) fn logits(b: &mut Builder, output: TensorId) -> Result<TensorId, ImportError> {
+    let mut id = output;
+    let at = loop {
+        let Some(at) = b.nodes.iter().position(|n| n.output == id) else {
+            return Ok(output);
+        };
+        match (b.nodes[at].op, b.nodes[at].activation) {
+            (Op::Softmax, _) | (Op::Activate, Activation::Sigmoid) => break at,
+            (Op::Quantise { .. } | Op::Dequantise, _) | (Op::Activate, Activation::None) => {
+                id = b.nodes[at].inputs[0];
+            }
+            _ => return Ok(output),
+        }
     };
-    nodes
-        .iter()
-        .find(is_last)
-        .and_then(|n| n.inputs.first().copied())
-        .unwrap_or(output)
+    let logits = b.nodes[at].inputs[0];
+    if b.quant(logits).is_none() {
+        return Ok(logits);
+    }
+    let real = |n: &&Node| n.op == Op::Dequantise && n.inputs == [logits];
+    if let Some(node) = b.nodes.iter().find(real) {
+        return Ok(node.output);
+    }
+    let node = dequantise(b, logits)?;
+    let output = node.output;
+    b.nodes.insert(at, node);
+    Ok(output)
+}
+
+/// A node that makes real numbers of a stored tensor.
+fn dequantise(b: &mut Builder, stored: TensorId) -> Result<Node, ImportError> {
+    let tensor = &b.tensors[usize::from(stored.0)];
+    let (name, shape) = (format!("{}/real", tensor.name), tensor.shape);
+    Ok(Node {
+        output: b.add_tensor(&name, shape, None)?,
+        name,
+        op: Op::Dequantise,
+        activation: Activation::None,
+        inputs: vec![stored],
+        weights: vec![],
+        bias: vec![],
+        quantised: None,
+        dropout: false,
+    })
 }

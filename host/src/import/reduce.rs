@@ -233,14 +233,7 @@ fn affine(
     dims[0] = scale.len();
     for (operation, values) in [(Arithmetic::Mul, scale), (Arithmetic::Add, shift)] {
         let data = Data::Float(values);
-        let constant = b.constant_operand(
-            call,
-            &Array {
-                dims: dims.clone(),
-                data,
-            },
-            &view,
-        )?;
+        let constant = b.constant_operand(call, &Array::new(dims.clone(), data), &view)?;
         let inputs = [view.tensor, constant.tensor];
         let tensor = b.emit(call, Parts::plain(Op::Binary(operation), &inputs, shape))?;
         view = view.over(tensor);

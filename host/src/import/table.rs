@@ -6,16 +6,19 @@ use super::array::{Array, Data};
 use super::builder::Builder;
 use super::call::{Call, Value};
 use super::error::{Stop, unsupported_because};
-use super::{elementwise, evaluate, linear, parts, reduce, rename, tail};
+use super::{elementwise, evaluate, linear, parts, quantised, reduce, rename, tail};
 
 /// What is not supported about an operator, if it is not in the table.
 pub(super) fn missing(op: &str, domain: &str) -> Option<&'static str> {
     if tail::is_tail(op, domain) {
         return None;
     }
-    let quantised = op.contains("QuantizeLinear") || op.starts_with("QLinear");
-    if quantised || op.ends_with("Integer") {
-        return Some("quantised networks are not supported yet; use the float model");
+    if let Some(reason) = quantised::refusal(op) {
+        return Some(reason);
+    }
+    let steps = matches!(op, "QuantizeLinear" | "DequantizeLinear");
+    if domain == "com.microsoft" && (steps || quantised::operators::is_known(op)) {
+        return None;
     }
     if !matches!(domain, "" | "ai.onnx") {
         return Some("operators of this domain are not supported");
@@ -56,6 +59,9 @@ fn lowering(op: &str) -> Option<Lowering> {
         "Identity" => |_, call| rename::identity(call),
         "Cast" => |_, call| rename::cast(call),
         "Expand" => |_, call| rename::expand(call),
+        "QuantizeLinear" => quantised::steps::quantise_linear,
+        "DequantizeLinear" => quantised::steps::dequantise_linear,
+        _ if quantised::operators::is_known(op) => quantised::operators::lower,
         _ => return None,
     })
 }

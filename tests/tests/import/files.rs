@@ -8,7 +8,7 @@ use foveola::graph::{InputType, Layout};
 use foveola::import::{ImportError, Imported, Options, from_bytes, load};
 use foveola_core::net::op::{Activation, Op};
 use foveola_tests::interpreter::tensor;
-use foveola_tests::onnx::{Attribute, Onnx, declared, floats, ints, numbers};
+use foveola_tests::onnx::{Attribute, Onnx, declared, ints, numbers};
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::{OperatorSetIdProto, StringStringEntryProto, TensorProto};
 
@@ -264,8 +264,7 @@ fn all_unsupported_nodes_are_named() {
         .ints("s", &[4])
         .node("Frobnicate", "x", "a", &[])
         .node("Conv", "a w", "b", &[])
-        .node("QuantizeLinear", "b q", "c", &[])
-        .tensor(floats("q", &[], &[0.1]))
+        .node("DynamicQuantizeLinear", "b", "c", &[])
         .node("Gelu", "c", "d", &[])
         .node("Pad", "x", "e", &[])
         .node("Einsum", "d e", "y", &[])
@@ -276,8 +275,11 @@ fn all_unsupported_nodes_are_named() {
         panic!("unsupported nodes");
     };
     let ops: Vec<&str> = nodes.iter().map(|n| n.op.as_str()).collect();
-    assert_eq!(ops, ["Frobnicate", "QuantizeLinear", "Gelu", "Einsum"]);
-    assert!(nodes[1].reason.contains("quantised"));
+    assert_eq!(
+        ops,
+        ["Frobnicate", "DynamicQuantizeLinear", "Gelu", "Einsum"]
+    );
+    assert!(nodes[1].reason.contains("dynamic quantisation"));
     assert_eq!(nodes[0].name, "Frobnicate of a");
     let text = refused(&model).to_string();
     assert!(text.contains("--backend tract") && text.contains("Gelu of d"));

@@ -164,21 +164,3 @@ fn custom_vision_tails_leave_labels() {
     assert_ne!(imported.graph.logits, imported.graph.output);
     assert_eq!(imported.graph.names["fc"], imported.graph.logits);
 }
-
-#[test]
-fn quantised_models_are_named() {
-    let Some(zoo) = zoo() else { return };
-    for model in [
-        "imagenet/squeezenet_int8_qdq",
-        "imagenet/squeezenet_uint8_qoperator",
-    ] {
-        let path = zoo.join(format!("models/{model}.onnx"));
-        let error = load(&path, &Options::default()).expect_err("quantised");
-        let text = error.to_string();
-        assert!(
-            text.contains("quantised") && text.contains("--backend tract"),
-            "{text}"
-        );
-        assert!(text.lines().count() <= 16, "one screen");
-    }
-}
