@@ -42,7 +42,7 @@ enum Command {
     Classify(classify::ClassifyArgs),
     /// Show a model's nodes, shapes, layers to explain, and what is supported
     Inspect(inspect::InspectArgs),
-    /// Compile an ONNX file to a .fov model file
+    /// Compile an ONNX or .tflite file to a .fov model file
     Compile(compile::CompileArgs),
     /// Show what a model and its explanations take: flash, RAM, passes
     Budget(budget::BudgetArgs),

@@ -1,4 +1,5 @@
-//! Import of ONNX, opset 7 to 21, from the protobuf itself.
+//! Import of ONNX, opset 7 to 21, from the protobuf itself, and of
+//! [TFLite](tflite).
 //!
 //! Every ONNX value is a constant, or a view of one of our tensors
 //! (height, width, channels). Nodes on constants are evaluated, nodes that only
@@ -22,6 +23,7 @@ mod reduce;
 mod rename;
 mod table;
 mod tail;
+pub mod tflite;
 mod view;
 mod window;
 
@@ -48,6 +50,23 @@ pub struct Options {
     pub input_size: Option<[usize; 2]>,
 }
 
+/// What kind of file it was, and which version of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// ONNX.
+    Onnx {
+        /// Version of the standard operator set.
+        opset: i64,
+        /// Version of the format.
+        ir_version: i64,
+    },
+    /// TensorFlow Lite.
+    Tflite {
+        /// Version of the schema.
+        version: u32,
+    },
+}
+
 /// A network and what the file says about itself.
 #[derive(Clone, Debug)]
 pub struct Imported {
@@ -55,17 +74,15 @@ pub struct Imported {
     pub graph: Graph,
     /// What was decided where the file leaves a choice.
     pub warnings: Vec<String>,
-    /// Version of the standard operator set.
-    pub opset: i64,
-    /// Version of the ONNX format.
-    pub ir_version: i64,
-    /// The program that wrote the file.
+    /// What kind of file it was.
+    pub format: Format,
+    /// The program that wrote the file, as far as it says.
     pub producer: String,
-    /// How often each ONNX operator occurs.
+    /// How often each operator of the file occurs.
     pub ops: BTreeMap<String, usize>,
     /// Weights and biases.
     pub parameters: usize,
-    /// Dimensions of the ONNX input, with a batch of 1.
+    /// Dimensions of the file's input, with a batch of 1.
     pub input_dims: Vec<usize>,
     /// Names of the graph's outputs.
     pub outputs: Vec<String>,
@@ -87,7 +104,8 @@ pub fn load(path: &Path, options: &Options) -> Result<Imported, ImportError> {
     from_bytes(&bytes, folder, options)
 }
 
-/// Imports a file's bytes. External data is looked for in `folder`.
+/// Imports a file's bytes, TFLite if they start so, else ONNX. External data is
+/// looked for in `folder`.
 ///
 /// # Errors
 /// Says what is wrong with the file, where, and what to do.
@@ -96,6 +114,9 @@ pub fn from_bytes(
     folder: Option<&Path>,
     options: &Options,
 ) -> Result<Imported, ImportError> {
+    if tflite::is_tflite(bytes) {
+        return tflite::from_bytes(bytes, options);
+    }
     let mut reader = bytes;
     let model = tract_onnx::onnx()
         .proto_model_for_read(&mut reader)
@@ -376,8 +397,10 @@ fn finish(
         parameters: weights.sum(),
         graph,
         warnings: b.warnings,
-        opset,
-        ir_version: model.ir_version,
+        format: Format::Onnx {
+            opset,
+            ir_version: model.ir_version,
+        },
         producer: producer.trim().to_owned(),
         ops: table::census(proto.node.iter().map(|n| n.op_type.as_str())),
         input_dims: input.dims,

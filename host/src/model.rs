@@ -42,7 +42,7 @@ pub enum ModelError {
         /// What is wrong.
         reason: String,
     },
-    /// The ONNX file does not become a network.
+    /// The ONNX or TFLite file does not become a network.
     #[error(transparent)]
     Import(#[from] ImportError),
     /// tract does not run the model.
@@ -67,6 +67,12 @@ pub enum ModelError {
     /// A `.fov` file with a backend that runs only ONNX.
     #[error("the tract backend runs ONNX files; {} is a .fov file", .0.display())]
     NeedsOnnx(PathBuf),
+    /// A `.tflite` file with a backend that runs only ONNX.
+    #[error(
+        "the tract backend runs ONNX files; {} is a TFLite file: the core backend runs it, and tract the same network converted to ONNX (tf2onnx)",
+        .0.display()
+    )]
+    TfliteOnTract(PathBuf),
     /// No card.
     #[error(transparent)]
     Card(#[from] CardError),
@@ -136,7 +142,7 @@ impl OpenOptions {
 /// What the model becomes when it runs.
 #[derive(Debug)]
 pub enum Engine {
-    /// An imported ONNX file; it is compiled for what is asked.
+    /// An imported ONNX or TFLite file; it is compiled for what is asked.
     Graph(Box<Imported>),
     /// A `.fov` file.
     File(Arc<ModelFile>),
@@ -170,7 +176,7 @@ pub struct OpenModel {
 }
 
 impl OpenModel {
-    /// Opens an ONNX or `.fov` file (told by its first bytes) and finds its card.
+    /// Opens an ONNX, TFLite or `.fov` file (told by its first bytes) and finds its card.
     ///
     /// # Errors
     /// A file that cannot be read, is no model, or that no engine runs; a card
@@ -191,7 +197,7 @@ impl OpenModel {
         let mut notes = Vec::new();
         let engine = match bytes.starts_with(&MAGIC) {
             true => open_file(path, bytes, options)?,
-            false => open_onnx(path, bytes, options, &mut notes)?,
+            false => open_network(path, bytes, options, &mut notes)?,
         };
         let (facts, input_type) = facts(&engine);
         let own = own_card(&engine);
@@ -278,7 +284,7 @@ fn open_file(path: &Path, bytes: &[u8], options: &OpenOptions) -> Result<Engine,
     Ok(Engine::File(Arc::new(file)))
 }
 
-fn open_onnx(
+fn open_network(
     path: &Path,
     bytes: &[u8],
     options: &OpenOptions,
@@ -294,7 +300,10 @@ fn open_onnx(
     };
     let tract = || TractModel::open(bytes, Some(folder), &how).map(|m| Engine::Tract(Arc::new(m)));
     if options.backend == Some(BackendKind::Tract) {
-        return Ok(tract()?);
+        return match import::tflite::is_tflite(bytes) {
+            true => Err(ModelError::TfliteOnTract(path.to_path_buf())),
+            false => Ok(tract()?),
+        };
     }
     match import::from_bytes(bytes, Some(folder), &how) {
         // core has no int8 kernels yet.

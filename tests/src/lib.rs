@@ -5,6 +5,7 @@ pub mod interpreter;
 pub mod onnx;
 pub mod random;
 pub mod small;
+pub mod tflite;
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -7,5 +7,7 @@ mod import {
     mod malformed;
     mod operators;
     mod quantised;
+    mod tflite;
+    mod tflite_malformed;
     mod zoo;
 }

@@ -1,4 +1,4 @@
-//! `foveola compile`: an ONNX file becomes a `.fov` file.
+//! `foveola compile`: an ONNX or TFLite file becomes a `.fov` file.
 
 use std::path::PathBuf;
 

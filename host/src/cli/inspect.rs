@@ -9,7 +9,7 @@ use super::CliError;
 use super::model_args::ModelArgs;
 use super::table::{bytes, lay_out, row};
 use crate::graph::Graph;
-use crate::import::Imported;
+use crate::import::{Format, Imported};
 use crate::model::{Engine, OpenModel};
 
 #[derive(Debug, Args)]
@@ -87,10 +87,14 @@ fn origin(imported: &Imported) -> String {
         .iter()
         .map(|(op, n)| format!("{op} {n}"))
         .collect();
+    let format = match imported.format {
+        Format::Onnx { opset, .. } => format!("ONNX, opset {opset}"),
+        Format::Tflite { version } => format!("TFLite, schema {version}"),
+    };
     lay_out(
         &[
             row([&"producer", &imported.producer]),
-            row([&"opset  ", &imported.opset]),
+            row([&"format ", &format]),
             row([&"weights", &imported.parameters]),
             row([&"nodes", &ops.join(", ")]),
             row([

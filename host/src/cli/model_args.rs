@@ -10,7 +10,7 @@ use crate::model::{BackendKind, OpenModel, OpenOptions};
 
 #[derive(Clone, Debug, Args)]
 pub struct ModelArgs {
-    /// Model: an ONNX file, or a .fov file that `foveola compile` made
+    /// Model: an ONNX or .tflite file, or a .fov file that `foveola compile` made
     pub model: PathBuf,
 
     /// Engine [default: core, or tract where core lacks an operator]

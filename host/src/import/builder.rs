@@ -266,7 +266,7 @@ impl Builder {
 }
 
 /// Which axes each dimension of a constant runs over.
-fn operand_dims(like: &View, sizes: &[usize]) -> Result<Vec<Vec<Factor>>, Stop> {
+pub(super) fn operand_dims(like: &View, sizes: &[usize]) -> Result<Vec<Vec<Factor>>, Stop> {
     let mut dims = vec![];
     for (d, (&size, have)) in sizes.iter().zip(like.sizes()).enumerate() {
         if size == 1 {

@@ -187,7 +187,7 @@ fn operands(b: &mut Builder, call: &Call) -> Result<Vec<View>, Stop> {
 }
 
 /// Dimensions of the result of two operands.
-fn merged(a: &View, b: &View) -> Result<Vec<Vec<Factor>>, Stop> {
+pub(super) fn merged(a: &View, b: &View) -> Result<Vec<Vec<Factor>>, Stop> {
     let rank = a.dims.len().max(b.dims.len());
     let (a, b) = (a.with_rank(rank), b.with_rank(rank));
     let mut dims = vec![];

@@ -1,7 +1,9 @@
-//! What can be wrong with an ONNX file, and what to do about it.
+//! What can be wrong with a model file, and what to do about it.
 
 use std::fmt;
 use std::path::PathBuf;
+
+use super::tflite::TfliteError;
 
 /// A node that has no equivalent in the portable network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +22,7 @@ impl fmt::Display for UnsupportedNode {
     }
 }
 
-/// Why an ONNX file was not imported.
+/// Why a file was not imported.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// The file could not be read.
@@ -128,6 +130,9 @@ pub enum ImportError {
         /// The nodes in file order.
         nodes: Vec<UnsupportedNode>,
     },
+    /// What can be wrong with a TFLite file only.
+    #[error(transparent)]
+    Tflite(#[from] TfliteError),
 }
 
 /// One screen at most: the first nodes, then a count.

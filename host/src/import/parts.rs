@@ -11,7 +11,7 @@ use super::view::{View, axis_len, whole};
 use crate::graph::Quant;
 
 /// The axis behind one dimension of a view.
-fn axis(view: &View, dim: usize) -> Result<usize, Stop> {
+pub(super) fn axis(view: &View, dim: usize) -> Result<usize, Stop> {
     match view.axis_of(dim) {
         Some(axis) => Ok(axis),
         None => unsupported_because(format!(
@@ -76,7 +76,7 @@ fn joined_constant(
 }
 
 /// Two values that differ along one axis only.
-fn check_beside(like: &View, view: &View, dim: usize, axis: usize) -> Result<(), Stop> {
+pub(super) fn check_beside(like: &View, view: &View, dim: usize, axis: usize) -> Result<(), Stop> {
     let (a, b) = (like.sizes(), view.sizes());
     let differ = a.len() != b.len() || (0..a.len()).any(|d| d != dim && a[d] != b[d]);
     if differ {

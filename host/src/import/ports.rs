@@ -256,7 +256,7 @@ fn vector(b: &Builder, output: &str) -> Result<Option<Scores>, String> {
 }
 
 /// Whether a value is one row of channels.
-fn is_vector(view: &View) -> bool {
+pub(super) fn is_vector(view: &View) -> bool {
     let factors: Vec<_> = view.dims.iter().flatten().collect();
     matches!(factors[..], []) || matches!(factors[..], [f] if f.axis == C && f.stride == 1)
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use foveola::graph::{InputType, Layout};
-use foveola::import::{ImportError, Imported, Options, from_bytes, load};
+use foveola::import::{Format, ImportError, Imported, Options, from_bytes, load};
 use foveola_core::net::op::{Activation, Op};
 use foveola_tests::interpreter::tensor;
 use foveola_tests::onnx::{Attribute, Onnx, declared, ints, numbers};
@@ -104,7 +104,11 @@ fn initialisers_may_be_listed_as_inputs() {
         );
     }
     let imported = import(&model);
-    assert_eq!((imported.opset, imported.ir_version), (7, 3));
+    let wanted = Format::Onnx {
+        opset: 7,
+        ir_version: 3,
+    };
+    assert_eq!(imported.format, wanted);
     assert_eq!(imported.graph.input_name, "x");
     assert_eq!(imported.parameters, 39);
 }
