@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::mask::{Masked, Window};
-use crate::tensor::{Shape, TensorId};
+use crate::tensor::{Shape, TensorId, Values};
 
 /// Which number of a class is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +151,7 @@ pub trait Layers {
     ///
     /// # Errors
     /// [`Error::BadOrder`] without a run or for [`At::Input`], whose values the caller has.
-    fn activation(&mut self) -> Result<&[f32], Error>;
+    fn activation(&mut self) -> Result<Values<'_>, Error>;
 
     /// Gradient of `sum weight * score(class)` over the pairs of `seed` with
     /// respect to the last run's `at`, HWC.

@@ -84,4 +84,4 @@ pub use classifier::{At, Classifier, Layers, Rule, Score};
 pub use error::Error;
 pub use mask::{Fill, Mask, Masked, Window};
 pub use picture::{Normalisation, Picture};
-pub use tensor::{Shape, TensorId};
+pub use tensor::{Shape, TensorId, Values};

@@ -12,7 +12,7 @@ use defmt_semihosting as _;
 use foveola_core::net::arch::Isa;
 use foveola_core::net::model::{Model, Pass};
 use foveola_core::net::session::Session;
-use foveola_core::{Classifier, Error, Masked, Picture, Score};
+use foveola_core::{Classifier, Error, Masked, Picture, Score, Values};
 use zerocopy::IntoBytes;
 
 use crate::board::pool::Pool;
@@ -20,7 +20,7 @@ use crate::board::{Board, FAILED, exit};
 use crate::job::{self, Format, Job};
 use answer::Answer;
 use failure::Failure;
-use files::Folder;
+use files::{Folder, Output};
 use meter::{Cost, Meter};
 
 /// Runs the job in the folder and ends the emulation.
@@ -230,8 +230,9 @@ impl<B: Board> Work<'_, '_, B> {
         let mut session = Session::new(self.model, arena, Isa::portable())?;
         let folder = self.folder;
         let mut failure = None;
-        let mut tap = |index: usize, values: &[f32]| {
-            let written = folder.write(format_args!("layer{index}.bin"), values.as_bytes());
+        let mut tap = |index: usize, first: usize, values: Values<'_>| {
+            let name = format_args!("layer{index}.bin");
+            let written = folder.extend(name, first == 0, |file| put(file, values));
             written.map_err(|f| {
                 failure = Some(f);
                 Error::Stopped
@@ -242,5 +243,22 @@ impl<B: Board> Work<'_, '_, B> {
             Some(failure) => Err(failure),
             None => Ok(result?),
         }
+    }
+}
+
+/// Writes values as f32.
+fn put(file: &mut Output<'_>, values: Values<'_>) -> Result<(), Failure> {
+    if let Values::Real(values) = values {
+        return file.put(values.as_bytes());
+    }
+    let mut reals = values.iter();
+    let mut chunk = heapless::Vec::<f32, 64>::new();
+    loop {
+        chunk.clear();
+        chunk.extend(reals.by_ref().take(64));
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        file.put(chunk.as_bytes())?;
     }
 }

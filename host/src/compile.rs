@@ -8,10 +8,11 @@ use foveola_core::net::model::Pass;
 use foveola_core::{At, TensorId};
 
 use crate::card::Card;
-use crate::graph::Graph;
+use crate::graph::{Graph, Node};
 
 mod affine;
 pub mod fold;
+mod integers;
 pub mod network;
 mod plan;
 mod write;
@@ -36,6 +37,16 @@ pub enum CompileError {
         have: usize,
         /// How much there may be.
         most: usize,
+    },
+    /// Scales that no factor of the integer arithmetic can express.
+    #[error(
+        "the scales of layer {name:?} ({op}) do not fit int8 arithmetic: the ratio of its scales must be finite and below 2^30, and operators that only move numbers must keep their scale"
+    )]
+    Scales {
+        /// The layer.
+        name: String,
+        /// Its operator.
+        op: String,
     },
     /// The written file does not pass the check of its reader.
     #[error("the compiled model does not pass its own check: {0}; please report this model")]
@@ -100,6 +111,7 @@ pub fn compile(
             passes.push(Pass::Backward(at));
         }
     }
+    check_scales(&graph)?;
     let names = graph.names.clone();
     let network = network::Network::new(graph, card);
     let plans: Vec<_> = passes
@@ -124,6 +136,20 @@ fn layer(graph: &Graph, report: &fold::Report, name: &str) -> Result<TensorId, C
             name: name.to_owned(),
             vanished: report.vanished.get(name).cloned(),
         })
+}
+
+fn check_scales(graph: &Graph) -> Result<(), CompileError> {
+    let mut nodes = graph.nodes.iter();
+    let unfit = |node: &&Node| {
+        integers::is_integer(graph, node) && integers::integers(graph, node).is_none()
+    };
+    match nodes.find(unfit) {
+        None => Ok(()),
+        Some(node) => Err(CompileError::Scales {
+            name: node.name.clone(),
+            op: format!("{:?}", node.op),
+        }),
+    }
 }
 
 fn check_size(graph: &Graph) -> Result<(), CompileError> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use foveola_core::net::op::{Activation, Op};
+use foveola_core::net::quant::Quantisation;
 use foveola_core::{Shape, TensorId};
 
 /// A tensor: a value that a node makes, the input, or a constant.
@@ -19,6 +20,13 @@ pub struct Tensor {
     pub quant: Option<Quant>,
 }
 
+impl Tensor {
+    /// Bytes of its value.
+    pub fn size(&self) -> usize {
+        self.shape.len() * if self.quant.is_some() { 1 } else { 4 }
+    }
+}
+
 /// How a tensor is stored as int8: real = (stored - zero_point) * scale.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quant {
@@ -28,6 +36,16 @@ pub struct Quant {
     pub zero_point: i8,
     /// Whether the model's own integers are uint8, which is the stored number + 128.
     pub unsigned: bool,
+}
+
+impl Quant {
+    /// Scale and zero point.
+    pub const fn quantisation(&self) -> Quantisation {
+        Quantisation {
+            scale: self.scale,
+            zero_point: self.zero_point,
+        }
+    }
 }
 
 /// Weights of an int8 `Conv`, `Depthwise` or `Dense`.

@@ -306,10 +306,6 @@ fn open_network(
         };
     }
     match import::from_bytes(bytes, Some(folder), &how) {
-        // core has no int8 kernels yet.
-        Ok(imported) if imported.graph.tensors.iter().any(|t| t.quant.is_some()) => {
-            tract().map_err(Into::into)
-        }
         Ok(imported) => {
             notes.extend(imported.warnings.iter().cloned());
             Ok(Engine::Graph(Box::new(imported)))

@@ -123,7 +123,7 @@ fn errors_say_what_is_wrong() {
         })
     };
     assert_eq!(with(0, b'G'), Error::BadMagic);
-    assert_eq!(with(4, 2), Error::BadVersion { found: 2 });
+    assert_eq!(with(4, 1), Error::BadVersion { found: 1 });
     assert_eq!(with(128, 9), Error::BadSection { kind: 1 });
     let shifted = AlignedBytes::copy_of(&[&[0], &good[..]].concat());
     let error = Model::from_bytes(&shifted[1..]).expect_err("misaligned");

@@ -12,7 +12,7 @@ use crate::classifier::{At, Classifier, Layers, Rule, Score};
 use crate::error::Error;
 use crate::mask::Masked;
 use crate::picture::Picture;
-use crate::tensor::Shape;
+use crate::tensor::{Shape, Values};
 
 /// Where in a layer the evidence lies, by the mean gradient of its channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,15 +84,30 @@ fn mean_gradients(gradient: &[f32], shape: Shape, weights: &mut [f32]) {
 }
 
 /// Weighted sum over the channels.
-fn weigh(activation: &[f32], shape: Shape, weights: &[f32], map: &mut [f32]) {
-    let pixels = activation.chunks_exact(shape.c.max(1));
-    for (out, pixel) in map.iter_mut().zip(pixels) {
-        let products = weights
-            .iter()
-            .zip(pixel)
-            .map(|(weight, value)| weight * value);
-        *out = products.sum();
+fn weigh(activation: Values<'_>, shape: Shape, weights: &[f32], map: &mut [f32]) {
+    let channels = shape.c.max(1);
+    match activation {
+        Values::Real(data) => {
+            for (out, pixel) in map.iter_mut().zip(data.chunks_exact(channels)) {
+                *out = dot(weights, pixel.iter().copied());
+            }
+        }
+        Values::Stored {
+            data,
+            scale,
+            zero_point,
+        } => {
+            let real = |&q: &i8| (i16::from(q) - i16::from(zero_point)) as f32 * scale;
+            for (out, pixel) in map.iter_mut().zip(data.chunks_exact(channels)) {
+                *out = dot(weights, pixel.iter().map(real));
+            }
+        }
     }
+}
+
+fn dot(weights: &[f32], pixel: impl Iterator<Item = f32>) -> f32 {
+    let products = weights.iter().zip(pixel).map(|(weight, x)| weight * x);
+    products.sum()
 }
 
 /// As [`weigh`], for the network's input, which the caller has.

@@ -6,7 +6,7 @@ use crate::classifier::{At, Classifier, Layers, Rule, Score, Sink, Views};
 use crate::error::Error;
 use crate::mask::Masked;
 use crate::picture::Picture;
-use crate::tensor::{Shape, TensorId};
+use crate::tensor::{Shape, TensorId, Values};
 use std::boxed::Box;
 use std::vec;
 use std::vec::Vec;
@@ -269,9 +269,9 @@ impl Layers for Tiny {
         Ok(&self.out)
     }
 
-    fn activation(&mut self) -> Result<&[f32], Error> {
+    fn activation(&mut self) -> Result<Values<'_>, Error> {
         match self.run {
-            Some((At::Tensor(_), _)) => Ok(&self.hidden),
+            Some((At::Tensor(_), _)) => Ok(Values::Real(&self.hidden)),
             _ => Err(Error::BadOrder),
         }
     }

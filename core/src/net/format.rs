@@ -1,4 +1,4 @@
-//! The `.fov` model file, version 1. This page is its specification.
+//! The `.fov` model file, version 2. This page is its specification.
 //!
 //! Little endian. The file starts on a multiple of 16 in memory and is read in
 //! place. Offsets count from the start of the file unless said otherwise.
@@ -21,6 +21,8 @@
 //! | 8 | names | UTF-8 text that tensors and nodes point into |
 //! | 9 | plans | [`PlanRecord`] each |
 //! | 10 | buffers | [`BufferRecord`] each; a plan's buffers are a run of them |
+//! | 11 | bytes | int8: weights in the order that the kernels read, shifts, tables, constants |
+//! | 12 | words | i32: biases and multipliers of int8 nodes |
 //!
 //! **Hash and signature.** The SHA-256 covers the whole file with the fields
 //! `digest` and `signature` read as zeros; the Ed25519 signature, zeros if
@@ -34,11 +36,18 @@
 //! **Buffers of a plan.** With T tensors, a `Forward` plan has T buffers: the
 //! value of each tensor. A `Backward` plan has 2T + N: values, then the
 //! gradient of each tensor, then what each node keeps for its backward pass.
-//! Length 0 means that there is none. The value of the input may be shorter
-//! than the input: it is then a ring of rows, and its only reader, a
-//! convolution, loads the picture row by row.
+//! Length 0 means that there is none. Gradients are f32, also of int8 tensors.
+//!
+//! **Streaming.** The value of the input may be shorter than the input: it is
+//! then a ring of rows, and the picture is loaded row by row. So may be the
+//! values of the nodes that follow, each the only reader of the one before it:
+//! these nodes run together, row by row, and their buffers live as long as all
+//! of them do. A ring has at least the rows that its reader's window spans.
+//!
+//! **int8.** A node whose output is int8 is an int8 node, except `Quantise`;
+//! its inputs are int8 as well. `net::int8` says what its bytes and words are.
 
-use zerocopy::little_endian::{F32, U16, U32};
+use zerocopy::little_endian::{F32, I32, U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 pub mod op_code;
@@ -46,7 +55,7 @@ pub mod op_code;
 /// First bytes of a model file.
 pub const MAGIC: [u8; 4] = *b"FVLA";
 /// Version of the format.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Alignment of the file, of its sections and of buffers in the arena, in bytes.
 pub const ALIGNMENT: usize = 16;
 /// Death of a buffer that lasts until the next run.
@@ -82,8 +91,12 @@ pub mod section {
     pub const PLANS: u16 = 9;
     /// Buffer records.
     pub const BUFFERS: u16 = 10;
+    /// Weights, shifts, tables and constants of one byte.
+    pub const BYTES: u16 = 11;
+    /// Biases and multipliers.
+    pub const WORDS: u16 = 12;
     /// Number of sections; every file has all of them.
-    pub const COUNT: usize = 10;
+    pub const COUNT: usize = 12;
 }
 
 /// Start of the file.
@@ -160,11 +173,11 @@ pub struct TensorRecord {
     pub shape: [U32; 3],
     /// 0 value, 1 constant.
     pub kind: u8,
-    /// 0 f32; 1 int8 and 2 uint8 are reserved for quantised networks.
+    /// 0 f32; 1 int8; 2 int8 that stands for the model's own uint8, which is 128 more.
     pub data_type: u8,
     /// Index of its quantisation record; 0xFFFF for none.
     pub quant: U16,
-    /// Of a constant: index of its first f32 in the weights.
+    /// Of a constant: index of its first f32 in the weights, or of its first byte in the bytes.
     pub data: U32,
     /// First byte of its name in the names.
     pub name: U32,
@@ -192,13 +205,13 @@ pub struct NodeRecord {
     pub inputs: U16,
     /// Tensor id of its output.
     pub output: U16,
-    /// Index of its first weight.
+    /// Index of its first weight, in the weights or for an int8 node in the bytes.
     pub weights: U32,
-    /// Number of weights.
+    /// Number of weights, or of the int8 node's bytes.
     pub weights_length: U32,
-    /// Index of its first bias.
+    /// Index of its first bias, in the weights or for an int8 node in the words.
     pub bias: U32,
-    /// Number of biases.
+    /// Number of biases, or of the int8 node's words.
     pub bias_length: U32,
     /// Whole-number attributes.
     pub ints: [U16; 12],
@@ -210,8 +223,12 @@ pub struct NodeRecord {
     pub name_length: U16,
     /// First byte of its name.
     pub name: U32,
+    /// Of an int8 node: least and greatest stored output, the range of its activation.
+    pub range: [i8; 2],
+    /// Of an int8 node: the stored weight that means 0.
+    pub weights_zero_point: i8,
     /// Zeros.
-    pub reserved: [u8; 12],
+    pub reserved: [u8; 9],
 }
 
 /// Scale and zero point of a quantised tensor: real = (stored - zero_point) * scale.
@@ -220,8 +237,8 @@ pub struct NodeRecord {
 pub struct QuantRecord {
     /// Scale, finite and above 0.
     pub scale: F32,
-    /// Zero point, two's complement.
-    pub zero_point: U32,
+    /// Zero point, -128 to 127.
+    pub zero_point: I32,
 }
 
 /// Passes that a plan can be made for.

@@ -3,20 +3,25 @@
 mod check;
 mod check_plan;
 mod sections;
+mod stream;
 
 use zerocopy::little_endian::U16;
 
 pub use sections::{crc32c, digest};
+pub use stream::{MAX_STREAMED, RowWindow};
 
 use super::format::{
-    BufferRecord, FOREVER, NetworkRecord, NodeRecord, PlanRecord, TO_INPUT, TensorRecord, op_code,
-    pass,
+    BufferRecord, FOREVER, NetworkRecord, NodeRecord, PlanRecord, QuantRecord, TO_INPUT,
+    TensorRecord, op_code, pass,
 };
+use super::int8::Node8;
 use super::op::{Activation, Op};
+use super::ops::Keeps;
+use super::quant::Quantisation;
 use crate::classifier::{At, Score};
 use crate::error::Error;
 use crate::picture::Normalisation;
-use crate::tensor::{Shape, TensorId};
+use crate::tensor::{Shape, TensorId, Values};
 
 /// A model file that passed every check. Accessors return what the file
 /// holds; those that take an index answer `None` outside the range.
@@ -28,7 +33,10 @@ pub struct Model<'m> {
     tensors: &'m [TensorRecord],
     nodes: &'m [NodeRecord],
     edges: &'m [U16],
+    quants: &'m [QuantRecord],
     weights: &'m [f32],
+    bytes8: &'m [i8],
+    words: &'m [i32],
     labels: &'m [u8],
     names: &'m str,
     plans: &'m [PlanRecord],
@@ -41,7 +49,11 @@ pub struct TensorView<'m> {
     /// Its shape.
     pub shape: Shape,
     /// Its values in HWC order, if it is a constant.
-    pub constant: Option<&'m [f32]>,
+    pub constant: Option<Values<'m>>,
+    /// How it is stored, if not as f32.
+    pub quant: Option<Quantisation>,
+    /// Whether its stored numbers stand for the model's own uint8, which are 128 more.
+    pub unsigned: bool,
     /// Its name.
     pub name: &'m str,
 }
@@ -56,14 +68,43 @@ pub struct NodeView<'m> {
     inputs: &'m [U16],
     /// Its output.
     pub output: TensorId,
-    /// Weights in packed order.
+    /// Weights in packed order; empty for int8 nodes.
     pub weights: &'m [f32],
-    /// Bias.
+    /// Bias; empty for int8 nodes.
     pub bias: &'m [f32],
+    /// What an int8 node reads instead.
+    pub integers: Option<Integers<'m>>,
     /// Its name.
     pub name: &'m str,
     /// Whether a dropout followed it in training.
     pub dropout: bool,
+}
+
+type Parameters<'m> = (&'m [f32], &'m [f32], Option<Integers<'m>>);
+
+/// Parameters of an int8 node, see [`crate::net::int8`].
+#[derive(Clone, Copy, Debug)]
+pub struct Integers<'m> {
+    /// Weights and shifts, or a table.
+    pub bytes: &'m [i8],
+    /// Biases and multipliers.
+    pub words: &'m [i32],
+    /// Least and greatest stored output.
+    pub range: [i8; 2],
+    /// The stored weight that means 0.
+    pub weights_zero_point: i8,
+}
+
+impl TensorView<'_> {
+    /// Bytes of one element.
+    pub const fn element(&self) -> usize {
+        if self.quant.is_some() { 1 } else { 4 }
+    }
+
+    /// Bytes of the whole value.
+    pub const fn size(&self) -> usize {
+        self.shape.len() * self.element()
+    }
 }
 
 impl<'m> NodeView<'m> {
@@ -211,7 +252,7 @@ impl<'m> Model<'m> {
 
     /// Bytes of weights and constants.
     pub const fn weight_bytes(&self) -> usize {
-        self.weights.len() * 4
+        (self.weights.len() + self.words.len()) * 4 + self.bytes8.len()
     }
 
     /// Tensor id of the input.
@@ -266,18 +307,46 @@ impl<'m> Model<'m> {
         let record = self.tensors.get(usize::from(id.0))?;
         let [h, w, c] = record.shape.map(|n| n.get() as usize);
         let shape = Shape::new(h, w, c);
+        let quant = match record.data_type {
+            0 => None,
+            _ => Some(self.quantisation(record.quant.get())?),
+        };
         let constant = if record.kind == 0 {
             None
         } else {
             let start = record.data.get() as usize;
-            Some(self.weights.get(start..start.checked_add(shape.len())?)?)
+            Some(match quant {
+                None => Values::Real(slice(self.weights, start, shape.len())?),
+                Some(Quantisation { scale, zero_point }) => Values::Stored {
+                    data: slice(self.bytes8, start, shape.len())?,
+                    scale,
+                    zero_point,
+                },
+            })
         };
         let name = self.name(record.name.get() as usize, record.name_length.get());
         Some(TensorView {
             shape,
             constant,
+            quant,
+            unsigned: record.data_type == 2,
             name,
         })
+    }
+
+    fn quantisation(&self, index: u16) -> Option<Quantisation> {
+        let record = self.quants.get(usize::from(index))?;
+        Some(Quantisation {
+            scale: record.scale.get(),
+            zero_point: i8::try_from(record.zero_point.get()).ok()?,
+        })
+    }
+
+    /// Whether node `index` computes with integers.
+    fn is_int8(&self, record: &NodeRecord) -> bool {
+        let output = self.tensors.get(usize::from(record.output.get()));
+        let quantise = op_code::is_quantise(record);
+        output.is_some_and(|t| t.data_type != 0) && !quantise
     }
 
     /// Number of nodes.
@@ -289,24 +358,70 @@ impl<'m> Model<'m> {
     pub fn node(&self, index: usize) -> Option<NodeView<'m>> {
         let record = self.nodes.get(index)?;
         let first = record.first_input.get() as usize;
+        let (weights, bias, integers) = self.parameters(record)?;
         Some(NodeView {
             op: op_code::decode_op(record)?,
             activation: op_code::decode_activation(record)?,
             inputs: slice(self.edges, first, usize::from(record.inputs.get()))?,
             output: TensorId(record.output.get()),
-            weights: slice(
-                self.weights,
-                record.weights.get() as usize,
-                record.weights_length.get() as usize,
-            )?,
-            bias: slice(
-                self.weights,
-                record.bias.get() as usize,
-                record.bias_length.get() as usize,
-            )?,
+            weights,
+            bias,
+            integers,
             name: self.name(record.name.get() as usize, record.name_length.get()),
             dropout: record.flags.get() & 1 != 0,
         })
+    }
+
+    /// Weights and bias of an f32 node, or what an int8 node has instead.
+    fn parameters(&self, record: &NodeRecord) -> Option<Parameters<'m>> {
+        let [weights, weights_length, bias, bias_length] = [
+            record.weights,
+            record.weights_length,
+            record.bias,
+            record.bias_length,
+        ]
+        .map(|n| n.get() as usize);
+        if !self.is_int8(record) {
+            let weights = slice(self.weights, weights, weights_length)?;
+            return Some((weights, slice(self.weights, bias, bias_length)?, None));
+        }
+        let integers = Integers {
+            bytes: slice(self.bytes8, weights, weights_length)?,
+            words: slice(self.words, bias, bias_length)?,
+            range: record.range,
+            weights_zero_point: record.weights_zero_point,
+        };
+        Some((&[], &[], Some(integers)))
+    }
+
+    /// An int8 node as its kernels see it, for input number `part`.
+    pub(super) fn integer_node(&self, view: &NodeView<'m>, part: usize) -> Option<Node8<'m>> {
+        let Integers {
+            bytes,
+            words,
+            range,
+            weights_zero_point,
+        } = view.integers?;
+        let (input, output) = (self.tensor(view.input(part)?)?, self.tensor(view.output)?);
+        Some(Node8 {
+            op: view.op,
+            activation: view.activation,
+            input: input.shape,
+            output: output.shape,
+            input_quant: input.quant?,
+            output_quant: output.quant?,
+            bytes,
+            words,
+            range,
+            weights_zero_point,
+        })
+    }
+
+    /// What a node reads on the way back; `input` is the shape of its first input.
+    pub(super) fn keeps(&self, view: &NodeView<'_>, input: Shape) -> Keeps {
+        let is_int8 = self.tensor(view.output).is_some_and(|t| t.quant.is_some());
+        let output = self.shape(view.output);
+        Keeps::of(view.op, view.activation, is_int8, input, output)
     }
 
     /// The passes that the file holds plans for.

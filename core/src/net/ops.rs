@@ -8,6 +8,7 @@
 //! **NaN.** A kernel reports whether it saw NaN before a ReLU could hide it.
 
 use super::arch::Isa;
+use super::int8;
 use super::op::{Activation, Arithmetic, Op, PadMode};
 use crate::classifier::Rule;
 use crate::error::Error;
@@ -77,6 +78,20 @@ pub struct Keeps {
     pub inputs: bool,
     /// Whether it reads the value of the output.
     pub output: bool,
+}
+
+impl Keeps {
+    /// Of a node that makes f32 or, if `is_int8`, int8.
+    pub fn of(op: Op, activation: Activation, is_int8: bool, input: Shape, output: Shape) -> Self {
+        match op {
+            Op::Quantise { .. } => Self {
+                bytes: output.len().div_ceil(8),
+                ..Self::default()
+            },
+            _ if is_int8 => int8::keeps(op, activation, input, output),
+            _ => keeps(op, activation, input, output),
+        }
+    }
 }
 
 /// Rows of an input: row `y` lies at `data[(y % modulo) * row ..]`. A whole

@@ -46,3 +46,45 @@ pub struct Factor {
     /// Power of two, -31 to 30.
     pub shift: i8,
 }
+
+/// `Quantise`: f32 to int8, and whether a number was NaN.
+pub(super) fn quantise(from: &[f32], to: Quantisation, out: &mut [i8]) -> bool {
+    let mut saw_nan = false;
+    for (q, &x) in out.iter_mut().zip(from) {
+        saw_nan |= x.is_nan();
+        *q = to.stored(x);
+    }
+    saw_nan
+}
+
+/// `Dequantise`: int8 to f32.
+pub(super) fn dequantise(from: &[i8], by: Quantisation, out: &mut [f32]) {
+    for (x, &q) in out.iter_mut().zip(from) {
+        *x = by.real(q);
+    }
+}
+
+/// Gates of a `Quantise`, one bit an element: 1 where the number was inside
+/// the range that int8 can store. `first` is the index of the first element.
+pub(super) fn record_gate(stored: &[i8], first: usize, keep: &mut [u8]) {
+    for (index, &q) in (first..).zip(stored) {
+        let open = u8::from(i8::MIN < q && q < i8::MAX);
+        if let Some(byte) = keep.get_mut(index / 8) {
+            let bit = index % 8;
+            *byte = (*byte & !(1 << bit)) | open << bit;
+        }
+    }
+}
+
+/// Adds the gradient of a `Quantise`: `factor` real steps of the output a step
+/// of the input, where the gate is open.
+pub(super) fn quantise_backward(grad_out: &[f32], factor: f32, keep: &[u8], grad_in: &mut [f32]) {
+    for (index, (to, &g)) in grad_in.iter_mut().zip(grad_out).enumerate() {
+        let open = keep
+            .get(index / 8)
+            .is_some_and(|b| b >> (index % 8) & 1 != 0);
+        if open {
+            *to += g * factor;
+        }
+    }
+}

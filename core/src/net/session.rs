@@ -2,6 +2,7 @@
 
 mod backward;
 mod forward;
+mod stream;
 
 pub use forward::Tap;
 
@@ -11,12 +12,14 @@ use zerocopy::FromBytes;
 
 use super::arch::Isa;
 use super::format::ALIGNMENT;
+use super::int8::Operand8;
 use super::model::{Buffer, Model, NodeView, Pass, Plan};
 use super::ops::{Node, Operand};
+use super::quant::Quantisation;
 use crate::classifier::{At, Classifier, Layers, Rule, Score};
 use crate::error::Error;
 use crate::mask::Masked;
-use crate::tensor::{Shape, TensorId};
+use crate::tensor::{Shape, TensorId, Values};
 
 /// A model, an arena, and what the last run left there. Arithmetic is Strict:
 /// the same bits on every machine.
@@ -111,6 +114,20 @@ impl<'m, 'a> Session<'m, 'a> {
         })
     }
 
+    /// What bytes of the arena hold, which belong to a tensor.
+    fn typed(&self, id: TensorId, range: Range<usize>) -> Result<Values<'_>, Error> {
+        let tensor = self.model.tensor(id).ok_or(Error::Internal)?;
+        let bytes = self.arena.get(range).ok_or(Error::Internal)?;
+        Ok(match tensor.quant {
+            None => Values::Real(floats(bytes)?),
+            Some(Quantisation { scale, zero_point }) => Values::Stored {
+                data: integers(bytes)?,
+                scale,
+                zero_point,
+            },
+        })
+    }
+
     /// What lies behind the plan's part of the arena.
     fn scratch_range(&self, plan: &Plan<'_>) -> Range<usize> {
         let start = plan.arena_len().min(self.arena.len());
@@ -122,43 +139,111 @@ impl<'m, 'a> Session<'m, 'a> {
 /// Where a node finds an operand.
 #[derive(Clone, Debug)]
 enum Place<'m> {
-    Constant(Operand<'m>),
-    Arena(Shape, Range<usize>),
+    Constant(Shape, Values<'m>),
+    Arena(Shape, Option<Quantisation>, Range<usize>),
 }
 
 impl<'m> Place<'m> {
     fn of(model: &Model<'m>, plan: &Plan<'_>, id: TensorId) -> Result<Self, Error> {
         let tensor = model.tensor(id).ok_or(Error::Internal)?;
         Ok(match tensor.constant {
-            Some(data) => Self::Constant(Operand {
-                shape: tensor.shape,
-                data,
-            }),
-            None => Self::Arena(tensor.shape, plan.value(id).range()),
+            Some(values) => Self::Constant(tensor.shape, values),
+            None => Self::Arena(tensor.shape, tensor.quant, plan.value(id).range()),
         })
     }
 
     /// The bytes of the arena to borrow for it.
     fn range(&self) -> Range<usize> {
         match self {
-            Self::Constant(_) => 0..0,
-            Self::Arena(_, range) => range.clone(),
+            Self::Constant(..) => 0..0,
+            Self::Arena(_, _, range) => range.clone(),
         }
     }
 
-    /// The operand, `bytes` being what [`Place::range`] gave.
+    /// The f32 operand, `bytes` being what [`Place::range`] gave.
     fn operand<'b>(&self, bytes: &'b [u8]) -> Result<Operand<'b>, Error>
     where
         'm: 'b,
     {
-        Ok(match self {
-            Self::Constant(operand) => *operand,
-            Self::Arena(shape, _) => Operand {
-                shape: *shape,
+        match *self {
+            Self::Constant(shape, Values::Real(data)) => Ok(Operand { shape, data }),
+            Self::Arena(shape, None, _) => Ok(Operand {
+                shape,
                 data: floats(bytes)?,
-            },
+            }),
+            _ => Err(Error::Internal),
+        }
+    }
+
+    /// The int8 operand, `bytes` being what [`Place::range`] gave.
+    fn operand8<'b>(&self, bytes: &'b [u8]) -> Result<Operand8<'b>, Error>
+    where
+        'm: 'b,
+    {
+        match *self {
+            Self::Constant(
+                shape,
+                Values::Stored {
+                    data,
+                    scale,
+                    zero_point,
+                },
+            ) => Ok(Operand8 {
+                shape,
+                data,
+                quant: Quantisation { scale, zero_point },
+            }),
+            Self::Arena(shape, Some(quant), _) => Ok(Operand8 {
+                shape,
+                data: integers(bytes)?,
+                quant,
+            }),
+            _ => Err(Error::Internal),
+        }
+    }
+
+    /// Row `y` of the f32 operand; `bytes` are that row's.
+    fn row<'b>(&self, bytes: &'b [u8], y: usize) -> Result<Operand<'b>, Error>
+    where
+        'm: 'b,
+    {
+        let Operand { shape, data } = self.operand(bytes)?;
+        Ok(Operand {
+            shape: Shape { h: 1, ..shape },
+            data: self.row_of(data, shape, y)?,
         })
     }
+
+    /// Row `y` of the int8 operand; `bytes` are that row's.
+    fn row8<'b>(&self, bytes: &'b [u8], y: usize) -> Result<Operand8<'b>, Error>
+    where
+        'm: 'b,
+    {
+        let Operand8 { shape, data, quant } = self.operand8(bytes)?;
+        Ok(Operand8 {
+            shape: Shape { h: 1, ..shape },
+            data: self.row_of(data, shape, y)?,
+            quant,
+        })
+    }
+
+    /// A constant's data are all rows, the arena's are the row already.
+    fn row_of<'b, T>(&self, data: &'b [T], shape: Shape, y: usize) -> Result<&'b [T], Error> {
+        let start = match self {
+            Self::Constant(..) => y * shape.row(),
+            Self::Arena(..) => 0,
+        };
+        let row = start..start + shape.row();
+        data.get(row).ok_or(Error::Internal)
+    }
+}
+
+fn integers(bytes: &[u8]) -> Result<&[i8], Error> {
+    <[i8]>::ref_from_bytes(bytes).map_err(|_| Error::Internal)
+}
+
+fn integers_mut(bytes: &mut [u8]) -> Result<&mut [i8], Error> {
+    <[i8]>::mut_from_bytes(bytes).map_err(|_| Error::Internal)
 }
 
 fn floats(bytes: &[u8]) -> Result<&[f32], Error> {
@@ -229,11 +314,11 @@ impl Layers for Session<'_, '_> {
         self.values(&plan.value(self.model.score_id(score)))
     }
 
-    fn activation(&mut self) -> Result<&[f32], Error> {
+    fn activation(&mut self) -> Result<Values<'_>, Error> {
         let (plan, run) = self.backward_plan()?;
         match run.at {
             At::Input => Err(Error::BadOrder),
-            At::Tensor(id) => self.values(&plan.value(id)),
+            At::Tensor(id) => self.typed(id, plan.value(id).range()),
         }
     }
 

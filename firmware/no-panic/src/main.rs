@@ -58,8 +58,8 @@ fn all(o: &mut Outside<'_>) -> Result<(), Error> {
     let mut session = Session::new(&model, o.arena, Isa::portable())?;
     let x = Masked::whole(o.picture);
     session.classify(&x, Score::Probability, o.scratch)?;
-    session.forward_tapped(&x, &mut |node, values| {
-        black_box((node, values));
+    session.forward_tapped(&x, &mut |node, first, values| {
+        black_box((node, first, values));
         Ok(())
     })?;
     let number = |i: usize| o.numbers.get(i).copied().unwrap_or(0);

@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 use core::fmt::{self, Write as _};
 
-use semihosting::fs::File;
+use semihosting::fs::{File, OpenOptions};
 use semihosting::io::{Read, Write};
 use zerocopy::IntoBytes;
 
@@ -130,6 +130,24 @@ impl<'f> Folder<'f> {
         self.with_path(name, |path| {
             let file = File::create(path).map_err(|_| Failure::File(name_of(path)))?;
             then(Output { file, path })
+        })
+    }
+
+    /// Makes a file anew, or goes on behind its end.
+    pub fn extend<T>(
+        self,
+        name: fmt::Arguments<'_>,
+        anew: bool,
+        then: impl FnOnce(&mut Output<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.with_path(name, |path| {
+            let mut options = OpenOptions::new();
+            let options = match anew {
+                true => options.write(true).create(true).truncate(true),
+                false => options.append(true),
+            };
+            let file = options.open(path).map_err(|_| Failure::File(name_of(path)))?;
+            then(&mut Output { file, path })
         })
     }
 

@@ -26,7 +26,7 @@ impl<B: Board> Laps<'_, B> {
 
     fn take(&mut self, node: usize) -> Result<(), Error> {
         let now = self.meter.read();
-        *self.nodes.get_mut(node).ok_or(Error::Internal)? = now - self.last;
+        *self.nodes.get_mut(node).ok_or(Error::Internal)? += now - self.last;
         self.last = now;
         Ok(())
     }
@@ -46,7 +46,7 @@ impl<B: Board> Work<'_, '_, B> {
         };
         laps.begin();
         let x = Masked::whole(self.picture);
-        session.forward_tapped(&x, &mut |node, _| laps.take(node))?;
+        session.forward_tapped(&x, &mut |node, _, _| laps.take(node))?;
         for (node, instructions) in nodes.iter().enumerate() {
             self.answer
                 .line(format_args!("forward.{node}={instructions}"))?;
@@ -76,14 +76,14 @@ impl<B: Board> Work<'_, '_, B> {
         };
         laps.begin();
         let x = Masked::whole(self.picture);
-        session.run_tapped(&x, at, rule, &mut |node, _| laps.take(node))?;
+        session.run_tapped(&x, at, rule, &mut |node, _, _| laps.take(node))?;
         for (node, instructions) in laps.nodes.iter().enumerate() {
             self.answer
                 .line(format_args!("forward.{number}.{node}={instructions}"))?;
         }
         laps.begin();
         let score = self.job.score.unwrap_or(Score::Logit);
-        session.backward_tapped(&[(target, 1.0)], score, &mut |node, _| laps.take(node))?;
+        session.backward_tapped(&[(target, 1.0)], score, &mut |node, _, _| laps.take(node))?;
         for (node, instructions) in laps.nodes.iter().enumerate() {
             self.answer
                 .line(format_args!("backward.{number}.{node}={instructions}"))?;

@@ -7,7 +7,7 @@ use foveola_core::net::arch::Isa;
 use foveola_core::net::model::Model;
 use foveola_core::net::ops;
 use foveola_core::net::session::Session;
-use foveola_core::{At, Classifier, Error, Layers, Masked, Rule, Score, Shape};
+use foveola_core::{At, Classifier, Error, Layers, Masked, Rule, Score, Shape, Values};
 use rayon::prelude::*;
 use self_cell::{MutBorrow, self_cell};
 
@@ -278,7 +278,7 @@ impl Layers for CoreBackend {
             .with_dependent_mut(|_, s| s.first_mut().ok_or(Error::Internal)?.scores(score))
     }
 
-    fn activation(&mut self) -> Result<&[f32], Error> {
+    fn activation(&mut self) -> Result<Values<'_>, Error> {
         self.sessions
             .with_dependent_mut(|_, s| s.first_mut().ok_or(Error::Internal)?.activation())
     }

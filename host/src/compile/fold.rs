@@ -169,7 +169,7 @@ impl<'g> Work<'g> {
 
 /// Folds per-channel arithmetic into the convolution or dense layer before it.
 fn fold(graph: &Graph, first: &Node, second: &Node) -> Option<(Node, Joined)> {
-    if first.activation != Activation::None {
+    if first.activation != Activation::None || rounds(graph, first) {
         return None;
     }
     let change = PerChannel::of(graph, second, first.output)?;
@@ -188,8 +188,14 @@ fn fold(graph: &Graph, first: &Node, second: &Node) -> Option<(Node, Joined)> {
     Some((node, Joined::Folded))
 }
 
+/// Whether a node rounds its output to int8, or reads int8: what follows cannot
+/// be joined with it without another result.
+fn rounds(graph: &Graph, node: &Node) -> bool {
+    graph.tensor(node.output).quant.is_some() || node.op == Op::Dequantise
+}
+
 /// Merges an activation into the node before it.
-fn merge(_: &Graph, first: &Node, second: &Node) -> Option<(Node, Joined)> {
+fn merge(graph: &Graph, first: &Node, second: &Node) -> Option<(Node, Joined)> {
     let mergeable = matches!(
         second.activation,
         Activation::Relu | Activation::Clip { .. } | Activation::LeakyRelu { .. }
@@ -197,7 +203,8 @@ fn merge(_: &Graph, first: &Node, second: &Node) -> Option<(Node, Joined)> {
     let fits = second.op == Op::Activate
         && mergeable
         && first.op != Op::Activate
-        && first.activation == Activation::None;
+        && first.activation == Activation::None
+        && !rounds(graph, first);
     fits.then(|| {
         let node = Node {
             activation: second.activation,

@@ -5,11 +5,14 @@
 
 use foveola_core::net::format::{ALIGNMENT, FOREVER};
 use foveola_core::net::model::Pass;
-use foveola_core::net::op::Op;
-use foveola_core::net::ops;
+use foveola_core::net::ops::Keeps;
 use foveola_core::{At, TensorId};
 
+use self::rings::Rings;
 use super::network::Network;
+use crate::graph::Node;
+
+mod rings;
 
 /// A buffer of a plan; length 0 for none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,13 +40,18 @@ pub struct Plan {
 
 /// Makes the plan of a pass.
 pub fn plan(network: &Network, pass: Pass) -> Plan {
-    let mut buffers = values(network);
+    plan_with(network, pass, &rings::choose(network, pass))
+}
+
+/// Makes the plan in which these tensors are rings of rows.
+fn plan_with(network: &Network, pass: Pass, rings: &Rings) -> Plan {
+    let mut buffers = values(network, rings);
     if let Pass::Backward(at) = pass {
         let to = match at {
             At::Input => network.graph.input,
             At::Tensor(id) => id,
         };
-        add_backward(network, to, &mut buffers);
+        add_backward(network, rings, to, &mut buffers);
     }
     let arena = place(&mut buffers);
     Plan {
@@ -53,75 +61,46 @@ pub fn plan(network: &Network, pass: Pass) -> Plan {
     }
 }
 
+/// Bytes of a tensor's value.
+fn size(network: &Network, id: TensorId) -> usize {
+    network.graph.tensor(id).size()
+}
+
 fn step(n: usize) -> u16 {
     u16::try_from(n).expect("the model check limits nodes to 16,000")
 }
 
 /// The value of each tensor in a forward pass.
-fn values(network: &Network) -> Vec<Buffer> {
+fn values(network: &Network, rings: &Rings) -> Vec<Buffer> {
     let graph = &network.graph;
     let mut buffers = vec![Buffer::default(); graph.tensors.len()];
-    let mut set = |id: TensorId, buffer| buffers[usize::from(id.0)] = buffer;
     let last_read = |id: TensorId| graph.nodes.iter().rposition(|n| n.inputs.contains(&id));
-    let first_read = graph
-        .nodes
-        .iter()
-        .position(|n| n.inputs.contains(&graph.input));
-    let (length, streamed) = input_bytes(network);
-    let birth = if streamed { first_read.unwrap_or(0) } else { 0 };
-    set(
-        graph.input,
-        Buffer {
-            offset: 0,
-            length,
-            birth: step(birth),
-            death: step(last_read(graph.input).unwrap_or(0)),
-        },
-    );
-    for (i, node) in graph.nodes.iter().enumerate() {
-        let is_score = [network.logits, network.probabilities].contains(&node.output);
-        let death = if is_score {
-            FOREVER
-        } else {
-            step(last_read(node.output).unwrap_or(i))
+    let made = graph.nodes.iter().enumerate();
+    let made = made.map(|(i, node)| (Some(i), node.output));
+    for (maker, id) in made.chain([(None, graph.input)]) {
+        let is_score = [network.logits, network.probabilities].contains(&id);
+        let death = match last_read(id) {
+            _ if is_score => FOREVER,
+            Some(reader) => step(rings.end(reader)),
+            None => step(maker.unwrap_or(0)),
         };
-        let length = graph.tensor(node.output).shape.len() * 4;
-        set(
-            node.output,
-            Buffer {
-                offset: 0,
-                length,
-                birth: step(i),
-                death,
-            },
-        );
+        let mut buffer = Buffer {
+            offset: 0,
+            length: size(network, id),
+            birth: maker.map_or(0, |maker| step(rings.start(maker))),
+            death,
+        };
+        if let Some(reader) = last_read(id).filter(|_| rings.contains(id)) {
+            buffer.length = rings::length(network, reader, id);
+            buffer.birth = step(rings.start(reader));
+        }
+        buffers[usize::from(id.0)] = buffer;
     }
     buffers
 }
 
-/// Bytes for the input, and whether it is a ring of rows: it is where its only
-/// reader is a convolution that is not as tall as the picture.
-fn input_bytes(network: &Network) -> (usize, bool) {
-    let graph = &network.graph;
-    let shape = graph.tensor(graph.input).shape;
-    let full = shape.len() * 4;
-    let mut readers = graph
-        .nodes
-        .iter()
-        .filter(|n| n.inputs.contains(&graph.input));
-    let geometry = match (readers.next().map(|n| n.op), readers.next()) {
-        (Some(Op::Conv { geometry, .. } | Op::Depthwise { geometry }), None) => geometry,
-        _ => return (full, false),
-    };
-    let span = (usize::from(geometry.kernel[0]) - 1) * usize::from(geometry.dilation[0]) + 1;
-    if span >= shape.h {
-        return (full, false);
-    }
-    (span * shape.row() * 4, true)
-}
-
 /// Adds gradients and kept bytes, and keeps alive the values that backward reads.
-fn add_backward(network: &Network, to: TensorId, buffers: &mut Vec<Buffer>) {
+fn add_backward(network: &Network, rings: &Rings, to: TensorId, buffers: &mut Vec<Buffer>) {
     let graph = &network.graph;
     let (tensors, nodes) = (graph.tensors.len(), graph.nodes.len());
     buffers.resize(2 * tensors + nodes, Buffer::default());
@@ -137,17 +116,12 @@ fn add_backward(network: &Network, to: TensorId, buffers: &mut Vec<Buffer>) {
         if !active {
             continue;
         }
-        let input = graph.tensor(node.inputs[0]).shape;
-        let keeps = ops::keeps(
-            node.op,
-            node.activation,
-            input,
-            graph.tensor(node.output).shape,
-        );
+        let keeps = keeps(network, node);
+        let birth = rings.start(i);
         buffers[2 * tensors + i] = Buffer {
             offset: 0,
             length: keeps.bytes,
-            birth: step(i),
+            birth: step(birth),
             death: FOREVER,
         };
         let read = node
@@ -162,6 +136,13 @@ fn add_backward(network: &Network, to: TensorId, buffers: &mut Vec<Buffer>) {
             }
         }
     }
+}
+
+fn keeps(network: &Network, node: &Node) -> Keeps {
+    let graph = &network.graph;
+    let (input, output) = (graph.tensor(node.inputs[0]), graph.tensor(node.output));
+    let is_int8 = output.quant.is_some();
+    Keeps::of(node.op, node.activation, is_int8, input.shape, output.shape)
 }
 
 /// Which tensors change when `to` changes.

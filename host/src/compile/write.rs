@@ -1,24 +1,28 @@
 //! Writes the `.fov` model file; `foveola_core::net::format` specifies it.
 
 use foveola_core::net::format::{
-    ALIGNMENT, BufferRecord, Header, MAGIC, NetworkRecord, NodeRecord, PlanRecord, SectionRecord,
-    TensorRecord, VERSION, op_code, section,
+    ALIGNMENT, BufferRecord, Header, MAGIC, NetworkRecord, NodeRecord, PlanRecord, QuantRecord,
+    SectionRecord, TensorRecord, VERSION, op_code, section,
 };
 use foveola_core::net::model::{crc32c, digest};
 use foveola_core::net::ops::packing;
 use zerocopy::IntoBytes;
-use zerocopy::little_endian::{F32, U16, U32};
+use zerocopy::little_endian::{F32, I32, U16, U32};
 
+use super::integers::{integers, is_integer};
 use super::network::Network;
 use super::plan::Plan;
 use crate::card::{Card, Channels, Resize};
-use crate::graph::{InputType, Layout, Node};
+use crate::graph::{InputType, Layout, Node, Quant};
 
 /// What goes into the sections while they are filled.
 #[derive(Default)]
 struct Content {
     edges: Vec<U16>,
     weights: Vec<F32>,
+    bytes: Vec<i8>,
+    words: Vec<I32>,
+    quants: Vec<QuantRecord>,
     names: String,
 }
 
@@ -36,12 +40,14 @@ pub fn write(network: &Network, card: Option<&Card>, plans: &[Plan]) -> Vec<u8> 
         tensors.as_bytes(),
         nodes.as_bytes(),
         content.edges.as_bytes(),
-        &[],
+        content.quants.as_bytes(),
         content.weights.as_bytes(),
         &labels,
         content.names.as_bytes(),
         plans.as_bytes(),
         buffers.as_bytes(),
+        content.bytes.as_bytes(),
+        content.words.as_bytes(),
     ])
 }
 
@@ -71,21 +77,51 @@ impl Content {
         self.weights.extend(values.into_iter().map(F32::new));
         start
     }
+
+    fn bytes(&mut self, bytes: impl IntoIterator<Item = i8>) -> U32 {
+        let start = wide(self.bytes.len());
+        self.bytes.extend(bytes);
+        start
+    }
+
+    fn words(&mut self, words: impl IntoIterator<Item = i32>) -> U32 {
+        let start = wide(self.words.len());
+        self.words.extend(words.into_iter().map(I32::new));
+        start
+    }
+
+    /// Type of a tensor and index of its quantisation record.
+    fn quantisation(&mut self, quant: Option<Quant>) -> (u8, U16) {
+        let Some(quant) = quant else {
+            return (0, U16::new(u16::MAX));
+        };
+        let index = narrow(self.quants.len());
+        self.quants.push(QuantRecord {
+            scale: F32::new(quant.scale),
+            zero_point: I32::new(quant.zero_point.into()),
+        });
+        (1 + u8::from(quant.unsigned), index)
+    }
 }
 
 fn tensors(network: &Network, content: &mut Content) -> Vec<TensorRecord> {
     let mut records = Vec::new();
     for tensor in &network.graph.tensors {
         let (name, name_length) = content.name(&tensor.name);
-        let data = match &tensor.constant {
-            Some(values) => content.values(values.iter().copied()),
-            None => U32::new(0),
+        let data = match (&tensor.constant, &tensor.quant) {
+            (Some(values), None) => content.values(values.iter().copied()),
+            (Some(values), Some(quant)) => {
+                let quantisation = quant.quantisation();
+                content.bytes(values.iter().map(|&v| quantisation.stored(v)))
+            }
+            (None, _) => U32::new(0),
         };
+        let (data_type, quant) = content.quantisation(tensor.quant);
         records.push(TensorRecord {
             shape: [tensor.shape.h, tensor.shape.w, tensor.shape.c].map(wide),
             kind: u8::from(tensor.constant.is_some()),
-            data_type: 0,
-            quant: U16::new(u16::MAX),
+            data_type,
+            quant,
             data,
             name,
             name_length,
@@ -107,11 +143,25 @@ fn nodes(network: &Network, content: &mut Content) -> Vec<NodeRecord> {
             .edges
             .extend(node.inputs.iter().map(|id| U16::new(id.0)));
         record.output = U16::new(node.output.0);
-        let weights = packed(network, node);
-        record.weights_length = wide(weights.len());
-        record.weights = content.values(weights);
-        record.bias_length = wide(node.bias.len());
-        record.bias = content.values(node.bias.iter().copied());
+        match is_integer(&network.graph, node) {
+            true => {
+                let integers =
+                    integers(&network.graph, node).expect("compile asked for these numbers before");
+                record.weights_length = wide(integers.bytes.len());
+                record.weights = content.bytes(integers.bytes);
+                record.bias_length = wide(integers.words.len());
+                record.bias = content.words(integers.words);
+                record.range = integers.range;
+                record.weights_zero_point = integers.weights_zero_point;
+            }
+            false => {
+                let weights = packed(network, node);
+                record.weights_length = wide(weights.len());
+                record.weights = content.values(weights);
+                record.bias_length = wide(node.bias.len());
+                record.bias = content.values(node.bias.iter().copied());
+            }
+        }
         record.flags = U16::new(u16::from(node.dropout));
         records.push(record);
     }

@@ -85,10 +85,10 @@ fn layers(model: &Model<'_>, photo: &Photo) -> Result<Vec<(String, Vec<f32>)>, C
     let length = model.plan(pass).map_or(0, |plan| plan.arena_len());
     let mut arena = AlignedBytes::zeros(length);
     let mut session = Session::new(model, &mut arena, Isa::detect())?;
-    let mut layers = Vec::new();
-    session.forward_tapped(&Masked::whole(photo.picture()), &mut |index, values| {
-        let name = model.node(index).map_or("", |node| node.name);
-        layers.push((name.to_owned(), values.to_vec()));
+    let names = (0..model.node_count()).map(|i| model.node(i).map_or("", |node| node.name));
+    let mut layers: Vec<_> = names.map(|name| (name.to_owned(), Vec::new())).collect();
+    session.forward_tapped(&Masked::whole(photo.picture()), &mut |index, _, values| {
+        layers[index].1.extend(values.iter());
         Ok(())
     })?;
     Ok(layers)

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use foveola_core::classifier::{Edits, Sink, Views};
-use foveola_core::{At, Classifier, Error, Layers, Masked, Rule, Score, Shape};
+use foveola_core::{At, Classifier, Error, Layers, Masked, Rule, Score, Shape, Values};
 
 use super::Passes;
 
@@ -106,7 +106,7 @@ impl Layers for Counting<'_> {
         self.inner_layers()?.scores(score)
     }
 
-    fn activation(&mut self) -> Result<&[f32], Error> {
+    fn activation(&mut self) -> Result<Values<'_>, Error> {
         self.inner_layers()?.activation()
     }
 

@@ -244,7 +244,8 @@ impl Coverage {
         );
         self.note_if(b.len() == 1 && output.len() > 1, &format!("{kind} scalar"));
         for values in ids.into_iter().filter_map(constant) {
-            self.values("constant", values);
+            let values: Vec<f32> = values.iter().collect();
+            self.values("constant", &values);
         }
     }
 

@@ -14,7 +14,7 @@ use foveola_core::net::arch::Isa;
 use foveola_core::net::model::{Model, Pass};
 use foveola_core::net::session::Session;
 use foveola_core::rng::DEFAULT_SEED;
-use foveola_core::{At, Classifier, Error, Fill, Mask, Masked, Picture, Score};
+use foveola_core::{At, Classifier, Error, Fill, Mask, Masked, Picture, Score, Values};
 
 /// Most steps and boxes of a tree, as the firmware has it.
 const TREE: usize = 128;
@@ -203,8 +203,14 @@ impl Asked<'_> {
         let mut session = Session::new(self.model, &mut arena, isa)?;
         let x = Masked::whole(self.picture);
         let files = &mut truth.files;
-        session.forward_tapped(&x, &mut |index: usize, values: &[f32]| {
-            files.push((format!("layer{index}.bin"), bits(values)));
+        session.forward_tapped(&x, &mut |index: usize, first: usize, values: Values<'_>| {
+            let name = format!("layer{index}.bin");
+            if first == 0 {
+                files.push((name.clone(), Vec::new()));
+            }
+            let file = files.iter_mut().find(|(file, _)| *file == name);
+            let file = file.expect("rows come in order");
+            file.1.extend(values.iter().map(f32::to_bits));
             Ok(())
         })?;
         let mut scores = vec![0.0; self.model.classes()];

@@ -53,6 +53,11 @@ pub fn encode(op: &Op, activation: &Activation, record: &mut NodeRecord) {
     record.activation_b = F32::new(b);
 }
 
+/// Whether a record's operator is `Quantise`, the one that makes int8 out of f32.
+pub fn is_quantise(record: &NodeRecord) -> bool {
+    record.op.get() == 21
+}
+
 /// Reads the operator of a record; `None` for unknown codes and values.
 pub fn decode_op(record: &NodeRecord) -> Option<Op> {
     let i = record.ints.map(U16::get);

@@ -2,9 +2,12 @@
 
 use super::{Model, NodeView, Pass};
 use crate::error::Error;
-use crate::net::format::{MAX_ELEMENTS, MAX_NODES, MAX_TENSORS, TO_INPUT, pass, section};
-use crate::net::ops;
-use crate::tensor::{Shape, TensorId};
+use crate::net::format::{
+    MAX_ELEMENTS, MAX_NODES, MAX_TENSORS, TO_INPUT, TensorRecord, pass, section,
+};
+use crate::net::op::{Activation, Op};
+use crate::net::{int8, ops};
+use crate::tensor::{Shape, TensorId, Values};
 
 /// Most inputs of one node.
 const MAX_INPUTS: usize = 64;
@@ -38,18 +41,30 @@ impl Model<'_> {
         let elements = h.checked_mul(w).and_then(|n| n.checked_mul(c));
         let sound = matches!(elements, Some(1..=MAX_ELEMENTS))
             && record.kind <= 1
-            && record.data_type == 0
-            && record.quant.get() == u16::MAX
+            && self.has_quantisation(record)
             && self.has_name(record.name.get(), record.name_length.get());
         if !sound {
             return Err(wrong);
         }
         let id = TensorId(u16::try_from(index).map_err(|_| wrong)?);
         let tensor = self.tensor(id).ok_or(wrong)?;
-        if tensor.constant.is_some_and(|values| !all_finite(values)) {
-            return Err(Error::BadWeight { index });
+        match tensor.constant {
+            Some(Values::Real(values)) if !all_finite(values) => Err(Error::BadWeight { index }),
+            None if record.kind == 1 => Err(wrong),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Whether a tensor is f32, or int8 with a scale and zero point that make sense.
+    fn has_quantisation(&self, record: &TensorRecord) -> bool {
+        let index = record.quant.get();
+        match record.data_type {
+            0 => index == u16::MAX,
+            1 | 2 => self
+                .quantisation(index)
+                .is_some_and(|q| q.scale.is_finite() && q.scale > 0.0),
+            _ => false,
+        }
     }
 
     fn has_name(&self, start: u32, length: u16) -> bool {
@@ -76,8 +91,13 @@ impl Model<'_> {
         }
         let output = self.shape(node.output);
         let first = *shapes.first().ok_or(wrong)?;
-        let sound = ops::check(node.op, node.activation, shapes, output)
-            && node.weights.len() == ops::packing::packed_len(node.op, first, output)
+        if !ops::check(node.op, node.activation, shapes, output) || !self.types_fit(&node) {
+            return Err(wrong);
+        }
+        if node.integers.is_some() {
+            return self.check_integers(index, &node);
+        }
+        let sound = node.weights.len() == ops::packing::packed_len(node.op, first, output)
             && (node.bias.is_empty() || (!node.weights.is_empty() && node.bias.len() == output.c));
         if !sound {
             return Err(wrong);
@@ -86,6 +106,37 @@ impl Model<'_> {
             return Err(Error::BadWeight { index });
         }
         Ok(())
+    }
+
+    /// Whether the node reads and makes tensors of the right types, and does
+    /// not rescale where it only moves elements.
+    fn types_fit(&self, node: &NodeView<'_>) -> bool {
+        let is_int8 = |id| self.tensor(id).is_some_and(|t| t.quant.is_some());
+        let inputs = match node.op {
+            Op::Quantise { .. } => false,
+            Op::Dequantise => true,
+            _ => node.integers.is_some(),
+        };
+        let output = node.integers.is_some() || matches!(node.op, Op::Quantise { .. });
+        let plain = node.activation == Activation::None
+            || !matches!(node.op, Op::Quantise { .. } | Op::Dequantise);
+        plain && is_int8(node.output) == output && node.inputs().all(|id| is_int8(id) == inputs)
+    }
+
+    fn check_integers(&self, index: usize, node: &NodeView<'_>) -> Result<(), Error> {
+        let wrong = Error::BadNode { index };
+        let node8 = self.integer_node(node, 0).ok_or(wrong)?;
+        let mut inputs = [(node8.input, node8.input_quant); MAX_INPUTS];
+        let inputs = inputs.get_mut(..node.inputs().len()).ok_or(wrong)?;
+        for (input, id) in inputs.iter_mut().zip(node.inputs()) {
+            let tensor = self.tensor(id).ok_or(wrong)?;
+            *input = (tensor.shape, tensor.quant.ok_or(wrong)?);
+        }
+        if int8::check(&node8, inputs) {
+            Ok(())
+        } else {
+            Err(wrong)
+        }
     }
 
     /// Whether the node is the only one to make its output, which is neither
@@ -120,12 +171,13 @@ impl Model<'_> {
             kind: section::NETWORK,
         };
         let input = self.tensor(self.input_id()).ok_or(wrong)?;
-        if input.constant.is_some() || self.classes() == 0 {
+        if input.constant.is_some() || input.quant.is_some() || self.classes() == 0 {
             return Err(wrong);
         }
         for id in [n.output, n.logits, n.probabilities].map(|id| TensorId(id.get())) {
             let made = self.nodes.iter().any(|node| node.output.get() == id.0);
-            if !made || self.shape(id) != Shape::new(1, 1, self.classes()) {
+            let real = self.tensor(id).is_some_and(|t| t.quant.is_none());
+            if !made || !real || self.shape(id) != Shape::new(1, 1, self.classes()) {
                 return Err(wrong);
             }
         }

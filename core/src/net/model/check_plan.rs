@@ -1,12 +1,13 @@
 //! Whether a memory plan is sound: every buffer is there when it is needed,
 //! and no two live buffers overlap.
 
+use core::ops::Range;
+
 use super::{Buffer, Model, NodeView, Plan};
 use crate::classifier::Score;
 use crate::error::Error;
 use crate::net::format::{ALIGNMENT, FOREVER};
 use crate::net::op::Op;
-use crate::net::ops;
 use crate::tensor::TensorId;
 
 impl Model<'_> {
@@ -37,11 +38,11 @@ impl Model<'_> {
                 return Err(wrong(t));
             }
         }
-        for i in 0..nodes {
-            let node = self.node(i).ok_or(wrong(0))?;
-            if !self.runs(plan, i, &node) {
-                return Err(wrong(usize::from(node.output.0)));
-            }
+        let mut next = 0;
+        while next < nodes {
+            let group = self.together(plan, next);
+            self.runs(plan, &group, to.is_some()).map_err(wrong)?;
+            next = group.end;
         }
         if !self.keeps_scores(plan) {
             return Err(wrong(usize::from(self.output_id().0)));
@@ -49,70 +50,71 @@ impl Model<'_> {
         to.map_or(Ok(()), |to| self.check_backward(plan, to).map_err(wrong))
     }
 
-    /// Whether a value has room: none for constants, a few rows may do for the input.
+    /// Whether a value has room: none for constants, a few rows may do between
+    /// nodes that run together.
     fn holds_value(&self, plan: &Plan<'_>, id: TensorId) -> bool {
         let length = plan.value(id).length;
-        match self.tensor(id) {
-            Some(t) if t.constant.is_some() => length == 0,
-            Some(t) if id == self.input_id() => {
-                length == t.shape.len() * 4 || self.is_ring(plan, id, t.shape.row() * 4)
-            }
-            Some(t) => length == t.shape.len() * 4,
-            None => false,
-        }
-    }
-
-    /// Whether the input is a ring of whole rows, tall enough for its only
-    /// reader, a convolution.
-    fn is_ring(&self, plan: &Plan<'_>, id: TensorId, row: usize) -> bool {
-        let buffer = plan.value(id);
-        let rows = buffer.length.checked_div(row).unwrap_or(0);
-        let mut readers = (0..self.nodes.len())
-            .filter_map(|i| self.node(i))
-            .filter(|node| node.inputs().any(|input| input == id));
-        let (Some(reader), None) = (readers.next(), readers.next()) else {
+        let Some(tensor) = self.tensor(id) else {
             return false;
         };
-        let geometry = match reader.op {
-            Op::Conv { geometry, .. } | Op::Depthwise { geometry } => geometry,
-            _ => return false,
+        if tensor.constant.is_some() {
+            return length == 0;
+        }
+        let reads = |&i: &usize| {
+            self.node(i)
+                .is_some_and(|node| node.inputs().any(|input| input == id))
         };
-        let [kernel, dilation] =
-            [geometry.kernel, geometry.dilation].map(|[rows, _]| usize::from(rows));
-        let span = kernel
-            .saturating_sub(1)
-            .saturating_mul(dilation)
-            .saturating_add(1);
-        buffer.length.is_multiple_of(row.max(1)) && rows >= span && reader.inputs().len() == 1
+        let reader = (0..self.nodes.len()).find(reads);
+        length == tensor.size() || reader.is_some_and(|i| self.reads_ring(plan, i, id))
     }
 
-    fn runs(&self, plan: &Plan<'_>, step: usize, node: &NodeView<'_>) -> bool {
+    /// Whether the nodes of one group can run together: what they read and
+    /// make is there all the time. With gradients to come, only the step into
+    /// int8 may run together with the node behind it, because gates of whole
+    /// tensors are recorded.
+    fn runs(&self, plan: &Plan<'_>, group: &Range<usize>, backward: bool) -> Result<(), usize> {
+        let last = group.end.saturating_sub(1);
         let is_constant = |id| self.tensor(id).is_some_and(|t| t.constant.is_some());
         let input = self.input_id();
-        let loaded = |id| id != input || plan.value(id).birth == 0 || self.is_streamed(plan);
-        live_at(&plan.value(node.output), step)
-            && plan.value(node.output).birth as usize == step
-            && node
-                .inputs()
-                .all(|id| is_constant(id) || (live_at(&plan.value(id), step) && loaded(id)))
-    }
-
-    /// Whether the plan streams the input through a ring of rows.
-    pub(in crate::net) fn is_streamed(&self, plan: &Plan<'_>) -> bool {
-        plan.value(self.input_id()).length < self.input().len() * 4
+        for i in group.clone() {
+            let node = self.node(i).ok_or(0usize)?;
+            let wrong = usize::from(node.output.0);
+            let streams = group.len() > 1 || self.loads_rows(plan, &node);
+            let lasts = |id| {
+                let buffer = plan.value(id);
+                live_at(&buffer, group.start) && live_at(&buffer, last)
+            };
+            let loaded =
+                |id| id != input || plan.value(id).birth == 0 || self.loads_rows(plan, &node);
+            let there = |id| is_constant(id) || (lasts(id) && loaded(id));
+            let output = plan.value(node.output);
+            let born = usize::from(output.birth) == group.start;
+            if !born || !lasts(node.output) || !node.inputs().all(there) {
+                return Err(wrong);
+            }
+            let rings = node.inputs().filter(|&id| self.is_short(plan, id)).count();
+            let by_rows = self.row_window(&node).is_some() && rings < 2;
+            let recorded = i == last || matches!(node.op, Op::Quantise { .. });
+            if streams && (!by_rows || (backward && !recorded)) {
+                return Err(wrong);
+            }
+        }
+        Ok(())
     }
 
     fn keeps_scores(&self, plan: &Plan<'_>) -> bool {
-        [Score::Logit, Score::Probability]
-            .into_iter()
-            .all(|score| plan.value(self.score_id(score)).is_kept())
+        [Score::Logit, Score::Probability].into_iter().all(|score| {
+            let id = self.score_id(score);
+            plan.value(id).is_kept() && !self.is_short(plan, id)
+        })
     }
 
     /// The gradient side of a plan; the error is the index of a buffer.
     fn check_backward(&self, plan: &Plan<'_>, to: TensorId) -> Result<(), usize> {
         let tensors = self.tensors.len();
         let place = |id: TensorId| tensors + usize::from(id.0);
-        let to_is_kept = to == self.input_id() || plan.value(to).is_kept();
+        let to_is_kept =
+            to == self.input_id() || (plan.value(to).is_kept() && !self.is_short(plan, to));
         if !plan.gradient(to).is_kept() || !to_is_kept {
             return Err(place(to));
         }
@@ -194,14 +196,17 @@ impl Model<'_> {
         let input = node
             .input(0)
             .map_or(crate::Shape::new(0, 0, 0), |id| self.shape(id));
-        let keeps = ops::keeps(node.op, node.activation, input, self.shape(node.output));
+        let keeps = self.keeps(node, input);
         let keep = plan.keep(i);
+        let is_ring = |id| id != self.input_id() && self.is_short(plan, id);
+        // A node behind a ring runs together with the one before it.
+        let first = i - usize::from(i > 0 && node.inputs().any(is_ring));
         let held = |id: TensorId| {
             self.tensor(id).is_some_and(|t| t.constant.is_some())
-                || (plan.value(id).is_kept() && plan.value(id).length == self.shape(id).len() * 4)
+                || (plan.value(id).is_kept() && !self.is_short(plan, id))
         };
         let kept = keeps.bytes == 0
-            || (keep.length >= keeps.bytes && keep.birth as usize <= i && keep.is_kept());
+            || (keep.length >= keeps.bytes && usize::from(keep.birth) <= first && keep.is_kept());
         kept && (!keeps.inputs || node.inputs().all(held)) && (!keeps.output || held(node.output))
     }
 }

@@ -50,12 +50,9 @@ pub fn read(bytes: &[u8], hashed: bool) -> Result<Model<'_>, Error> {
         names,
         plans,
         buffers,
+        bytes8,
+        words,
     ] = table;
-    if !quant.is_empty() {
-        return Err(Error::BadSection {
-            kind: section::QUANTISATION,
-        });
-    }
     let [network] = records(network, section::NETWORK)? else {
         return Err(Error::BadSection {
             kind: section::NETWORK,
@@ -68,7 +65,10 @@ pub fn read(bytes: &[u8], hashed: bool) -> Result<Model<'_>, Error> {
         tensors: records(tensors, section::TENSORS)?,
         nodes: records(nodes, section::NODES)?,
         edges: records(edges, section::EDGES)?,
+        quants: records(quant, section::QUANTISATION)?,
         weights: records(weights, section::WEIGHTS)?,
+        bytes8: records(bytes8, section::BYTES)?,
+        words: records(words, section::WORDS)?,
         labels,
         names: core::str::from_utf8(names).map_err(|_| Error::BadSection {
             kind: section::NAMES,

@@ -4,12 +4,14 @@ use super::forward::{Tap, extent};
 use super::{Place, Session, carve, floats, floats_mut};
 use crate::classifier::{Rule, Score};
 use crate::error::Error;
+use crate::net::int8::{self, Saved8};
 use crate::net::model::{NodeView, Plan};
 use crate::net::op::{Activation, Op};
 use crate::net::ops::{self, Operand, Saved};
-use crate::tensor::TensorId;
+use crate::net::quant;
+use crate::tensor::{TensorId, Values};
 
-impl Session<'_, '_> {
+impl<'m> Session<'m, '_> {
     /// As [`Layers::backward`](crate::Layers::backward); shows `tap` the gradient
     /// of each node's output (behind the node's own ReLU), last node first. Nodes
     /// that no gradient passes are left out.
@@ -74,7 +76,8 @@ impl Session<'_, '_> {
             if reached && active {
                 self.step_back(plan, index, &view, rule)?;
                 if let Some(tap) = &mut tap {
-                    tap(index, self.values(&plan.gradient(view.output))?)?;
+                    let values = self.values(&plan.gradient(view.output))?;
+                    tap(index, 0, Values::Real(values))?;
                 }
             }
         }
@@ -108,7 +111,8 @@ impl Session<'_, '_> {
         Ok(())
     }
 
-    /// Applies the rule of the node's own ReLU to the gradient of its output.
+    /// Applies the rule of the node's own ReLU to the gradient of its output;
+    /// int8 nodes also stop it where their output saturates.
     fn gate(
         &mut self,
         plan: &Plan<'_>,
@@ -120,13 +124,42 @@ impl Session<'_, '_> {
             view.activation,
             Activation::Relu | Activation::Clip { .. } | Activation::LeakyRelu { .. }
         );
-        if !is_relu {
+        if !is_relu && view.integers.is_none() {
             return Ok(());
         }
+        let integer_node = self.model.integer_node(view, 0);
         let node = self.kernel_node(view, 0)?;
         let ranges = [plan.gradient(view.output).range(), plan.keep(index).range()];
         let [gradient, keep] = carve(self.arena, ranges)?;
-        ops::gate(&node, rule, keep, floats_mut(gradient)?)
+        let gradient = floats_mut(gradient)?;
+        match integer_node {
+            Some(node) => int8::gate(&node, rule, keep, gradient),
+            None => ops::gate(&node, rule, keep, gradient),
+        }
+    }
+
+    /// The way back through `Quantise` and `Dequantise`.
+    fn convert_back(&mut self, plan: &Plan<'_>, index: usize) -> Result<(), Error> {
+        let view = self.model.node(index).ok_or(Error::Internal)?;
+        let ranges = [
+            plan.gradient(view.output).range(),
+            plan.gradient(view.input(0).ok_or(Error::Internal)?).range(),
+            plan.keep(index).range(),
+        ];
+        let output = self.model.tensor(view.output).ok_or(Error::Internal)?;
+        let [grad_out, grad_in, keep] = carve(self.arena, ranges)?;
+        let (grad_out, grad_in) = (floats(grad_out)?, floats_mut(grad_in)?);
+        match (view.op, output.quant) {
+            (Op::Quantise { scale, .. }, Some(quant)) => {
+                quant::quantise_backward(grad_out, quant.scale / scale, keep, grad_in);
+            }
+            _ => {
+                for (to, g) in grad_in.iter_mut().zip(grad_out) {
+                    *to += g;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn add_gradient(
@@ -138,9 +171,13 @@ impl Session<'_, '_> {
         rule: Rule,
     ) -> Result<(), Error> {
         let view = self.model.node(index).ok_or(Error::Internal)?;
+        if matches!(view.op, Op::Quantise { .. } | Op::Dequantise) {
+            return self.convert_back(plan, index);
+        }
         let node = self.kernel_node(&view, part)?;
+        let integer_node = self.model.integer_node(&view, part);
         let first = self.model.shape(view.input(0).ok_or(Error::Internal)?);
-        let keeps = ops::keeps(node.op, node.activation, first, node.output);
+        let keeps = self.model.keeps(&view, first);
         let place = |id: Option<TensorId>| match id {
             Some(id) if keeps.inputs => Place::of(self.model, plan, id).map(Some),
             _ => Ok(None),
@@ -165,18 +202,24 @@ impl Session<'_, '_> {
         let [grad_out, grad_in, keep, scratch, a_bytes, b_bytes, output] =
             carve(self.arena, ranges)?;
         let b_bytes = if same { &*a_bytes } else { &*b_bytes };
+        let (grad_out, grad_in) = (floats(grad_out)?, floats_mut(grad_in)?);
+        if let Some(node) = integer_node {
+            let operand =
+                |p: &Option<Place<'m>>, bytes| p.as_ref().map(|p| p.operand8(bytes)).transpose();
+            let saved = Saved8 {
+                inputs: [operand(&a, a_bytes)?, operand(&b, b_bytes)?],
+                keep,
+            };
+            return int8::backward(
+                &node, part, offset, rule, grad_out, &saved, grad_in, scratch, self.isa,
+            );
+        }
+        let scratch = floats_mut(scratch)?;
         let saved = Saved {
             inputs: [operand(a.as_ref(), a_bytes)?, operand(b.as_ref(), b_bytes)?],
-            output: if keeps.output {
-                Some(floats(output)?)
-            } else {
-                None
-            },
+            output: keeps.output.then(|| floats(output)).transpose()?,
             keep,
         };
-        let grad_in = floats_mut(grad_in)?;
-        let scratch = floats_mut(scratch)?;
-        let grad_out = floats(grad_out)?;
         ops::backward(
             &node, part, offset, rule, grad_out, &saved, grad_in, scratch, self.isa,
         )

@@ -1,19 +1,22 @@
 //! The forward pass.
 
-use super::{Place, Run, Session, carve, floats_mut};
+use super::{Place, Run, Session, carve, floats_mut, integers, integers_mut};
 use crate::classifier::{At, Rule};
 use crate::error::Error;
 use crate::mask::Masked;
+use crate::net::int8;
 use crate::net::model::{NodeView, Pass, Plan};
-use crate::net::op::{Geometry, Op};
-use crate::net::ops::{self, Node, Rows};
-use crate::tensor::{Shape, TensorId};
+use crate::net::op::Op;
+use crate::net::ops;
+use crate::net::quant::{self, Quantisation};
+use crate::tensor::{Shape, TensorId, Values};
 
-/// Takes the output of node number `index`, HWC, as soon as it is computed.
-/// An error ends the pass and is handed on.
-pub type Tap<'a> = dyn FnMut(usize, &[f32]) -> Result<(), Error> + 'a;
+/// Takes what a node has just computed: the node's number, the index of the
+/// first element (HWC), the values. Most nodes come whole; those that run row
+/// by row come as rows, in order. An error ends the pass and is handed on.
+pub type Tap<'a> = dyn FnMut(usize, usize, Values<'_>) -> Result<(), Error> + 'a;
 
-impl Session<'_, '_> {
+impl<'m> Session<'m, '_> {
     /// A plain forward pass that shows every layer to `tap`, in run order:
     /// afterwards most of them are gone, because buffers are used again.
     ///
@@ -53,27 +56,40 @@ impl Session<'_, '_> {
         mut tap: Option<&mut Tap<'_>>,
     ) -> Result<(), Error> {
         x.check(self.model.input())?;
-        let streamed = self.model.is_streamed(plan);
-        if !streamed {
+        if !self.model.is_short(plan, self.model.input_id()) {
             self.load(plan, x)?;
         }
-        let input = self.model.input_id();
-        for index in 0..self.model.node_count() {
-            let view = self.model.node(index).ok_or(Error::Internal)?;
-            let saw_nan = if streamed && view.input(0) == Some(input) {
-                self.stream(plan, x, &view)?
+        let mut next = 0;
+        while next < self.model.node_count() {
+            let group = self.model.together(plan, next);
+            next = group.end;
+            let view = self.model.node(group.start).ok_or(Error::Internal)?;
+            let tap = tap.as_deref_mut();
+            if group.len() > 1 || self.model.loads_rows(plan, &view) {
+                self.stream(plan, x, group, rule, tap)?;
             } else {
-                self.step(plan, index, &view)?
-            };
-            if saw_nan {
-                return Err(Error::NotFinite { node: index });
+                self.whole(plan, group.start, rule, tap)?;
             }
-            if let Some(rule) = rule {
-                self.record(plan, index, &view, rule)?;
-            }
-            if let Some(tap) = &mut tap {
-                tap(index, self.values(&plan.value(view.output))?)?;
-            }
+        }
+        Ok(())
+    }
+
+    /// One node by itself.
+    fn whole(
+        &mut self,
+        plan: &Plan<'_>,
+        index: usize,
+        rule: Option<Rule>,
+        tap: Option<&mut Tap<'_>>,
+    ) -> Result<(), Error> {
+        let view = self.model.node(index).ok_or(Error::Internal)?;
+        self.step(plan, index, &view)?;
+        if let Some(rule) = rule {
+            self.record(plan, index, &view, rule)?;
+        }
+        if let Some(tap) = tap {
+            let values = self.typed(view.output, plan.value(view.output).range())?;
+            tap(index, 0, values)?;
         }
         Ok(())
     }
@@ -90,17 +106,102 @@ impl Session<'_, '_> {
     }
 
     /// One node whose inputs lie in the arena or are constants.
-    fn step(&mut self, plan: &Plan<'_>, index: usize, view: &NodeView<'_>) -> Result<bool, Error> {
-        if let Op::Concat { axis } = view.op {
-            let mut offset = 0;
-            let mut saw_nan = false;
-            for part in 0..view.inputs().len() {
-                saw_nan |= self.compute(plan, index, part, offset)?;
+    fn step(&mut self, plan: &Plan<'_>, index: usize, view: &NodeView<'_>) -> Result<(), Error> {
+        let parts = match view.op {
+            Op::Concat { .. } => view.inputs().len(),
+            _ => 1,
+        };
+        let mut offset = 0;
+        let mut saw_nan = false;
+        for part in 0..parts {
+            saw_nan |= match (view.op, view.integers) {
+                (Op::Quantise { .. } | Op::Dequantise, _) => self.convert(plan, view)?,
+                (_, Some(_)) => {
+                    self.compute8(plan, index, part, offset)?;
+                    false
+                }
+                (_, None) => self.compute(plan, index, part, offset)?,
+            };
+            if let Op::Concat { axis } = view.op {
                 offset += extent(self.part_shape(view, part)?, axis);
             }
-            return Ok(saw_nan);
         }
-        self.compute(plan, index, 0, 0)
+        if saw_nan {
+            return Err(Error::NotFinite { node: index });
+        }
+        Ok(())
+    }
+
+    /// `Quantise` or `Dequantise`, and whether NaN was seen.
+    fn convert(&mut self, plan: &Plan<'_>, view: &NodeView<'_>) -> Result<bool, Error> {
+        let from = Place::of(self.model, plan, view.input(0).ok_or(Error::Internal)?)?;
+        let ranges = [plan.value(view.output).range(), from.range()];
+        let [out, bytes] = carve(self.arena, ranges)?;
+        if let Op::Quantise { scale, zero_point } = view.op {
+            let to = Quantisation { scale, zero_point };
+            let from = from.operand(bytes)?;
+            return Ok(quant::quantise(from.data, to, integers_mut(out)?));
+        }
+        let from = from.operand8(bytes)?;
+        quant::dequantise(from.data, from.quant, floats_mut(out)?);
+        Ok(false)
+    }
+
+    /// One input of an int8 node.
+    fn compute8(
+        &mut self,
+        plan: &Plan<'_>,
+        index: usize,
+        part: usize,
+        offset: usize,
+    ) -> Result<(), Error> {
+        let view = self.model.node(index).ok_or(Error::Internal)?;
+        let node = self
+            .model
+            .integer_node(&view, part)
+            .ok_or(Error::Internal)?;
+        let (a, b) = self.operands(plan, &view, part)?;
+        let b_range = b.as_ref().map_or(0..0, Place::range);
+        let same = b_range == a.range();
+        let ranges = [
+            plan.value(view.output).range(),
+            plan.keep(index).range(),
+            self.scratch_range(plan),
+            a.range(),
+            if same { 0..0 } else { b_range },
+        ];
+        let [out, keep, scratch, a_bytes, b_bytes] = carve(self.arena, ranges)?;
+        let first = a.operand8(a_bytes)?;
+        let b_bytes = if same { &*a_bytes } else { &*b_bytes };
+        let second = b.map(|b| b.operand8(b_bytes)).transpose()?;
+        let both = [first, second.unwrap_or(first)];
+        let operands = both.get(..1 + usize::from(second.is_some()));
+        int8::forward(
+            &node,
+            operands.ok_or(Error::Internal)?,
+            part,
+            offset,
+            integers_mut(out)?,
+            keep,
+            scratch,
+            self.isa,
+        )
+    }
+
+    /// Where input `part` lies, and the second operand of an operator of two.
+    pub(super) fn operands(
+        &self,
+        plan: &Plan<'_>,
+        view: &NodeView<'_>,
+        part: usize,
+    ) -> Result<(Place<'m>, Option<Place<'m>>), Error> {
+        let place = |id: TensorId| Place::of(self.model, plan, id);
+        let a = place(view.input(part).ok_or(Error::Internal)?)?;
+        let second = match view.op {
+            Op::Concat { .. } => None,
+            _ => view.input(1),
+        };
+        Ok((a, second.map(place).transpose()?))
     }
 
     pub(super) fn part_shape(&self, view: &NodeView<'_>, part: usize) -> Result<Shape, Error> {
@@ -116,13 +217,7 @@ impl Session<'_, '_> {
     ) -> Result<bool, Error> {
         let view = self.model.node(index).ok_or(Error::Internal)?;
         let node = self.kernel_node(&view, part)?;
-        let place = |id: TensorId| Place::of(self.model, plan, id);
-        let a = place(view.input(part).ok_or(Error::Internal)?)?;
-        let second = match view.op {
-            Op::Concat { .. } => None,
-            _ => view.input(1),
-        };
-        let b = second.map(place).transpose()?;
+        let (a, b) = self.operands(plan, &view, part)?;
         // Both operands may be the same tensor; the arena lends it once.
         let b_range = b.as_ref().map_or(0..0, Place::range);
         let same = b_range == a.range();
@@ -154,45 +249,8 @@ impl Session<'_, '_> {
         }
     }
 
-    /// A convolution over the input picture, which is loaded row by row into a ring.
-    fn stream(
-        &mut self,
-        plan: &Plan<'_>,
-        x: &Masked<'_>,
-        view: &NodeView<'_>,
-    ) -> Result<bool, Error> {
-        let node = self.kernel_node(view, 0)?;
-        let window = row_window(&node).ok_or(Error::Internal)?;
-        let ranges = [
-            plan.value(view.output).range(),
-            plan.value(self.model.input_id()).range(),
-        ];
-        let [out, ring] = carve(self.arena, ranges)?;
-        let (out, ring) = (floats_mut(out)?, floats_mut(ring)?);
-        let row = node.input.row().max(1);
-        let modulo = ring.len() / row;
-        let mut loaded = 0;
-        let mut saw_nan = false;
-        for (y, out_row) in out.chunks_exact_mut(node.output.row().max(1)).enumerate() {
-            let end = window.end(y).min(node.input.h);
-            while loaded < end {
-                let slot = loaded.checked_rem(modulo).ok_or(Error::Internal)? * row;
-                let target = ring.get_mut(slot..slot + row).ok_or(Error::Internal)?;
-                x.row(loaded, target)?;
-                loaded += 1;
-            }
-            let rows = Rows {
-                data: ring,
-                row,
-                modulo,
-            };
-            saw_nan |= ops::forward_row(&node, rows, y, out_row, self.isa)?;
-        }
-        Ok(saw_nan)
-    }
-
     /// Keeps the gates of a ReLU for the backward pass.
-    fn record(
+    pub(super) fn record(
         &mut self,
         plan: &Plan<'_>,
         index: usize,
@@ -203,44 +261,17 @@ impl Session<'_, '_> {
         if keep.length == 0 {
             return Ok(());
         }
-        let node = self.kernel_node(view, 0)?;
         let ranges = [plan.value(view.output).range(), keep.range()];
+        let integer_node = self.model.integer_node(view, 0);
+        let real_node = self.kernel_node(view, 0)?;
         let [out, keep] = carve(self.arena, ranges)?;
-        ops::record_gate(&node, rule, floats_mut(out)?, keep);
+        match (integer_node, view.op) {
+            (Some(node), _) => int8::record_gate(&node, rule, integers(out)?, keep),
+            (None, Op::Quantise { .. }) => quant::record_gate(integers(out)?, 0, keep),
+            (None, _) => ops::record_gate(&real_node, rule, floats_mut(out)?, keep),
+        }
         Ok(())
     }
-}
-
-/// Which input rows an output row reads.
-struct RowWindow {
-    stride: usize,
-    span: usize,
-    pad: usize,
-}
-
-impl RowWindow {
-    /// One past the last input row that output row `y` reads.
-    fn end(&self, y: usize) -> usize {
-        (y * self.stride + self.span).saturating_sub(self.pad)
-    }
-}
-
-fn row_window(node: &Node<'_>) -> Option<RowWindow> {
-    let (Op::Conv { geometry, .. } | Op::Depthwise { geometry }) = node.op else {
-        return None;
-    };
-    let Geometry {
-        kernel: [k, _],
-        stride: [s, _],
-        dilation: [d, _],
-        pad: [p, _],
-    } = geometry;
-    let span = usize::from(k).saturating_sub(1) * usize::from(d) + 1;
-    Some(RowWindow {
-        stride: usize::from(s),
-        span,
-        pad: usize::from(p),
-    })
 }
 
 /// Size along an axis.

@@ -1,0 +1,120 @@
+//! Which nodes run row by row, each behind the other, so that the tensors
+//! between them are rings of a few rows.
+
+use core::ops::Range;
+
+use super::{Model, NodeView, Plan};
+use crate::net::op::{Geometry, Op};
+use crate::tensor::{Shape, TensorId};
+
+/// Most nodes that run together.
+pub const MAX_STREAMED: usize = 32;
+
+/// Which input rows an output row reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowWindow {
+    stride: usize,
+    /// Rows from the first to the last tap.
+    pub span: usize,
+    pad: usize,
+}
+
+impl RowWindow {
+    /// Row y reads row y.
+    const SAME: Self = Self {
+        stride: 1,
+        span: 1,
+        pad: 0,
+    };
+
+    /// One past the last input row that output row `y` reads.
+    pub const fn end(&self, y: usize) -> usize {
+        (y * self.stride + self.span).saturating_sub(self.pad)
+    }
+
+    /// Of an operator that can make each row of its output from a few rows of
+    /// its inputs; `None` for others.
+    pub fn of(op: Op, inputs: &[Shape], output: Shape) -> Option<Self> {
+        let geometry = match op {
+            Op::Conv { geometry, .. } | Op::Depthwise { geometry } => geometry,
+            Op::Quantise { .. } | Op::Dequantise | Op::Activate | Op::Binary(_) => {
+                let even = inputs.iter().all(|&shape| shape == output);
+                return even.then_some(Self::SAME);
+            }
+            _ => return None,
+        };
+        let Geometry {
+            kernel: [k, _],
+            stride: [s, _],
+            dilation: [d, _],
+            pad: [p, _],
+        } = geometry;
+        let [k, s, d, p] = [k, s, d, p].map(usize::from);
+        Some(Self {
+            stride: s,
+            span: k.saturating_sub(1).saturating_mul(d).saturating_add(1),
+            pad: p,
+        })
+    }
+}
+
+impl Model<'_> {
+    /// The window of a node's rows, if it can run row by row.
+    pub(in crate::net) fn row_window(&self, node: &NodeView<'_>) -> Option<RowWindow> {
+        let first = self.shape(node.input(0)?);
+        let second = node.input(1).map_or(first, |id| self.shape(id));
+        if node.inputs().len() > 2 {
+            return None;
+        }
+        RowWindow::of(node.op, &[first, second], self.shape(node.output))
+    }
+
+    /// Whether a value's buffer holds some of its rows only.
+    pub(in crate::net) fn is_short(&self, plan: &Plan<'_>, id: TensorId) -> bool {
+        let whole = self.tensor(id);
+        whole.is_some_and(|t| t.constant.is_none() && plan.value(id).length < t.size())
+    }
+
+    /// The nodes that run together, the first of them being `first`: each of
+    /// the others reads a ring that the one before it writes.
+    pub(in crate::net) fn together(&self, plan: &Plan<'_>, first: usize) -> Range<usize> {
+        let mut end = first + 1;
+        while end - first < MAX_STREAMED {
+            let (Some(before), Some(node)) = (self.node(end - 1), self.node(end)) else {
+                break;
+            };
+            let ring = before.output;
+            if !self.is_short(plan, ring) || node.inputs().all(|id| id != ring) {
+                break;
+            }
+            end += 1;
+        }
+        first..end
+    }
+
+    /// Whether a node reads a part of the picture at a time.
+    pub(in crate::net) fn loads_rows(&self, plan: &Plan<'_>, node: &NodeView<'_>) -> bool {
+        let input = self.input_id();
+        self.is_short(plan, input) && node.inputs().any(|id| id == input)
+    }
+
+    /// Whether the ring that node `index` reads is sound: it has whole rows, as
+    /// many as the node's window spans, comes from the picture or the node
+    /// before, and nobody else reads it.
+    pub(super) fn reads_ring(&self, plan: &Plan<'_>, index: usize, id: TensorId) -> bool {
+        let (Some(node), Some(tensor)) = (self.node(index), self.tensor(id)) else {
+            return false;
+        };
+        let before = index.checked_sub(1).and_then(|i| self.node(i));
+        let comes = id == self.input_id() || before.is_some_and(|n| n.output == id);
+        let row = tensor.shape.row() * tensor.element();
+        let length = plan.value(id).length;
+        let rows = length.checked_div(row).unwrap_or(0);
+        let spans = self.row_window(&node).is_some_and(|w| rows >= w.span);
+        let readers: usize = (0..self.node_count())
+            .filter_map(|i| self.node(i))
+            .map(|node| node.inputs().filter(|&input| input == id).count())
+            .sum();
+        comes && spans && length.is_multiple_of(row.max(1)) && readers == 1
+    }
+}

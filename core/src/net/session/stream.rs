@@ -1,0 +1,234 @@
+//! Nodes that run together, row by row, each behind the other.
+
+use core::ops::Range;
+
+use super::forward::Tap;
+use super::{Place, Session, carve, floats_mut, integers_mut};
+use crate::classifier::Rule;
+use crate::error::Error;
+use crate::mask::Masked;
+use crate::net::int8;
+use crate::net::model::{MAX_STREAMED, NodeView, Plan};
+use crate::net::op::Op;
+use crate::net::ops::{self, Rows};
+use crate::net::quant::{self, Quantisation};
+use crate::tensor::{Shape, TensorId, Values};
+
+/// Rows made so far: of the picture, then of each node's output.
+type Done = [usize; MAX_STREAMED + 1];
+
+impl<'m> Session<'m, '_> {
+    /// Runs `nodes` together. A row is made as soon as the rows that its
+    /// window reads are there, so a ring never loses a row that is needed.
+    pub(super) fn stream(
+        &mut self,
+        plan: &Plan<'_>,
+        x: &Masked<'_>,
+        nodes: Range<usize>,
+        rule: Option<Rule>,
+        mut tap: Option<&mut Tap<'_>>,
+    ) -> Result<(), Error> {
+        let first = self.view(nodes.start)?;
+        let last = self.view(nodes.end.saturating_sub(1))?;
+        let height = self.model.shape(last.output).h;
+        let mut done: Done = [0; MAX_STREAMED + 1];
+        if !self.model.loads_rows(plan, &first) {
+            *done.first_mut().ok_or(Error::Internal)? = usize::MAX;
+        }
+        while *done.get(nodes.len()).ok_or(Error::Internal)? < height {
+            let stage = self.ready_stage(nodes.clone(), &done)?;
+            let y = *done.get(stage).ok_or(Error::Internal)?;
+            if stage == 0 {
+                self.load_row(plan, x, y)?;
+            } else {
+                let index = nodes.start + stage - 1;
+                self.make_row(plan, index, y, rule)?;
+                if let Some(tap) = &mut tap {
+                    let (first, values) = self.row_values(plan, index, y)?;
+                    tap(index, first, values)?;
+                }
+            }
+            *done.get_mut(stage).ok_or(Error::Internal)? += 1;
+        }
+        match rule {
+            // Gates of the others were recorded row by row.
+            Some(rule) => self.record(plan, nodes.end - 1, &last, rule),
+            None => Ok(()),
+        }
+    }
+
+    fn view(&self, index: usize) -> Result<NodeView<'m>, Error> {
+        self.model.node(index).ok_or(Error::Internal)
+    }
+
+    /// The last node whose next row can be made, counted from 1; 0 if the
+    /// picture's next row is what is missing.
+    fn ready_stage(&self, nodes: Range<usize>, done: &Done) -> Result<usize, Error> {
+        let mut stage = nodes.len();
+        while stage > 0 {
+            let node = self.view(nodes.start + stage - 1)?;
+            let window = self.model.row_window(&node).ok_or(Error::Internal)?;
+            let [before, own] = [stage - 1, stage].map(|s| done.get(s).copied().unwrap_or(0));
+            let height = self.part_shape(&node, 0)?.h;
+            if before >= window.end(own).min(height) {
+                return Ok(stage);
+            }
+            stage -= 1;
+        }
+        Ok(0)
+    }
+
+    /// Bytes of the arena that hold row `y` of a tensor.
+    fn row_range(&self, plan: &Plan<'_>, id: TensorId, y: usize) -> Result<Range<usize>, Error> {
+        let tensor = self.model.tensor(id).ok_or(Error::Internal)?;
+        let row = tensor.shape.row() * tensor.element();
+        let buffer = plan.value(id).range();
+        let rows = buffer.len().checked_div(row).ok_or(Error::Internal)?;
+        let start = buffer.start + y.checked_rem(rows).ok_or(Error::Internal)? * row;
+        Ok(start..start + row)
+    }
+
+    fn load_row(&mut self, plan: &Plan<'_>, x: &Masked<'_>, y: usize) -> Result<(), Error> {
+        let range = self.row_range(plan, self.model.input_id(), y)?;
+        let [row] = carve(self.arena, [range])?;
+        x.row(y, floats_mut(row)?)
+    }
+
+    /// Makes row `y` of a node's output.
+    fn make_row(
+        &mut self,
+        plan: &Plan<'_>,
+        index: usize,
+        y: usize,
+        rule: Option<Rule>,
+    ) -> Result<(), Error> {
+        let view = self.view(index)?;
+        let saw_nan = match view.op {
+            Op::Conv { .. } | Op::Depthwise { .. } => self.window_row(plan, &view, y)?,
+            Op::Quantise { .. } | Op::Dequantise => self.convert_row(plan, index, y, rule)?,
+            _ => self.even_row(plan, &view, y)?,
+        };
+        if saw_nan {
+            return Err(Error::NotFinite { node: index });
+        }
+        Ok(())
+    }
+
+    /// Row `y` of a convolution, and whether NaN was seen.
+    fn window_row(
+        &mut self,
+        plan: &Plan<'_>,
+        view: &NodeView<'m>,
+        y: usize,
+    ) -> Result<bool, Error> {
+        let from = Place::of(self.model, plan, view.input(0).ok_or(Error::Internal)?)?;
+        let to = self.row_range(plan, view.output, y)?;
+        let row = self.part_shape(view, 0)?.row();
+        let integer_node = self.model.integer_node(view, 0);
+        let real_node = self.kernel_node(view, 0)?;
+        let ranges = [to, from.range(), self.scratch_range(plan)];
+        let [to, bytes, scratch] = carve(self.arena, ranges)?;
+        if let Some(node) = integer_node {
+            let data = from.operand8(bytes)?.data;
+            let modulo = data.len().checked_div(row).unwrap_or(0);
+            let rows = Rows { data, row, modulo };
+            int8::forward_row(&node, rows, y, integers_mut(to)?, scratch, self.isa)?;
+            return Ok(false);
+        }
+        let data = from.operand(bytes)?.data;
+        let modulo = data.len().checked_div(row).unwrap_or(0);
+        let rows = Rows { data, row, modulo };
+        ops::forward_row(&real_node, rows, y, floats_mut(to)?, self.isa)
+    }
+
+    /// Row `y` of a `Quantise` or `Dequantise`, and whether NaN was seen.
+    fn convert_row(
+        &mut self,
+        plan: &Plan<'_>,
+        index: usize,
+        y: usize,
+        rule: Option<Rule>,
+    ) -> Result<bool, Error> {
+        let view = self.view(index)?;
+        let id = view.input(0).ok_or(Error::Internal)?;
+        let from = Place::of(self.model, plan, id)?;
+        let keep = rule.map_or(0..0, |_| plan.keep(index).range());
+        let ranges = [
+            self.row_range(plan, view.output, y)?,
+            self.place_row(plan, id, y)?,
+            keep,
+        ];
+        let [out, bytes, keep] = carve(self.arena, ranges)?;
+        if let Op::Quantise { scale, zero_point } = view.op {
+            let to = Quantisation { scale, zero_point };
+            let out = integers_mut(out)?;
+            let saw_nan = quant::quantise(from.row(bytes, y)?.data, to, out);
+            quant::record_gate(out, y * out.len(), keep);
+            return Ok(saw_nan);
+        }
+        let from = from.row8(bytes, y)?;
+        quant::dequantise(from.data, from.quant, floats_mut(out)?);
+        Ok(false)
+    }
+
+    /// Row `y` of an operator whose rows depend on the same rows of its
+    /// inputs, and whether NaN was seen.
+    fn even_row(&mut self, plan: &Plan<'_>, view: &NodeView<'m>, y: usize) -> Result<bool, Error> {
+        let (a, b) = self.operands(plan, view, 0)?;
+        let row_of = |id: Option<TensorId>| id.map_or(Ok(0..0), |id| self.place_row(plan, id, y));
+        let (a_range, b_range) = (row_of(view.input(0))?, row_of(view.input(1))?);
+        let same = a_range == b_range;
+        let ranges = [
+            self.row_range(plan, view.output, y)?,
+            a_range,
+            if same { 0..0 } else { b_range },
+        ];
+        let shape = Shape {
+            h: 1,
+            ..self.model.shape(view.output)
+        };
+        let integer_node = self.model.integer_node(view, 0);
+        let mut real_node = self.kernel_node(view, 0)?;
+        let [out, a_bytes, b_bytes] = carve(self.arena, ranges)?;
+        let count = 1 + usize::from(b.is_some());
+        let (b, b_bytes) = match &b {
+            Some(b) if !same => (b, &*b_bytes),
+            _ => (&a, &*a_bytes),
+        };
+        if let Some(mut node) = integer_node {
+            (node.input, node.output) = (shape, shape);
+            let both = [a.row8(a_bytes, y)?, b.row8(b_bytes, y)?];
+            let operands = both.get(..count).ok_or(Error::Internal)?;
+            let out = integers_mut(out)?;
+            int8::forward(&node, operands, 0, 0, out, &mut [], &mut [], self.isa)?;
+            return Ok(false);
+        }
+        (real_node.input, real_node.output) = (shape, shape);
+        let both = [a.row(a_bytes, y)?, b.row(b_bytes, y)?];
+        let operands = both.get(..count).ok_or(Error::Internal)?;
+        let out = floats_mut(out)?;
+        ops::forward(&real_node, operands, 0, out, &mut [], &mut [], self.isa)
+    }
+
+    /// Bytes of the arena that hold row `y` of a value; none for constants.
+    fn place_row(&self, plan: &Plan<'_>, id: TensorId, y: usize) -> Result<Range<usize>, Error> {
+        let tensor = self.model.tensor(id).ok_or(Error::Internal)?;
+        match tensor.constant {
+            Some(_) => Ok(0..0),
+            None => self.row_range(plan, id, y),
+        }
+    }
+
+    /// The row just made, and the index of its first element.
+    fn row_values(
+        &self,
+        plan: &Plan<'_>,
+        index: usize,
+        y: usize,
+    ) -> Result<(usize, Values<'_>), Error> {
+        let id = self.view(index)?.output;
+        let range = self.row_range(plan, id, y)?;
+        let row = self.model.shape(id).row();
+        Ok((y * row, self.typed(id, range)?))
+    }
+}
