@@ -5,6 +5,10 @@
     reason = "a function compiled for an instruction set may only be called where that set exists"
 )]
 
+pub(super) mod int8;
+
+use int8::IntegerKernel;
+
 /// Permission to use an instruction set. `core` cannot find out by itself
 /// what an operating system allows, so whoever runs a session passes it in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +153,21 @@ impl Isa {
         }
     }
 
+    /// Runs `kernel` as compiled for this instruction set.
+    pub(super) fn run_integers<K: IntegerKernel>(self, kernel: K) -> K::Output {
+        match self.0 {
+            Level::Portable => kernel.run::<_, 2>(Scalar),
+            // SAFETY: as in `run`.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => unsafe { x86::avx2_integers(kernel) },
+        }
+    }
+
+    /// Whether this instruction set has vectors.
+    pub(super) fn has_vectors(self) -> bool {
+        self.0 != Level::Portable
+    }
+
     /// Every instruction set that this machine can run.
     #[cfg(test)]
     pub(super) fn every() -> impl Iterator<Item = Self> {
@@ -162,7 +181,7 @@ impl Isa {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Kernel, Level, Simd};
+    use super::{IntegerKernel, Kernel, Level, Simd};
     use core::arch::x86_64::{
         __cpuid, __cpuid_count, __m256, _CMP_GT_OQ, _CMP_UNORD_Q, _mm256_add_ps, _mm256_blendv_ps,
         _mm256_cmp_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_or_ps,
@@ -234,6 +253,11 @@ mod x86 {
             // SAFETY: as above. A lane of ones is NaN and stays so.
             unsafe { _mm256_or_ps(seen, _mm256_cmp_ps::<_CMP_UNORD_Q>(v, v)) }
         }
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn avx2_integers<K: IntegerKernel>(kernel: K) -> K::Output {
+        kernel.run::<_, 3>(Avx2(()))
     }
 
     #[target_feature(enable = "avx2")]

@@ -45,6 +45,7 @@ pub mod fixed;
 mod gate;
 pub mod make;
 pub mod packing;
+mod patches;
 mod pool;
 mod reduce;
 mod softmax;

@@ -3,6 +3,7 @@
 use super::Node8;
 use super::fixed::apply_once;
 use super::packing::{Filters, channels};
+use crate::net::arch::int8::Requantise;
 use crate::net::op::Op;
 use crate::net::quant::Factor;
 
@@ -55,6 +56,33 @@ impl<'a> Channels<'a> {
         } else {
             factor.apply(sum)
         })
+    }
+
+    /// What the sums of up to 8 channels from `first` on are requantised by;
+    /// idle places repeat the last channel.
+    #[inline(always)]
+    pub fn requantisation(
+        &self,
+        node: &Node8<'_>,
+        first: usize,
+        count: usize,
+    ) -> Option<Requantise> {
+        let [low, high] = node.range;
+        let mut by = Requantise {
+            bias: [0; 8],
+            multiplier: [0; 8],
+            shift: [0; 8],
+            zero_point: node.output_quant.zero_point.into(),
+            range: [low.into(), high.into()],
+        };
+        let places = by.bias.iter_mut().zip(&mut by.multiplier);
+        for (((bias, multiplier), shift), i) in places.zip(&mut by.shift).zip(0..) {
+            let c = first + count.saturating_sub(1).min(i);
+            *bias = *self.bias.get(c)?;
+            *multiplier = *self.multiplier.get(c)?;
+            *shift = (*self.shift.get(c)?).into();
+        }
+        Some(by)
     }
 
     /// The filter of channel `c`: a run of weights, or every C-th of them in a `Depthwise`.

@@ -245,15 +245,21 @@ impl<'a, T> Rows<'a, T> {
         }
     }
 
-    /// Row `y`.
+    /// First element of row `y`.
     #[inline(always)]
-    pub(in crate::net) fn line(&self, y: isize) -> Option<&'a [T]> {
-        let y = usize::try_from(y).ok()?;
+    pub(in crate::net) fn start(&self, y: usize) -> Option<usize> {
         let y = if y < self.modulo {
             y
         } else {
             y.checked_rem(self.modulo)?
         };
-        self.data.get(y * self.row..)?.get(..self.row)
+        Some(y * self.row)
+    }
+
+    /// Row `y`.
+    #[inline(always)]
+    pub(in crate::net) fn line(&self, y: isize) -> Option<&'a [T]> {
+        let start = self.start(usize::try_from(y).ok()?)?;
+        self.data.get(start..)?.get(..self.row)
     }
 }
