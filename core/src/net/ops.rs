@@ -27,7 +27,7 @@ pub(super) mod pool;
 pub(super) mod reduce;
 pub(super) mod spans;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 pub(super) mod tile;
 
 pub use check::check;

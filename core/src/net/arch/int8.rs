@@ -165,7 +165,10 @@ impl Integers for super::Scalar {
         weights: &Self::Pair,
     ) -> [[i32; 8]; 2] {
         let taps = first.iter().zip(second);
-        let sums_and_weights = sums.as_flattened_mut().iter_mut().zip(weights.as_flattened());
+        let sums_and_weights = sums
+            .as_flattened_mut()
+            .iter_mut()
+            .zip(weights.as_flattened());
         for ((sum, &[of_a, of_b]), (&a, &b)) in sums_and_weights.zip(taps) {
             let products = i32::from(a) * i32::from(of_a) + i32::from(b) * i32::from(of_b);
             *sum = sum.wrapping_add(products);
@@ -188,12 +191,13 @@ mod x86 {
     use super::super::x86::Avx2;
     use super::{Integers, Requantise, shortest};
     use core::arch::x86_64::{
-        __m128i, __m256i, _mm_add_epi32, _mm_and_si128, _mm_cvtsi128_si64, _mm_loadu_si128, _mm_packs_epi16, _mm_packs_epi32,
-        _mm_unpackhi_epi8, _mm_unpacklo_epi8, _mm256_add_epi32, _mm256_add_epi64, _mm256_and_si256,
-        _mm256_blend_epi32, _mm256_castsi256_si128, _mm256_cmpgt_epi32, _mm256_cvtepi8_epi16,
-        _mm256_extracti128_si256, _mm256_hadd_epi32, _mm256_loadu_si256, _mm256_madd_epi16,
-        _mm256_max_epi32, _mm256_min_epi32, _mm256_mul_epi32, _mm256_set1_epi16, _mm256_set1_epi32,
-        _mm256_set1_epi64x, _mm256_set_m128i, _mm256_setzero_si256, _mm256_slli_epi64, _mm256_sllv_epi32,
+        __m128i, __m256i, _mm_add_epi32, _mm_and_si128, _mm_cvtsi128_si64, _mm_loadu_si128,
+        _mm_packs_epi16, _mm_packs_epi32, _mm_unpackhi_epi8, _mm_unpacklo_epi8, _mm256_add_epi32,
+        _mm256_add_epi64, _mm256_and_si256, _mm256_blend_epi32, _mm256_castsi256_si128,
+        _mm256_cmpgt_epi32, _mm256_cvtepi8_epi16, _mm256_extracti128_si256, _mm256_hadd_epi32,
+        _mm256_loadu_si256, _mm256_madd_epi16, _mm256_max_epi32, _mm256_min_epi32,
+        _mm256_mul_epi32, _mm256_set_m128i, _mm256_set1_epi16, _mm256_set1_epi32,
+        _mm256_set1_epi64x, _mm256_setzero_si256, _mm256_slli_epi64, _mm256_sllv_epi32,
         _mm256_srai_epi32, _mm256_srav_epi32, _mm256_srli_epi32, _mm256_srli_epi64,
         _mm256_storeu_si256, _mm256_sub_epi16, _mm256_sub_epi32,
     };
@@ -268,8 +272,7 @@ mod x86 {
             let rest = len - whole;
             if rest > 0 && len >= 16 {
                 // SAFETY: rest + 16 <= 32, the bytes of `LAST`.
-                let mask =
-                    unsafe { _mm_loadu_si128(LAST.as_ptr().cast::<i8>().add(rest).cast()) };
+                let mask = unsafe { _mm_loadu_si128(LAST.as_ptr().cast::<i8>().add(rest).cast()) };
                 // SAFETY: len - 16 + 16 = len.
                 unsafe { self.step(&mut sums, x, w, len - 16, Some(mask), zero) };
             } else if rest > 0 {
@@ -392,23 +395,16 @@ mod x86 {
                 let high = _mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<31>(even), odd);
                 let one = _mm256_set1_epi32(1);
                 let mask = _mm256_sub_epi32(_mm256_sllv_epi32(one, right), one);
-                let threshold = _mm256_sub_epi32(
-                    _mm256_srli_epi32::<1>(mask),
-                    _mm256_srai_epi32::<31>(high),
-                );
+                let threshold =
+                    _mm256_sub_epi32(_mm256_srli_epi32::<1>(mask), _mm256_srai_epi32::<31>(high));
                 let up = _mm256_cmpgt_epi32(_mm256_and_si256(high, mask), threshold);
                 let down = _mm256_srav_epi32(high, right);
-                let q = _mm256_add_epi32(
-                    _mm256_sub_epi32(down, up),
-                    _mm256_set1_epi32(by.zero_point),
-                );
+                let q =
+                    _mm256_add_epi32(_mm256_sub_epi32(down, up), _mm256_set1_epi32(by.zero_point));
                 let [low, high] = by.range;
                 let q = _mm256_max_epi32(q, _mm256_set1_epi32(low));
                 let q = _mm256_min_epi32(q, _mm256_set1_epi32(high));
-                let (low, high) = (
-                    _mm256_castsi256_si128(q),
-                    _mm256_extracti128_si256::<1>(q),
-                );
+                let (low, high) = (_mm256_castsi256_si128(q), _mm256_extracti128_si256::<1>(q));
                 let words = _mm_packs_epi32(low, high);
                 _mm_cvtsi128_si64(_mm_packs_epi16(words, words))
                     .to_le_bytes()

@@ -125,7 +125,9 @@ fn plain(
     for (pixel, out) in out.chunks_exact_mut(node.output.c.max(1)).enumerate() {
         for (c, out) in out.iter_mut().enumerate() {
             let first = c.checked_div(channels.filters.outputs)? * channels.filters.inputs;
-            let mut weights = channels.filter(c)?.chunks_exact(channels.filters.inputs.max(1));
+            let mut weights = channels
+                .filter(c)?
+                .chunks_exact(channels.filters.inputs.max(1));
             let mut sum = *channels.bias.get(c)?;
             patches.taps(pixel, first, |x| {
                 let weights = weights.next()?.iter().map(|&w| i32::from(w) - zero);

@@ -9,10 +9,10 @@
 )]
 
 mod bits;
-mod cases;
+pub(in crate::net) mod cases;
 mod gradients;
 mod hostile;
-mod naive;
+pub(in crate::net) mod naive;
 mod rules;
 mod values;
 
@@ -29,16 +29,16 @@ use std::vec::Vec;
 
 /// A node with its own numbers.
 #[derive(Clone, Debug)]
-struct Case {
-    op: Op,
-    activation: Activation,
-    shapes: Vec<Shape>,
-    output: Shape,
-    inputs: Vec<Vec<f32>>,
+pub(in crate::net) struct Case {
+    pub op: Op,
+    pub activation: Activation,
+    pub shapes: Vec<Shape>,
+    pub output: Shape,
+    pub inputs: Vec<Vec<f32>>,
     /// In plain order.
-    weights: Vec<f32>,
-    packed: Vec<f32>,
-    bias: Vec<f32>,
+    pub weights: Vec<f32>,
+    pub packed: Vec<f32>,
+    pub bias: Vec<f32>,
 }
 
 impl Case {
@@ -170,7 +170,7 @@ impl Case {
 }
 
 /// xorshift64* (Vigna 2016).
-struct Random(u64);
+pub(in crate::net) struct Random(pub u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -181,22 +181,22 @@ impl Random {
     }
 
     /// `0..n`
-    fn below(&mut self, n: usize) -> usize {
+    pub fn below(&mut self, n: usize) -> usize {
         self.next() as usize % n
     }
 
     /// `low..=high`
-    fn within(&mut self, low: usize, high: usize) -> usize {
+    pub fn within(&mut self, low: usize, high: usize) -> usize {
         low + self.below(high - low + 1)
     }
 
     /// Of magnitude 0.25..2, either sign.
-    fn value(&mut self) -> f32 {
+    pub fn value(&mut self) -> f32 {
         let v = 0.25 + 1.75 * (self.below(1 << 20) as f32 / (1 << 20) as f32);
         if self.below(2) == 0 { v } else { -v }
     }
 
-    fn values(&mut self, len: usize) -> Vec<f32> {
+    pub fn values(&mut self, len: usize) -> Vec<f32> {
         (0..len).map(|_| self.value()).collect()
     }
 }

@@ -1,9 +1,8 @@
 //! Small nodes whose answers TFLite's reference kernels gave
 //! (`core/fixtures/tflite_int8.py` writes them).
 
-use super::{Made, quantisation, run, shape};
+use super::made::{Made, SHARES, Share, quantisation};
 use crate::net::arch::Isa;
-use crate::net::int8::make::{Spec, Weights};
 use crate::net::op::{Activation, Arithmetic, Geometry, Op};
 use crate::net::quant::Quantisation;
 use crate::tensor::Shape;
@@ -23,10 +22,9 @@ struct Case {
 }
 
 fn described(numbers: &[f64]) -> (Shape, Quantisation) {
-    (
-        shape(numbers),
-        quantisation(numbers[3] as f32, numbers[4] as i8),
-    )
+    let [h, w, c] = [0, 1, 2].map(|i| numbers[i] as usize);
+    let quant = quantisation(numbers[3] as f32, numbers[4] as i8);
+    (Shape::new(h, w, c), quant)
 }
 
 fn cases() -> Vec<Case> {
@@ -109,27 +107,26 @@ impl Case {
     }
 
     /// Number of elements that differ from TFLite's, and the largest difference.
-    fn difference(&self, isa: Isa, scratch: fn(usize) -> usize) -> (usize, i32) {
+    fn difference(&self, isa: Isa, share: Share) -> (usize, i32) {
         let empty = Vec::new();
-        let line = |name: &str| self.lines.get(name).unwrap_or(&empty);
-        let values: Vec<i8> = line("weights").iter().map(|&v| v as i8).collect();
-        let scales: Vec<f32> = line("scales").iter().map(|&v| v as f32).collect();
-        let bias: Vec<i32> = line("bias").iter().map(|&v| v as i32).collect();
-        let spec = Spec {
+        let line = |name: &str| self.lines.get(name).unwrap_or(&empty).iter();
+        let made = Made {
             op: self.op(),
             activation: self.activation(),
-            inputs: &self.inputs,
+            inputs: self.inputs.clone(),
             output: described(&self.lines["output"]),
-            unsigned: line("unsigned").first() == Some(&1.0),
-            weights: line("weights_zero_point").first().map(|&zero| Weights {
-                values: &values,
-                zero_point: zero as i8,
-                scales: &scales,
-                bias: &bias,
-            }),
-        };
-        let made = Made::of(&spec);
-        let (out, _) = run(&spec, &made, &self.data, isa, scratch);
+            unsigned: line("unsigned").next() == Some(&1.0),
+            weights: line("weights").map(|&v| v as i8).collect(),
+            weights_zero_point: line("weights_zero_point").next().map_or(0, |&v| v as i8),
+            scales: line("scales").map(|&v| v as f32).collect(),
+            bias: line("bias").map(|&v| v as i32).collect(),
+            data: self.data.clone(),
+            bytes: Vec::new(),
+            words: Vec::new(),
+            range: [0; 2],
+        }
+        .finish();
+        let (out, _) = made.forward(isa, share);
         let result = &self.lines["result"];
         assert_eq!(out.len(), result.len());
         let off = out
@@ -145,8 +142,8 @@ fn every_operator_gives_tflites_bytes() {
     let mut wrong: BTreeMap<String, [i32; 4]> = BTreeMap::new();
     for case in cases() {
         for isa in Isa::every() {
-            for scratch in [|_| 0, |need| need] {
-                let (count, most) = case.difference(isa, scratch);
+            for share in SHARES {
+                let (count, most) = case.difference(isa, share);
                 let row = wrong.entry(case.operator.clone()).or_default();
                 row[0] += 1;
                 row[1] += i32::from(count > 0);
