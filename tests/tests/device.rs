@@ -10,10 +10,12 @@ mod device {
     mod board;
     mod compare;
     mod crosscheck;
+    mod demo;
     mod display;
     mod failures;
     mod host;
     mod no_panic;
+    mod not_finite;
     mod panel;
     mod random_networks;
     mod robust;

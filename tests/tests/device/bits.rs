@@ -10,9 +10,9 @@ use foveola_core::Picture;
 use foveola_core::explain::hoc::Mode;
 use foveola_tests::{Golden, root, to_hwc};
 
-use super::board::{Answer, BOARDS, Folder, available, with_model};
-use super::compare::differences;
-use super::host::{Ask, Asked, Truth, seven};
+use super::board::{Answer, BOARDS, Folder, available};
+use super::compare::{costs, differences};
+use super::host::{Asked, Truth, seven};
 
 /// Lists what differs.
 fn compare(board: &str, asked: &Asked<'_>, answer: &Answer, truth: &Truth, report: &mut String) {
@@ -30,22 +30,6 @@ fn truth_of(asked: &Asked<'_>) -> Truth {
         "{truth:?}"
     );
     truth
-}
-
-/// What each method cost, as a table of this test's output.
-fn costs(board: &str, answer: &Answer) {
-    let methods = (0..16).map(|i| (answer.get(&format!("method.{i}")), format!("cost.{i}")));
-    let methods = methods.take_while(|(method, _)| !method.is_empty());
-    for (method, key) in std::iter::once(("classify", "classify".to_owned())).chain(methods) {
-        println!("| {board} | {method} | {} |", answer.get(&key));
-        let cost = |what| answer.cost(&key, what).expect("the cost states it");
-        assert!(cost("instructions") > 1000, "{board}: {method}");
-        let stack = cost("stack");
-        assert!(
-            (1000..12_000).contains(&stack),
-            "{board}: {method}: {stack} bytes of stack"
-        );
-    }
 }
 
 /// The model in flash, u8 pixels, on every board.
@@ -126,65 +110,4 @@ format=f32
         costs(board, &answer);
     }
     assert!(report.is_empty(), "{report}");
-}
-
-/// The demo's honest network in the flash of a Cortex-M3 with 64 KB of RAM and
-/// no floating point: scores, layers, Grad-CAM, occlusion and RISE of 64 x 64 pixels.
-#[test]
-fn demo_network_in_64_kilobytes() {
-    if !available() {
-        return;
-    }
-    let path = root().join("host/demo/honest.onnx");
-    let graph = import::load(&path, &import::Options::default()).expect("it imports");
-    let card = Card {
-        size: [64, 64],
-        resize: Resize::Squash,
-        channels: Channels::Rgb,
-        mean: vec![127.5; 3],
-        scale: vec![2.0 / 255.0; 3],
-        activation: OutputActivation::Softmax,
-        labels: ["wood", "concrete", "steel"].map(str::to_owned).to_vec(),
-    };
-    let compiled = compile(graph.graph, &card, &CompileOptions::default()).expect("it compiles");
-    let file = ModelFile::new(&compiled.bytes).expect("it is sound");
-    let data: Vec<u8> = (0..64 * 64 * 3).map(|i| (i * i / 97 % 256) as u8).collect();
-    let normalisation = file.model().normalisation();
-    let asked = Asked {
-        model: file.model(),
-        picture: Picture::Pixels {
-            shape: file.model().input(),
-            data: &data,
-            normalisation: &normalisation,
-        },
-        methods: &[
-            Ask::GradCam { relu: false },
-            Ask::Occlusion {
-                window: [16, 20],
-                stride: [16, 12],
-            },
-            Ask::Rise {
-                masks: 64,
-                by_coverage: false,
-            },
-        ],
-    };
-    let truth = truth_of(&asked);
-    let board = "lm3s6965evb";
-    let folder = Folder::new().file("p.bin", &data);
-    let elf = folder.path().join("program.elf");
-    with_model(board, &compiled.bytes, &elf);
-    let job = format!("picture=p.bin\n{}", asked.job());
-    let answer = folder.run_program(board, &job, Some(&elf)).done(board);
-    let mut report = String::new();
-    compare(board, &asked, &answer, &truth, &mut report);
-    costs(board, &answer);
-    assert!(report.is_empty(), "{report}");
-    let digest: String = file
-        .model()
-        .digest()
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect();
-    assert_eq!(answer.get("model"), digest, "the model in flash");
 }

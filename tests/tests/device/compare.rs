@@ -87,3 +87,19 @@ fn what(model: &Model<'_>, methods: &[Ask], file: &str) -> String {
         None => file.to_owned(),
     }
 }
+
+/// What each method cost, as a table of this test's output.
+pub fn costs(board: &str, answer: &Answer) {
+    let methods = (0..16).map(|i| (answer.get(&format!("method.{i}")), format!("cost.{i}")));
+    let methods = methods.take_while(|(method, _)| !method.is_empty());
+    for (method, key) in std::iter::once(("classify", "classify".to_owned())).chain(methods) {
+        println!("| {board} | {method} | {} |", answer.get(&key));
+        let cost = |what| answer.cost(&key, what).expect("the cost states it");
+        assert!(cost("instructions") > 1000, "{board}: {method}");
+        let stack = cost("stack");
+        assert!(
+            (1000..12_000).contains(&stack),
+            "{board}: {method}: {stack} bytes of stack"
+        );
+    }
+}

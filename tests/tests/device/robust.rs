@@ -103,25 +103,6 @@ fn corrupt_models() {
     fails(folder, "model=m.fov\npicture=p.bin\n", &short);
 }
 
-/// NaN is the same error as on this machine.
-#[test]
-fn not_a_number() {
-    if !available() {
-        return;
-    }
-    let mut values = vec![0.25; 7 * 6 * 3];
-    values[50] = f32::NAN;
-    let folder = Folder::new().floats("p.bin", &values);
-    let job = "picture=p.bin\nformat=f32\n";
-    fails(folder, job, "the picture holds NaN or infinity");
-    values[50] = 3e38;
-    values[51] = -3e38;
-    let folder = Folder::new().floats("p.bin", &values);
-    let answer = folder.run("mps2-an386", job);
-    assert_eq!(answer.code, 1, "{}", answer.log);
-    assert!(answer.get("error").contains("not finite") || answer.get("error").contains("NaN"));
-}
-
 /// A method that takes too long is stopped and says so.
 #[test]
 fn limit_of_instructions() {
