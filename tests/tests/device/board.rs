@@ -76,7 +76,7 @@ fn emulate(board: &str, folder: &Path, elf: Option<&Path>) -> (i32, String) {
         .arg(board)
         .arg(folder)
         .args(elf)
-        .env("FOVEOLA_SECONDS", "300")
+        .env("FOVEOLA_SECONDS", "600")
         .env_remove("FOVEOLA_MODEL")
         .env_remove("RUSTFLAGS")
         .output()
