@@ -142,6 +142,11 @@ fn on_mps2_an500() {
 }
 
 #[test]
+fn on_mps2_an505() {
+    seven_methods_on("mps2-an505", false);
+}
+
+#[test]
 fn on_mps3_an547() {
     seven_methods_on("mps3-an547", false);
 }
@@ -167,11 +172,9 @@ fn in_64_kilobytes() {
     for subject in Subject::all() {
         let methods = &subject.methods(true)[3..6];
         let (truth, job) = subject.answer(methods);
-        let folder = tempfile::tempdir().expect("a folder");
-        let model = folder.path().join("n.fov");
-        std::fs::write(&model, &subject.bytes).expect("a file");
-        let elf = with_model(&model);
         let folder = Folder::new().file("p.bin", &subject.pixels);
+        let elf = folder.path().join("program.elf");
+        with_model(board, &subject.bytes, &elf);
         let answer = folder.run_program(board, &job, Some(&elf)).done(board);
         report += &subject.compare(board, methods, &answer, &truth);
         costs(board, &answer);

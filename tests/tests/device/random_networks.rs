@@ -170,6 +170,11 @@ fn on_mps2_an500() {
 }
 
 #[test]
+fn on_mps2_an505() {
+    same_bits_on("mps2-an505");
+}
+
+#[test]
 fn on_mps3_an547() {
     same_bits_on("mps3-an547");
 }
