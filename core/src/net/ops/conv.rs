@@ -12,6 +12,7 @@ use super::{Node, Rows, SawNan};
 use crate::error::Error;
 use crate::net::arch::{Isa, Kernel, Simd};
 use crate::net::op::{Geometry, Op};
+use crate::tensor::Shape;
 
 /// One convolution, forward or (with transposed weights) backward.
 pub(super) struct Convolution<'a> {
@@ -236,9 +237,8 @@ pub(super) fn forward_rows(
 
 /// A `Conv` whose every output pixel reads the input pixel at its own place,
 /// or a `Dense`: pixels, input and output channels, groups.
-pub(super) fn pointwise(node: &Node<'_>) -> Option<[usize; 4]> {
-    let (input, output) = (node.input, node.output);
-    match node.op {
+pub(super) fn pointwise(op: Op, input: Shape, output: Shape) -> Option<[usize; 4]> {
+    match op {
         Op::Dense => Some([1, input.len(), output.len(), 1]),
         Op::Conv { geometry, groups }
             if geometry.kernel == [1, 1]
@@ -259,7 +259,8 @@ pub(super) fn forward(
     out: &mut [f32],
     isa: Isa,
 ) -> Result<SawNan, Error> {
-    if let Some([pixels, source_c, target_c, groups]) = pointwise(node) {
+    if let Some([pixels, source_c, target_c, groups]) = pointwise(node.op, node.input, node.output)
+    {
         let kernel = Convolution {
             source: Rows::one(data),
             source_c,

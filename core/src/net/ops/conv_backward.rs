@@ -11,9 +11,10 @@ use super::{Node, Rows};
 use crate::error::Error;
 use crate::net::arch::Isa;
 use crate::net::op::Op;
+use crate::tensor::Shape;
 
 /// Sizes of a `Conv` or `Dense`, both ways.
-struct Sizes {
+pub(in crate::net) struct Sizes {
     groups: usize,
     /// Input channels, all groups.
     inputs: usize,
@@ -28,8 +29,8 @@ struct Sizes {
 }
 
 impl Sizes {
-    fn of(node: &Node<'_>) -> Option<Self> {
-        if let Some([pixels, inputs, outputs, groups]) = pointwise(node) {
+    pub fn of(op: Op, input: Shape, output: Shape) -> Option<Self> {
+        if let Some([pixels, inputs, outputs, groups]) = pointwise(op, input, output) {
             return Some(Self {
                 groups: groups.max(1),
                 inputs,
@@ -41,36 +42,61 @@ impl Sizes {
                 target_row: 0,
             });
         }
-        let Op::Conv { geometry, groups } = node.op else {
+        let Op::Conv { geometry, groups } = op else {
             return None;
         };
         Some(Self {
             groups: usize::from(groups).max(1),
-            inputs: node.input.c,
-            outputs: node.output.c,
-            rows: Axis::backward(geometry, 0, node.output.h, node.input.h),
-            cols: Axis::backward(geometry, 1, node.output.w, node.input.w),
-            source_row: node.output.row(),
-            source_h: node.output.h,
-            target_row: node.input.row(),
+            inputs: input.c,
+            outputs: output.c,
+            rows: Axis::backward(geometry, 0, output.h, input.h),
+            cols: Axis::backward(geometry, 1, output.w, input.w),
+            source_row: output.row(),
+            source_h: output.h,
+            target_row: input.row(),
         })
     }
 
     /// Channels of one group: input, output.
-    fn group(&self) -> (usize, usize) {
+    pub fn group(&self) -> (usize, usize) {
         // Never 0; said again where an optimiser for size sees it.
         let groups = self.groups.max(1);
         (self.inputs / groups, self.outputs / groups)
     }
 
-    fn taps(&self) -> usize {
+    pub fn taps(&self) -> usize {
         self.rows.kernel() * self.cols.kernel()
     }
 
-    /// Elements of the transposed weights.
-    fn transposed(&self) -> usize {
+    /// Elements of the transposed weights: for each group and block of 8 input
+    /// channels `[tap][output channel][lane]`.
+    pub fn transposed(&self) -> usize {
         let (inputs, outputs) = self.group();
         self.groups * inputs.next_multiple_of(LANES) * self.taps() * outputs
+    }
+
+    /// Adds the input gradient, from transposed weights.
+    pub fn backward(
+        &self,
+        weights: &[f32],
+        grad_out: &[f32],
+        grad_in: &mut [f32],
+        isa: Isa,
+    ) -> Result<(), Error> {
+        let kernel = Convolution {
+            source: self.source(grad_out),
+            source_c: self.outputs,
+            weights,
+            bias: &[],
+            groups: self.groups,
+            rows: self.rows,
+            cols: self.cols,
+            target: grad_in,
+            target_row: self.target_row,
+            target_c: self.inputs,
+            finish: Finish::Add,
+        };
+        isa.run(kernel).map(|_| ()).ok_or(Error::Internal)
     }
 
     fn source<'a>(&self, data: &'a [f32]) -> Rows<'a> {
@@ -85,7 +111,7 @@ impl Sizes {
 /// Scratch with which [`backward`] is fastest: 0 where so few pixels share the
 /// weights that transposing them does not pay.
 pub(super) fn scratch_len(node: &Node<'_>) -> usize {
-    match Sizes::of(node) {
+    match Sizes::of(node.op, node.input, node.output) {
         Some(sizes) if node.output.area() > 2 => sizes.transposed(),
         _ => 0,
     }
@@ -99,25 +125,12 @@ pub(super) fn backward(
     scratch: &mut [f32],
     isa: Isa,
 ) -> Result<(), Error> {
-    let sizes = Sizes::of(node).ok_or(Error::Internal)?;
+    let sizes = Sizes::of(node.op, node.input, node.output).ok_or(Error::Internal)?;
     let need = scratch_len(node);
     match scratch.get_mut(..need) {
         Some(weights) if need > 0 => {
             transpose(&sizes, node.weights, weights).ok_or(Error::Internal)?;
-            let kernel = Convolution {
-                source: sizes.source(grad_out),
-                source_c: sizes.outputs,
-                weights,
-                bias: &[],
-                groups: sizes.groups,
-                rows: sizes.rows,
-                cols: sizes.cols,
-                target: grad_in,
-                target_row: sizes.target_row,
-                target_c: sizes.inputs,
-                finish: Finish::Add,
-            };
-            isa.run(kernel).map(|_| ()).ok_or(Error::Internal)
+            sizes.backward(weights, grad_out, grad_in, isa)
         }
         _ => in_place(&sizes, node.weights, grad_out, grad_in).ok_or(Error::Internal),
     }

@@ -217,7 +217,7 @@ pub(super) fn forward_rows(
 }
 
 /// Adds the input gradient.
-pub(super) fn backward(
+pub(in crate::net) fn backward(
     node: &Node<'_>,
     geometry: Geometry,
     grad_out: &[f32],

@@ -76,9 +76,9 @@ fn expected(made: &Made) -> Vec<i8> {
     let mut out = Vec::new();
     for y in 0..output.h {
         for x in 0..output.w {
-            for c in 0..output.c {
+            for (c, &shift) in shifts.iter().enumerate() {
                 let sum = i128::from(sum(made, y, x, c));
-                let (multiplier, shift) = (i128::from(made.words[channels + c]), shifts[c]);
+                let multiplier = i128::from(made.words[channels + c]);
                 let q = if made.op == Op::Dense {
                     rounded(sum * multiplier, (31 - i32::from(shift)) as u32, true)
                 } else {
