@@ -1,6 +1,7 @@
 //! Where the shared test data lies, and readers for it.
 
 pub mod compiled;
+pub mod elf;
 pub mod interpreter;
 pub mod onnx;
 pub mod random;

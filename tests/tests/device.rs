@@ -12,6 +12,7 @@ mod device {
     mod crosscheck;
     mod demo;
     mod display;
+    mod elf;
     mod failures;
     mod host;
     mod no_panic;
