@@ -253,7 +253,7 @@ fn concat(
     let same = node.input_quant == node.output_quant;
     for (out, x) in out
         .chunks_exact_mut(period.max(1))
-        .zip(x.chunks_exact(run.max(1)))
+        .zip(super::ops::one_by_one(x.chunks_exact(run.max(1))))
     {
         let out = out.get_mut(before..)?.get_mut(..run)?;
         for (out, &x) in out.iter_mut().zip(x) {

@@ -39,7 +39,7 @@ use normalise::Lrn;
 /// The same elements, one by one. `zip` of two `chunks_exact` divides by both
 /// lengths of a chunk, which an optimiser for size does not see to be no 0; with
 /// this around one of them it does not divide.
-fn one_by_one<I: Iterator>(mut of: I) -> impl Iterator<Item = I::Item> {
+pub(in crate::net) fn one_by_one<I: Iterator>(mut of: I) -> impl Iterator<Item = I::Item> {
     core::iter::from_fn(move || of.next())
 }
 

@@ -8,6 +8,7 @@ use crate::net::arch::Isa;
 use crate::net::op::{Activation, Arithmetic, Op};
 use crate::net::ops::activation::{derivative, pass};
 use crate::net::ops::binary;
+use crate::net::ops::one_by_one;
 use crate::net::ops::{self, Saved};
 
 mod convolution;
@@ -135,7 +136,7 @@ fn softmax(
     let [x, _] = saved.inputs;
     let x = x?.data.get(..gradient.len())?;
     let c = node.input.c.max(1);
-    let pixels = x.chunks_exact(c).zip(gradient.chunks_exact(c));
+    let pixels = x.chunks_exact(c).zip(one_by_one(gradient.chunks_exact(c)));
     for (to, (x, g)) in grad_in.chunks_exact_mut(c).zip(pixels) {
         let max = x.iter().fold(i8::MIN, |m, &x| if x > m { x } else { m });
         let exp = |&x: &i8| {

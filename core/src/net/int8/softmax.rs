@@ -5,6 +5,7 @@
 
 use super::Node8;
 use super::fixed::{divide_by_power, doubling_high, exp_of_negative, reciprocal_of_one_plus};
+use crate::net::ops::one_by_one;
 
 /// Integer bits of the sum, in Q12.19.
 const SUM_BITS: u32 = 12;
@@ -42,7 +43,7 @@ pub(super) fn forward(node: &Node8<'_>, x: &[i8], out: &mut [i8]) -> Option<()> 
     };
     let [low, high] = node.range;
     let c = node.input.c.max(1);
-    for (out, x) in out.chunks_exact_mut(c).zip(x.chunks_exact(c)) {
+    for (out, x) in out.chunks_exact_mut(c).zip(one_by_one(x.chunks_exact(c))) {
         let max = x.iter().fold(i8::MIN, |m, &x| if x > m { x } else { m });
         let mut sum = 0_i32;
         for &x in x {
