@@ -144,9 +144,11 @@ impl<'f> Folder<'f> {
             let mut options = OpenOptions::new();
             let options = match anew {
                 true => options.write(true).create(true).truncate(true),
-                false => options.append(true),
+                false => options.write(true).append(true).create(true),
             };
-            let file = options.open(path).map_err(|_| Failure::File(name_of(path)))?;
+            let file = options
+                .open(path)
+                .map_err(|_| Failure::File(name_of(path)))?;
             then(&mut Output { file, path })
         })
     }
