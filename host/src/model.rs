@@ -202,7 +202,9 @@ impl OpenModel {
         let (facts, input_type) = facts(&engine);
         let own = own_card(&engine);
         let (partial, card_source) = find_card(path, options, &facts, own)?;
-        let completed = partial.complete(&facts)?;
+        let (partial, integers) = pixels_as_integers(partial, input_type);
+        let mut completed = partial.complete(&facts)?;
+        completed.assumed.extend(integers.map(String::from));
         Ok(Self {
             path: path.to_path_buf(),
             sha256: sha256(bytes),
@@ -362,6 +364,24 @@ fn graph_facts(graph: &Graph) -> NetworkFacts {
         labels: graph.labels.clone(),
         metadata: graph.metadata.clone(),
     }
+}
+
+/// What a model of integers takes for a pixel where no card says so, and that
+/// in words.
+fn pixels_as_integers(
+    mut card: PartialCard,
+    input_type: InputType,
+) -> (PartialCard, Option<&'static str>) {
+    let (mean, words) = match input_type {
+        InputType::U8 => (0.0, "pixels as they are, as the network takes uint8"),
+        InputType::I8 => (128.0, "pixels less 128, as the network takes int8"),
+        InputType::F32 | InputType::F16 => return (card, None),
+    };
+    if card.mean.is_some() || card.scale.is_some() {
+        return (card, None);
+    }
+    (card.mean, card.scale) = (Some(vec![mean]), Some(vec![1.0]));
+    (card, Some(words))
 }
 
 /// The card that a `.fov` file carries.

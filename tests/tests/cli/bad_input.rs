@@ -4,7 +4,7 @@ use foveola_tests::onnx::Onnx;
 use ndarray::ArrayD;
 use ndarray_npy::WriteNpyExt;
 
-use super::room::{Room, model, scene};
+use super::room::{Room, file, model, scene};
 
 fn explain_with(extra: &[&str], part: &str) {
     let (model, scene) = (model(), scene());
@@ -225,5 +225,27 @@ fn operators_that_core_lacks_are_named() {
     assert!(
         said.err.contains("Cos") && said.err.contains("needs gradients"),
         "{said:?}"
+    );
+}
+
+#[test]
+fn tflite_files_run_on_core_alone() {
+    let room = Room::new();
+    let model = std::fs::read(file("tests/golden/tflite/conv_int8.tflite")).expect("a model");
+    // Told by its first bytes, not by its name.
+    room.put("net.bin", &model);
+    let said = room.run(&["classify", "net.bin", &scene()]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(
+        said.err
+            .contains("pixels less 128, as the network takes int8"),
+        "{said:?}"
+    );
+    let tract = ["classify", "net.bin", &scene(), "--backend", "tract"];
+    room.refuse(&tract, "the tract backend runs ONNX files");
+    room.put("short.tflite", &model[..model.len() / 2]);
+    room.refuse(
+        &["explain", "short.tflite", &scene()],
+        "not a TFLite model, or it is cut off",
     );
 }

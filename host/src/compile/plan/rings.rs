@@ -69,7 +69,10 @@ pub fn choose(network: &Network, pass: Pass) -> Rings {
     }
     for (i, link) in least.links.iter_mut().enumerate() {
         let is_quantise = matches!(network.graph.nodes[i].op, Op::Quantise { .. });
-        if !(is_quantise && Some(i) == first) {
+        // A reader whose backward pass needs the values needs them all.
+        let reader = network.graph.nodes.get(i + 1);
+        let reads_back = pass != Pass::Forward && reader.is_some_and(|n| keeps(network, n).inputs);
+        if !(is_quantise && Some(i) == first) || reads_back {
             *link = None;
         }
     }
