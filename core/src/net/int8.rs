@@ -51,6 +51,7 @@ mod reduce;
 mod softmax;
 #[cfg(test)]
 mod tests;
+mod wide;
 
 pub use backward::backward;
 pub use check::check;

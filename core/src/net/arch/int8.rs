@@ -38,6 +38,14 @@ pub(in crate::net) trait Integers: Copy {
         zero: i8,
     ) -> [Self::Sums; P];
 
+    /// Sums of 16 channels over pairs of elements: `x[p]` times `w[0]` for the
+    /// first 8, times `w[1]` for the others; as long as the shortest of all.
+    fn wide<const P: usize>(
+        self,
+        x: &[&[[i16; 2]]; P],
+        w: [&[[[i16; 2]; 8]]; 2],
+    ) -> [[Self::Sums; 2]; P];
+
     /// The sums one by one.
     fn each(self, sums: Self::Sums) -> [i32; 8];
 
@@ -108,6 +116,26 @@ impl Integers for super::Scalar {
             for (sums, two) in sums.iter_mut().zip(two) {
                 for (sum, dot) in sums.iter_mut().skip(first).zip(two) {
                     *sum = dot;
+                }
+            }
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn wide<const P: usize>(
+        self,
+        x: &[&[[i16; 2]]; P],
+        w: [&[[[i16; 2]; 8]]; 2],
+    ) -> [[[i32; 8]; 2]; P] {
+        let mut sums = [[[0_i32; 8]; 2]; P];
+        for (sums, x) in sums.iter_mut().zip(x) {
+            for (sums, w) in sums.iter_mut().zip(w) {
+                for (&[a, b], w) in x.iter().zip(w) {
+                    for (sum, &[v, u]) in sums.iter_mut().zip(w) {
+                        let products = i32::from(a) * i32::from(v) + i32::from(b) * i32::from(u);
+                        *sum = sum.wrapping_add(products);
+                    }
                 }
             }
         }
@@ -261,6 +289,8 @@ mod x86 {
             w: &[&[i8]; 4],
             zero: Option<__m256i>,
         ) -> [__m128i; P] {
+            // Opaque, so that addresses are not computed again in the loop.
+            let (x, w) = &core::hint::black_box((*x, *w));
             let len = shortest(x, w);
             // SAFETY: `self` proves that AVX2 exists.
             let mut sums = unsafe { [[_mm256_setzero_si256(); 4]; P] };
@@ -363,6 +393,35 @@ mod x86 {
             for ((sums, low), high) in sums.iter_mut().zip(low).zip(high) {
                 // SAFETY: `self` proves that AVX2 exists.
                 *sums = unsafe { _mm256_set_m128i(high, low) };
+            }
+            sums
+        }
+
+        #[inline(always)]
+        fn wide<const P: usize>(
+            self,
+            x: &[&[[i16; 2]]; P],
+            w: [&[[[i16; 2]; 8]]; 2],
+        ) -> [[__m256i; 2]; P] {
+            // Opaque, so that addresses are not computed again in the loop.
+            let (x, [low, high]) = core::hint::black_box((*x, w));
+            let len = x
+                .iter()
+                .fold(low.len().min(high.len()), |len, x| len.min(x.len()));
+            let mut sums = [[self.nothing(); 2]; P];
+            for k in 0..len {
+                // SAFETY: `self` proves that AVX2 exists; k is an index into all
+                // slices, whose elements have 32 bytes (weights) and 4 (patches).
+                unsafe {
+                    let low = _mm256_loadu_si256(low.as_ptr().add(k).cast());
+                    let high = _mm256_loadu_si256(high.as_ptr().add(k).cast());
+                    for ([first, second], x) in sums.iter_mut().zip(&x) {
+                        let pair = x.as_ptr().add(k).cast::<i32>().read_unaligned();
+                        let pair = _mm256_set1_epi32(pair);
+                        *first = _mm256_add_epi32(*first, _mm256_madd_epi16(pair, low));
+                        *second = _mm256_add_epi32(*second, _mm256_madd_epi16(pair, high));
+                    }
+                }
             }
             sums
         }

@@ -9,7 +9,7 @@
 
 use super::channels::Channels;
 use super::patches::Patches;
-use super::{Node8, Rows8};
+use super::{Node8, Rows8, wide};
 use crate::net::arch::Isa;
 use crate::net::arch::int8::{IntegerKernel, Integers, Requantise};
 use crate::net::op::{Geometry, Op};
@@ -76,6 +76,9 @@ pub(super) fn forward_rows(
 ) -> Option<()> {
     let channels = Channels::of(node)?;
     let patches = Patches::new(node, geometry, source, y, channels.filters.inputs);
+    if let Some(done) = wide::forward(node, &channels, &patches, out, scratch, isa) {
+        return done;
+    }
     let scratch = <[i8]>::mut_from_bytes(scratch).ok()?;
     if !patches.in_place() && scratch.len() < channels.filters.len() {
         return plain(node, &channels, &patches, out);
@@ -89,12 +92,13 @@ pub(super) fn forward_rows(
     })
 }
 
-/// Bytes of patches that are gathered at once: they stay in a near cache while
-/// all filters pass by.
+/// Most patches that vectors gather at once where [`wide`] does not pay.
+const PIXELS: usize = 32;
+
+/// Bytes of patches that are read again and again while filters pass by.
 const NEAR: usize = 32 << 10;
 
-/// Bytes of scratch for the fastest variant: two patches, or with vectors as
-/// many as stay near.
+/// Bytes of scratch for the fastest variant.
 pub(super) fn scratch_len(node: &Node8<'_>, isa: Isa) -> usize {
     let Op::Conv { geometry, .. } = node.op else {
         return 0;
@@ -102,16 +106,15 @@ pub(super) fn scratch_len(node: &Node8<'_>, isa: Isa) -> usize {
     let Some(channels) = Channels::of(node) else {
         return 0;
     };
+    let pixels = node.output.area();
+    if let Some(bytes) = wide::scratch_len(node, &channels, pixels, isa) {
+        return bytes;
+    }
     if Patches::new(node, geometry, Rows8::one(&[]), 0, 0).in_place() {
         return 0;
     }
-    let len = channels.filters.len().max(1);
-    let most = if isa.has_vectors() {
-        (NEAR / len).next_multiple_of(12)
-    } else {
-        2
-    };
-    most.min(node.output.area()) * len
+    let most = if isa.has_vectors() { PIXELS } else { 2 };
+    most.min(pixels) * channels.filters.len()
 }
 
 /// Every sum from its definition.
@@ -185,7 +188,7 @@ impl IntegerKernel for Convolution<'_> {
                         gathered: None,
                     }
                 } else {
-                    patches.gather(first, count, group * filters.inputs, gathered)?;
+                    patches.gather(first, count, group * filters.inputs, 1, gathered)?;
                     Batch {
                         first,
                         count,

@@ -114,15 +114,29 @@ impl<'a> Patches<'a> {
         Some(())
     }
 
-    /// Writes the patches of `count` pixels from pixel `from` on, one after the
-    /// other, for the group whose input channels start at `first`.
-    pub fn gather(&self, from: usize, count: usize, first: usize, to: &mut [i8]) -> Option<()> {
+    /// Writes the patches of `count` pixels from pixel `from` on, each filled up
+    /// with 0 to a multiple of `unit`, for the group whose input channels start
+    /// at `first`.
+    #[inline(always)]
+    pub fn gather<T: Copy + From<i8>>(
+        &self,
+        from: usize,
+        count: usize,
+        first: usize,
+        unit: usize,
+        to: &mut [T],
+    ) -> Option<()> {
         let [h, w] = self.geometry.kernel.map(usize::from);
         let len = h * w * self.inputs;
-        let patches = to.chunks_exact_mut(len.max(1));
+        let patches = to.chunks_exact_mut(len.next_multiple_of(unit.max(1)).max(1));
+        let whole = self.inputs == self.input.c && self.geometry.dilation[1] == 1;
+        let in_place = self.in_place();
         for (patch, pixel) in patches.take(count).zip(from..) {
-            let whole = self.inputs == self.input.c && self.geometry.dilation[1] == 1;
-            if whole {
+            let (patch, rest) = patch.split_at_mut_checked(len)?;
+            rest.fill(T::from(0));
+            if in_place {
+                fill(patch, Some(self.pointed(pixel, first, len)?), self.padding);
+            } else if whole {
                 self.gather_runs(pixel, patch)?;
             } else {
                 let mut taps = patch.chunks_exact_mut(self.inputs.max(1));
@@ -136,7 +150,8 @@ impl<'a> Patches<'a> {
     }
 
     /// Writes one patch whose rows lie in one run each.
-    fn gather_runs(&self, pixel: usize, patch: &mut [i8]) -> Option<()> {
+    #[inline(always)]
+    fn gather_runs<T: Copy + From<i8>>(&self, pixel: usize, patch: &mut [T]) -> Option<()> {
         let (y, x) = self.place(pixel);
         let [_, w] = self.geometry.kernel.map(usize::from);
         let [_, stride] = self.geometry.stride.map(usize::from);
@@ -166,13 +181,13 @@ impl<'a> Patches<'a> {
 
 /// Copies `from`, or the padding where there is nothing.
 #[inline(always)]
-fn fill(to: &mut [i8], from: Option<&[i8]>, padding: i8) {
+fn fill<T: Copy + From<i8>>(to: &mut [T], from: Option<&[i8]>, padding: i8) {
     match from {
         Some(from) => {
             for (to, from) in to.iter_mut().zip(from) {
-                *to = *from;
+                *to = T::from(*from);
             }
         }
-        None => to.fill(padding),
+        None => to.fill(T::from(padding)),
     }
 }
