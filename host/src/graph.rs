@@ -46,6 +46,14 @@ impl Quant {
             zero_point: self.zero_point,
         }
     }
+
+    /// The model's own integer, -128 to 127 or 0 to 255, for the real number
+    /// that one means.
+    pub fn integer(self, real: f32) -> i32 {
+        let steps = (real / self.scale).round() as i32;
+        let lower = if self.unsigned { 128 } else { 0 };
+        steps + i32::from(self.zero_point) + lower
+    }
 }
 
 /// Weights of an int8 `Conv`, `Depthwise` or `Dense`.
@@ -153,6 +161,14 @@ impl Graph {
     /// The node that makes a tensor; `None` for the input and constants.
     pub fn producer(&self, id: TensorId) -> Option<&Node> {
         self.nodes.iter().find(|n| n.output == id)
+    }
+
+    /// How the scores are stored, if they are dequantised integers.
+    pub fn output_quant(&self) -> Option<Quant> {
+        let node = self.producer(self.output)?;
+        let stored = *node.inputs.first()?;
+        let quantised = node.op == Op::Dequantise;
+        quantised.then_some(self.tensor(stored).quant).flatten()
     }
 
     /// How many inputs of nodes read a tensor.

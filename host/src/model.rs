@@ -14,7 +14,7 @@ use crate::backend::core::{ModelFile, StartError};
 use crate::backend::tract::{TractError, TractModel};
 use crate::card::{Card, CardError, Channels, NetworkFacts, PartialCard, Resize};
 use crate::compile::CompileError;
-use crate::graph::{Graph, InputType, Layout};
+use crate::graph::{Graph, InputType, Layout, Quant};
 use crate::import::{self, ImportError, Imported};
 use crate::photo::Intake;
 
@@ -233,6 +233,14 @@ impl OpenModel {
             Engine::File(file) => file.model().output_score(),
             _ if self.facts.normalised => Score::Probability,
             _ => Score::Logit,
+        }
+    }
+
+    /// How the model stores its output, if as integers.
+    pub fn output_quant(&self) -> Option<Quant> {
+        match &self.engine {
+            Engine::Graph(imported) => imported.graph.output_quant(),
+            Engine::Tract(_) | Engine::File(_) => None,
         }
     }
 

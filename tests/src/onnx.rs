@@ -63,6 +63,17 @@ pub fn ints(name: &str, values: &[i64]) -> TensorProto {
     }
 }
 
+/// A tensor of 8-bit or 32-bit integers; no dimensions for a single one.
+pub fn integers(name: &str, kind: DataType, dims: &[i64], values: &[i32]) -> TensorProto {
+    TensorProto {
+        name: name.into(),
+        dims: dims.to_vec(),
+        data_type: kind as i32,
+        int32_data: values.to_vec(),
+        ..TensorProto::default()
+    }
+}
+
 /// Numbers between -1 and 1 that repeat only after a long while.
 pub fn numbers(count: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12345);

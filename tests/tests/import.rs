@@ -7,6 +7,7 @@ mod import {
     mod malformed;
     mod operators;
     mod quantised;
+    mod quantised_operators;
     mod tflite;
     mod tflite_malformed;
     mod zoo;

@@ -9,6 +9,7 @@ use super::CliError;
 use super::model_args::ModelArgs;
 use super::table::{lay_out, row};
 use crate::explainer::Explainer;
+use crate::model::BackendKind;
 
 #[derive(Debug, Args)]
 pub struct ClassifyArgs {
@@ -25,6 +26,10 @@ pub struct ClassifyArgs {
     /// Print {"scores": [..]}: the model's whole output, in order
     #[arg(long)]
     pub json: bool,
+
+    /// Print the integers of a quantised output as well, as the model stores them
+    #[arg(long)]
+    pub quantised: bool,
 }
 
 /// Runs the command.
@@ -33,16 +38,41 @@ pub fn run(args: &ClassifyArgs) -> Result<String, CliError> {
     let mut explainer = Explainer::new(model, args.model.threads());
     let photo = explainer.photo(&args.picture)?;
     let (scores, probabilities) = explainer.classify(&photo)?;
+    let integers = match args.quantised {
+        true => Some(integers(&explainer, &scores)?),
+        false => None,
+    };
     if args.json {
-        return Ok(format!("{}\n", json!({ "scores": scores })));
+        let mut record = json!({ "scores": scores });
+        if let Some(integers) = integers {
+            record["quantised"] = json!(integers);
+        }
+        return Ok(format!("{record}\n"));
     }
     let mut order: Vec<usize> = (0..probabilities.len()).collect();
     order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
     let mut rows = vec![row([&"class", &"label", &"probability", &"output"])];
+    if args.quantised {
+        rows[0].push(String::from("integer"));
+    }
     for class in order.into_iter().take(args.top) {
         let probability = format!("{:.2} %", 100.0 * probabilities[class]);
         let label = explainer.model().card.label(class);
-        rows.push(row([&class, &label, &probability, &scores[class]]));
+        let mut cells = row([&class, &label, &probability, &scores[class]]);
+        cells.extend(integers.iter().map(|all| all[class].to_string()));
+        rows.push(cells);
     }
-    Ok(lay_out(&rows, &[0, 2]))
+    Ok(lay_out(&rows, &[0, 2, 4]))
+}
+
+/// The integers that the model stores its output as.
+fn integers(explainer: &Explainer, scores: &[f32]) -> Result<Vec<i32>, CliError> {
+    let Some(quant) = explainer.model().output_quant() else {
+        let model = explainer.model();
+        return Err(CliError::Usage(match model.backend() {
+            BackendKind::Core => String::from("the model's output is not quantised"),
+            BackendKind::Tract => String::from("the tract backend answers no integers"),
+        }));
+    };
+    Ok(scores.iter().map(|&v| quant.integer(v)).collect())
 }

@@ -53,6 +53,7 @@ pub fn read_tensor(bytes: &[u8], intake: &Intake<'_>) -> Result<Vec<f32>, String
         ("f2", true, _) => read_f16(bytes)?,
         ("u1", _, InputType::U8) => read::<u8>(bytes)?.mapv(f32::from),
         ("i1", _, InputType::I8) => read::<i8>(bytes)?.mapv(f32::from),
+        ("f4", false, kind) => whole(read::<f32>(bytes)?, kind)?,
         _ => {
             return Err(format!(
                 "it holds {found} numbers, the network takes {}",
@@ -69,6 +70,21 @@ pub fn read_tensor(bytes: &[u8], intake: &Intake<'_>) -> Result<Vec<f32>, String
         return Err(String::from("it holds NaN or infinity"));
     }
     to_hwc(values, intake)
+}
+
+/// Floats for a network that takes integers: each must be one of them.
+fn whole(values: ArrayD<f32>, kind: InputType) -> Result<ArrayD<f32>, String> {
+    let range = match kind {
+        InputType::U8 => 0.0..=255.0,
+        _ => -128.0..=127.0,
+    };
+    match values
+        .iter()
+        .find(|v| v.fract() != 0.0 || !range.contains(*v))
+    {
+        Some(v) => Err(format!("it holds {v}, the network takes 8-bit integers")),
+        None => Ok(values),
+    }
 }
 
 /// From the model's layout to HWC.
