@@ -105,6 +105,13 @@ fn number_types_follow_the_model() {
     let signed = intake(&card, Layout::Nhwc, InputType::I8);
     let photo = Photo::from_bytes(&npy(&[2, 3, 3], vec![-7i8; 18]), Path::new("x"), &signed);
     assert_eq!(value(&photo.unwrap(), 0, 0, 0), -7.0);
+    let whole = npy(&[2, 3, 3], vec![-128.0f32; 18]);
+    let photo = Photo::from_bytes(&whole, Path::new("x"), &signed);
+    assert_eq!(value(&photo.unwrap(), 0, 0, 0), -128.0);
+    for other in [0.5, 128.0, f32::NAN] {
+        let error = Photo::from_bytes(&npy(&[2, 3, 3], vec![other; 18]), Path::new("x"), &signed);
+        assert!(error.unwrap_err().to_string().contains("8-bit integers"));
+    }
     let float = intake(&card, Layout::Nhwc, InputType::F32);
     let photo = Photo::from_bytes(&npy(&[2, 3, 3], vec![0.5f64; 18]), Path::new("x"), &float);
     assert_eq!(value(&photo.unwrap(), 0, 0, 0), 0.5);
