@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use foveola_core::net::format::MAGIC;
+use foveola_core::net::model::Model;
+use foveola_core::net::op::Op;
 use foveola_core::{Error, Score};
 use sha2::{Digest, Sha256};
 
@@ -240,7 +242,8 @@ impl OpenModel {
     pub fn output_quant(&self) -> Option<Quant> {
         match &self.engine {
             Engine::Graph(imported) => imported.graph.output_quant(),
-            Engine::Tract(_) | Engine::File(_) => None,
+            Engine::File(file) => file_output_quant(file.model()),
+            Engine::Tract(_) => None,
         }
     }
 
@@ -253,6 +256,19 @@ impl OpenModel {
             card: &self.card,
         }
     }
+}
+
+fn file_output_quant(model: &Model<'_>) -> Option<Quant> {
+    let output = model.score_id(model.output_score());
+    let mut nodes = (0..model.node_count()).filter_map(|i| model.node(i));
+    let node = nodes.find(|n| n.output == output)?;
+    let stored = model.tensor(node.input(0)?)?;
+    let quant = stored.quant.filter(|_| node.op == Op::Dequantise)?;
+    Some(Quant {
+        scale: quant.scale,
+        zero_point: quant.zero_point,
+        unsigned: stored.unsigned,
+    })
 }
 
 /// SHA-256 in hexadecimal.

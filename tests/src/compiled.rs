@@ -12,6 +12,11 @@ use foveola_core::{Classifier, Masked, Picture, Score};
 
 /// What the compiled graph gives when `core` runs it; `None` for inputs that are no pictures.
 pub fn scores(graph: &Graph, input: &[f32]) -> Option<Vec<f32>> {
+    scores_as(graph, input, Score::Probability)
+}
+
+/// The same, or its logits.
+pub fn scores_as(graph: &Graph, input: &[f32], score: Score) -> Option<Vec<f32>> {
     let shape = graph.tensor(graph.input).shape;
     let channels = match shape.c {
         1 => Channels::Gray,
@@ -40,7 +45,7 @@ pub fn scores(graph: &Graph, input: &[f32]) -> Option<Vec<f32>> {
     let picture = Picture::Tensor { shape, data: input };
     let mut scores = vec![0.0; model.classes()];
     session
-        .classify(&Masked::whole(picture), Score::Probability, &mut scores)
+        .classify(&Masked::whole(picture), score, &mut scores)
         .expect("it runs");
     Some(scores)
 }

@@ -347,6 +347,71 @@ fn classify_prints_the_whole_output() {
     assert!(off <= 1.1e-4, "{off}");
 }
 
+/// The stored output of a uint8 network, from the ONNX file and from the
+/// compiled one, against ONNX Runtime's.
+#[test]
+fn classify_prints_the_stored_integers() {
+    let mut golden = Golden::open("n4");
+    let room = golden_room(&mut golden);
+    let onnx = file("tests/golden/n4/model_int8_u8.onnx");
+    room.succeed(&["compile", &onnx, "--out", "net.fov"]);
+    let wanted = golden.int8("int8_u8.logits_ort_noopt").row_of(0);
+    for model in [&onnx[..], "net.fov"] {
+        let args = ["classify", model, "x.npy", "--quantised", "--json"];
+        let record: Value = serde_json::from_str(&room.succeed(&args)).expect("JSON");
+        let integers = record["quantised"].as_array().expect("integers");
+        assert_eq!(integers.len(), wanted.len());
+        for (q, real) in integers.iter().zip(&wanted) {
+            // Scale and zero point of the file's last quantiser.
+            let nearest = (real / 0.092_834_09).round() as i64 + 123;
+            let off = q.as_i64().expect("an integer") - nearest;
+            assert!(off.abs() <= 1, "{model}: {q}, not {nearest}");
+        }
+        let table = room.succeed(&["classify", model, "x.npy", "--quantised"]);
+        assert!(table.lines().next().is_some_and(|l| l.ends_with("integer")));
+    }
+    room.refuse(
+        &["classify", &model(), &scene(), "--quantised"],
+        "not quantised",
+    );
+}
+
+/// A quantised network is explained by `core`, through its own integers; it
+/// looks where its float twin looks.
+#[test]
+fn quantised_networks_are_explained() {
+    let room = golden_room(&mut Golden::open("n4"));
+    let run = |model: &str, out: &str| {
+        let model = file(&format!("tests/golden/n4/{model}.onnx"));
+        let args = [
+            "explain", &model, "x.npy", "--out", out, "--target", "5", "--method", "grad-cam",
+            "--method", "gradient",
+        ];
+        room.succeed(&args);
+        ["grad-cam.5", "gradient.5"].map(|n| array(&room, &format!("{out}/{n}.npy")))
+    };
+    let [cam, gradient] = run("model_int8", "int8");
+    let [float_cam, float_gradient] = run("model", "float");
+    let alike = [
+        correlation(&cam, &float_cam),
+        correlation(&gradient, &float_gradient),
+    ];
+    println!("{alike:?}");
+    assert!(alike[0] > 0.95 && alike[1] > 0.5, "{alike:?}");
+}
+
+/// Pearson's correlation.
+fn correlation(a: &ArrayD<f32>, b: &ArrayD<f32>) -> f64 {
+    let centred = |a: &ArrayD<f32>| -> Vec<f64> {
+        let mean = a.iter().map(|&v| f64::from(v)).sum::<f64>() / a.len() as f64;
+        a.iter().map(|&v| f64::from(v) - mean).collect()
+    };
+    let (a, b) = (centred(a), centred(b));
+    assert_eq!(a.len(), b.len(), "maps of one size");
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
+    dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt()
+}
+
 trait RowOf {
     fn row_of(&self, row: usize) -> Vec<f32>;
 }

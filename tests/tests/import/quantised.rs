@@ -7,11 +7,13 @@ use std::path::Path;
 
 use foveola::graph::{Graph, Layout, Quant};
 use foveola::import::{Imported, Options, load};
+use foveola_core::Score;
 use foveola_core::TensorId;
 use foveola_core::net::op::Op;
+use foveola_tests::compiled::scores_as;
 use foveola_tests::interpreter::tensor;
-use foveola_tests::{Golden, root, to_hwc, zoo};
-use ndarray::{ArrayD, Axis};
+use foveola_tests::{Golden, max_difference, root, to_hwc, zoo};
+use ndarray::{ArrayD, ArrayView1, Axis, Ix2};
 use ndarray_npy::{NpzReader, ReadableElement, read_npy};
 
 fn import(path: &Path) -> Imported {
@@ -48,6 +50,12 @@ const ZOO: [(&str, usize); 6] = [
     ("tinyml/resnet8_cifar10_int8_qdq", 15),
     ("tinyml/vww96_int8_qdq", 30),
 ];
+
+/// The scores when `core` runs the network on integers.
+fn integers(graph: &Graph, input: &[f32], score: Score) -> Vec<f64> {
+    let scores = scores_as(graph, input, score).expect("a picture");
+    scores.into_iter().map(f64::from).collect()
+}
 
 #[test]
 fn zoo_networks_become_int8_from_end_to_end() {
@@ -134,6 +142,13 @@ fn zoo_networks_give_their_logits() {
             rms <= 1.0 && worst <= modes + 2.01,
             "{model}: {rms} {worst}"
         );
+        let found = integers(&graph, &input(&folder, &graph), Score::Logit);
+        let (rms, worst) = differences(&found, &literal, quant.scale);
+        println!("{model}: core rms {rms:.3}, at most {worst:.0} steps");
+        assert!(
+            rms <= 1.0 && worst <= modes + 3.01,
+            "core {model}: {rms} {worst}"
+        );
     }
 }
 
@@ -166,6 +181,18 @@ fn golden_networks_give_the_logits_of_onnx_runtime() {
             let graph = &imported.graph;
             assert_eq!(census(graph), (count, vec![]), "{net} {file}");
             let logits = golden.int8(&format!("{file}.logits_ort_noopt"));
+            let optimised = golden.int8(&format!("{file}.logits_ort"));
+            let step = stored(graph, graph.output).scale;
+            let apart = |(a, b): (ArrayView1<f32>, ArrayView1<f32>)| {
+                max_difference(&a, &b) / f64::from(step)
+            };
+            let rows = |a: &ArrayD<f32>| a.clone().into_dimensionality::<Ix2>().expect("a matrix");
+            let (literal, fast) = (rows(&logits), rows(&optimised));
+            let modes: Vec<f64> = literal
+                .outer_iter()
+                .zip(fast.outer_iter())
+                .map(apart)
+                .collect();
             for (i, wanted) in logits.outer_iter().enumerate() {
                 let picture = to_hwc(&golden.picture(i));
                 let found = tensor(graph, &picture, graph.output);
@@ -174,6 +201,13 @@ fn golden_networks_give_the_logits_of_onnx_runtime() {
                 let (rms, worst) = differences(&found, &wanted, scale);
                 println!("{net} {file} {i}: rms {rms:.3}, at most {worst:.3} steps");
                 assert!(rms <= 1.0 && worst <= 1.01, "{net} {file}: {rms} {worst}");
+                let found = integers(graph, &picture, Score::Probability);
+                let (rms, worst) = differences(&found, &wanted, scale);
+                println!("{net} {file} {i}: core rms {rms:.3}, at most {worst:.3} steps");
+                assert!(
+                    rms <= 1.0 && worst <= modes[i] + 1.01,
+                    "core {net} {file}: {rms} {worst}"
+                );
             }
         }
     }

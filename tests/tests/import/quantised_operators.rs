@@ -7,6 +7,7 @@ use Attribute::{Float, Int, Ints};
 use foveola::graph::{Graph, Layout};
 use foveola::import::{Imported, Options, from_bytes};
 use foveola_core::net::op::Op;
+use foveola_tests::compiled::scores;
 use foveola_tests::interpreter::tensor;
 use foveola_tests::onnx::{Attribute, Onnx, declared, floats, integers, numbers};
 use foveola_tests::root;
@@ -104,6 +105,11 @@ impl Quantised {
         for (i, (a, &b)) in found.iter().zip(&wanted).enumerate() {
             let steps = (a - f64::from(b)).abs() / f64::from(scale);
             assert!(steps <= 1.01, "element {i} is {a}, not {b}");
+        }
+        let integers = scores(graph, &hwc(graph, &self.model.dims, &input)).expect("a picture");
+        for (i, (a, b)) in integers.iter().zip(&wanted).enumerate() {
+            let steps = (a - b).abs() / scale;
+            assert!(steps <= 1.01, "core: element {i} is {a}, not {b}");
         }
         let spread = wanted
             .iter()
@@ -502,6 +508,11 @@ fn qlinear_operators() {
             for (i, (a, &b)) in found.iter().zip(&wanted).enumerate() {
                 let steps = (a - f64::from(b)).abs() / scale;
                 assert!(steps <= 1.01, "{name}: element {i} is {a}, not {b}");
+            }
+            let found = scores(graph, &hwc(graph, x.shape(), &input)).expect("a picture");
+            for (i, (&a, &b)) in found.iter().zip(&wanted).enumerate() {
+                let steps = f64::from(a - b).abs() / scale;
+                assert!(steps <= 1.01, "core {name}: element {i} is {a}, not {b}");
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use foveola_core::net::model::{MAX_STREAMED, Pass, RowWindow};
 use foveola_core::net::op::Op;
-use foveola_core::{Shape, TensorId};
+use foveola_core::{At, Shape, TensorId};
 
 use super::{Plan, keeps, plan_with};
 use crate::compile::network::Network;
@@ -72,7 +72,8 @@ pub fn choose(network: &Network, pass: Pass) -> Rings {
         // A reader whose backward pass needs the values needs them all.
         let reader = network.graph.nodes.get(i + 1);
         let reads_back = pass != Pass::Forward && reader.is_some_and(|n| keeps(network, n).inputs);
-        if !(is_quantise && Some(i) == first) || reads_back {
+        let asked = link.is_some_and(|id| pass == Pass::Backward(At::Tensor(id)));
+        if !(is_quantise && Some(i) == first) || reads_back || asked {
             *link = None;
         }
     }
