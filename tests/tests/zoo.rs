@@ -207,7 +207,7 @@ fn tract_gives_the_scores_of_onnx_runtime() {
     }
 }
 
-/// Quantised networks run in tract until `core` has int8: same top class as
+/// tract judges quantised networks too: same top class as
 /// ONNX Runtime, probabilities within 2.5 steps of 1/256 (the two round differently).
 #[test]
 fn tract_runs_quantised_networks() {

@@ -51,6 +51,13 @@ const ZOO: [(&str, usize); 6] = [
     ("tinyml/vww96_int8_qdq", 30),
 ];
 
+/// Those that tf2onnx made of .tflite files.
+const CONVERTED: [&str; 3] = [
+    "imagenet/mobilenet_v2_100_224_uint8_qdq",
+    "tinyml/resnet8_cifar10_int8_qdq",
+    "tinyml/vww96_int8_qdq",
+];
+
 /// The scores when `core` runs the network on integers.
 fn integers(graph: &Graph, input: &[f32], score: Score) -> Vec<f64> {
     let scores = scores_as(graph, input, score).expect("a picture");
@@ -124,7 +131,8 @@ fn differences(found: &[f64], wanted: &[f64], scale: f32) -> (f64, f64) {
 
 /// One rounding that falls otherwise in an early layer, as f32 and f64 do where
 /// a number lies between two steps, moves logits by a step or two and the
-/// probabilities of a sure network by many; so the logits are compared.
+/// probabilities of a sure network by many; so the logits are compared. The
+/// integers of `core` are rounded twice in each layer, as TFLite's are.
 #[test]
 fn zoo_networks_give_their_logits() {
     let Some(zoo) = zoo() else { return };
@@ -142,11 +150,15 @@ fn zoo_networks_give_their_logits() {
             rms <= 1.0 && worst <= modes + 2.01,
             "{model}: {rms} {worst}"
         );
+        // TFLite's rounding is not ONNX Runtime's; these equal TFLite.
+        if CONVERTED.contains(&model) {
+            continue;
+        }
         let found = integers(&graph, &input(&folder, &graph), Score::Logit);
         let (rms, worst) = differences(&found, &literal, quant.scale);
         println!("{model}: core rms {rms:.3}, at most {worst:.0} steps");
         assert!(
-            rms <= 1.0 && worst <= modes + 3.01,
+            rms <= 1.0 && worst <= modes + 4.01,
             "core {model}: {rms} {worst}"
         );
     }
@@ -172,6 +184,23 @@ fn stored_scores_are_dequantised() {
     }
 }
 
+/// tf2onnx keeps scales and integers of a .tflite file, so `core` answers what
+/// TFLite's reference kernels answer.
+#[test]
+fn converted_networks_equal_tflite() {
+    let Some(zoo) = zoo() else { return };
+    for model in CONVERTED {
+        let graph = import(&zoo.join(format!("models/{model}.onnx"))).graph;
+        let folder = zoo.join("expected").join(model.replace('/', "__"));
+        let found = integers(&graph, &input(&folder, &graph), Score::Probability);
+        let stored = stored(&graph, graph.output);
+        let wanted = array(&folder.join("output_tflite_ref.npy"));
+        let wanted: Vec<f64> = wanted.iter().map(|&v| f64::from(v)).collect();
+        let (rms, worst) = differences(&found, &real(&wanted, stored), stored.scale);
+        assert_eq!((rms, worst), (0.0, 0.0), "{model}");
+    }
+}
+
 #[test]
 fn golden_networks_give_the_logits_of_onnx_runtime() {
     for (net, count) in [("n3", 14), ("n4", 17)] {
@@ -183,9 +212,8 @@ fn golden_networks_give_the_logits_of_onnx_runtime() {
             let logits = golden.int8(&format!("{file}.logits_ort_noopt"));
             let optimised = golden.int8(&format!("{file}.logits_ort"));
             let step = stored(graph, graph.output).scale;
-            let apart = |(a, b): (ArrayView1<f32>, ArrayView1<f32>)| {
-                max_difference(&a, &b) / f64::from(step)
-            };
+            let apart =
+                |(a, b): (ArrayView1<f32>, ArrayView1<f32>)| max_difference(a, b) / f64::from(step);
             let rows = |a: &ArrayD<f32>| a.clone().into_dimensionality::<Ix2>().expect("a matrix");
             let (literal, fast) = (rows(&logits), rows(&optimised));
             let modes: Vec<f64> = literal
