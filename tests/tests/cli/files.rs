@@ -398,6 +398,13 @@ fn quantised_networks_are_explained() {
     ];
     println!("{alike:?}");
     assert!(alike[0] > 0.95 && alike[1] > 0.5, "{alike:?}");
+    // The first stored tensor, and a float one by whose name the file knows a stored one.
+    let model = file("tests/golden/n4/model_int8.onnx");
+    for layer in ["input_QuantizeLinear_Output", "/ir3/add/Add_output_0"] {
+        room.succeed(&[
+            "explain", &model, "x.npy", "--out", "layer", "--method", "grad-cam", "--layer", layer,
+        ]);
+    }
 }
 
 /// Pearson's correlation.
