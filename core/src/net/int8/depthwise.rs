@@ -15,8 +15,8 @@ use crate::net::op::Geometry;
 /// Channels whose sums are kept at once.
 const CHUNK: usize = 16;
 
-/// Most pairs of taps whose weights are kept at hand: a 7x7 kernel.
-const PAIRS: usize = 25;
+/// Most pairs of taps whose weights are kept at hand: a 5x5 kernel.
+const PAIRS: usize = 13;
 
 /// Output rows `y..`, as many as `out` holds.
 pub(super) fn forward_rows(
@@ -172,8 +172,9 @@ impl<'a, I: Integers> Part<'a, I> {
         let [_, w] = geometry.kernel.map(usize::from);
         let [_, dilation] = geometry.dilation.map(usize::from);
         let reach = w.saturating_sub(1) * dilation;
+        let mut taps = Taps::of(self.all);
         for (row, y) in out.chunks_exact_mut(output.row().max(1)).zip(self.all.y..) {
-            let taps = Taps::of(self.all, y, self.first)?;
+            taps.move_to(self.all, y, self.first)?;
             for (pixel, x) in row.chunks_exact_mut(output.c.max(1)).zip(0..) {
                 let col = (x * stride).wrapping_sub(pad);
                 let inside = taps.inside && col < input.w && input.w - col > reach;
@@ -209,17 +210,22 @@ impl<'a, I: Integers> Part<'a, I> {
     fn at_border(&self, integers: I, taps: &Taps, col: usize) -> [I::Sums; 2] {
         let input = self.all.node.input;
         let padding = [self.all.node.input_quant.zero_point; 16];
-        let tap = |&(start, right): &(Option<usize>, usize)| {
+        let tap = |row: usize, right: usize| {
             let col = col.wrapping_add(right);
-            let start = start.filter(|_| col < input.w);
-            let from = start.and_then(|start| self.all.source.data.get(start + col * input.c..));
+            if row == OUTSIDE || col >= input.w {
+                return padding;
+            }
+            let from = self.all.source.data.get(row + col * input.c + self.first..);
             from.and_then(|from| sixteen(from, self.live))
                 .unwrap_or(padding)
         };
         let mut sums = [integers.nothing(); 2];
-        let places = taps.places.as_chunks::<2>().0;
-        for (weights, [a, b]) in self.weights.iter().zip(places).take(self.pairs) {
-            sums = integers.add_pair(sums, &tap(a), &tap(b), weights);
+        let places = taps.rows.as_chunks::<2>().0.iter();
+        let places = places.zip(taps.right.as_chunks::<2>().0);
+        for (weights, (&[row, next_row], &[a, b])) in
+            self.weights.iter().zip(places).take(self.pairs)
+        {
+            sums = integers.add_pair(sums, &tap(row, a), &tap(next_row, b), weights);
         }
         sums
     }
@@ -247,42 +253,57 @@ impl<'a, I: Integers> Part<'a, I> {
     }
 }
 
-/// Where the taps of one output row lie.
+/// Where the taps of a pixel lie. Idle places repeat the first tap.
 struct Taps {
-    /// First element of the tap's row (from the first channel on), if it lies
-    /// inside, and columns from the first tap.
-    places: [(Option<usize>, usize); 2 * PAIRS],
-    /// The element itself, where `inside`.
+    /// First element of the tap's row, `OUTSIDE` in the padding.
+    rows: [usize; 2 * PAIRS],
+    /// Columns from the first tap.
+    right: [usize; 2 * PAIRS],
+    /// The element under the tap when the first tap lies over column 0, from
+    /// the first channel on.
     starts: [usize; 2 * PAIRS],
     /// Whether all rows lie inside.
     inside: bool,
 }
 
+/// No row.
+const OUTSIDE: usize = usize::MAX;
+
 impl Taps {
-    /// Taps of row `y`, for channels from `first` on.
-    #[inline(always)]
-    fn of(all: &Depthwise<'_>, y: usize, first: usize) -> Option<Self> {
-        let input = all.node.input;
+    fn of(all: &Depthwise<'_>) -> Self {
         let [h, w] = all.geometry.kernel.map(usize::from);
         let [_, dilation] = all.geometry.dilation.map(usize::from);
-        let mut taps = Self {
-            places: [(None, 0); 2 * PAIRS],
-            starts: [first; 2 * PAIRS],
+        let mut right = [0; 2 * PAIRS];
+        for (right, kx) in right.iter_mut().zip((0..h).flat_map(|_| 0..w)) {
+            *right = kx * dilation;
+        }
+        Self {
+            rows: [0; 2 * PAIRS],
+            right,
+            starts: [0; 2 * PAIRS],
             inside: true,
-        };
-        let mut each = taps.places.iter_mut().zip(&mut taps.starts);
+        }
+    }
+
+    /// Moves to output row `y`, for channels from `first` on.
+    #[inline(always)]
+    fn move_to(&mut self, all: &Depthwise<'_>, y: usize, first: usize) -> Option<()> {
+        let input = all.node.input;
+        let [h, w] = all.geometry.kernel.map(usize::from);
+        self.inside = true;
+        let mut each = self.rows.iter_mut().zip(&mut self.starts).zip(&self.right);
         for ky in 0..h {
-            let start = match under(all.geometry, 0, y, ky, input.h) {
-                Some(row) => Some(all.source.start(row)? + first),
-                None => None,
+            let row = match under(all.geometry, 0, y, ky, input.h) {
+                Some(row) => all.source.start(row)?,
+                None => OUTSIDE,
             };
-            taps.inside &= start.is_some();
-            for ((place, element), kx) in (&mut each).take(w).zip(0..) {
-                *place = (start, kx * dilation);
-                *element = start.unwrap_or(first) + kx * dilation * input.c;
+            self.inside &= row != OUTSIDE;
+            for ((tap, start), right) in (&mut each).take(w) {
+                *tap = row;
+                *start = row.wrapping_add(right * input.c + first);
             }
         }
-        Some(taps)
+        Some(())
     }
 }
 
