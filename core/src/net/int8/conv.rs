@@ -179,23 +179,18 @@ impl IntegerKernel for Convolution<'_> {
         for group in 0..groups {
             for first in (0..pixels).step_by(batch.max(1)) {
                 let count = (pixels - first).min(batch);
-                let batch = if patches.in_place() {
-                    Batch {
-                        first,
-                        count,
-                        group,
-                        patches: &patches,
-                        gathered: None,
-                    }
+                let gathered = if patches.in_place() {
+                    None
                 } else {
                     patches.gather(first, count, group * filters.inputs, 1, gathered)?;
-                    Batch {
-                        first,
-                        count,
-                        group,
-                        patches: &patches,
-                        gathered: Some(&*gathered),
-                    }
+                    Some(&*gathered)
+                };
+                let batch = Batch {
+                    first,
+                    count,
+                    group,
+                    patches: &patches,
+                    gathered,
                 };
                 batch.run::<I, P>(integers, node, &channels, out)?;
             }

@@ -194,11 +194,8 @@ fn weights(spec: &Spec<'_>, bytes: &mut [i8], words: &mut [i32]) -> Option<()> {
             (c * filter, 1)
         };
         let filter = given.values.get(first..)?.iter().step_by(step).take(filter);
-        let sum: i64 = filter
-            .map(|&w| i64::from(w) - i64::from(given.zero_point))
-            .sum();
         let bias = given.bias.get(c).map_or(0, |&b| i64::from(b));
-        let folded = bias - i64::from(from.zero_point) * sum;
+        let folded = bias - i64::from(from.zero_point) * total(filter, given.zero_point);
         *biases.get_mut(c)? = i32::try_from(folded).ok()?;
         let scale = *given.scales.get(if per_tensor { 0 } else { c })?;
         let product = if f32_product {
@@ -211,6 +208,11 @@ fn weights(spec: &Spec<'_>, bytes: &mut [i8], words: &mut [i32]) -> Option<()> {
         *shifts.get_mut(c)? = shift;
     }
     Some(())
+}
+
+/// Sum of a filter's weights less their zero point.
+fn total<'a>(filter: impl Iterator<Item = &'a i8>, zero_point: i8) -> i64 {
+    filter.map(|&w| i64::from(w) - i64::from(zero_point)).sum()
 }
 
 /// The node that [`node`] made numbers for, about input `part`.
