@@ -407,6 +407,26 @@ fn quantised_networks_are_explained() {
     }
 }
 
+/// Stored logits are read by a softmax and as real numbers; the gradient of
+/// either score stays finite and is nowhere flat.
+#[test]
+fn gradients_of_stored_logits_are_maps() {
+    let Some(zoo) = foveola_tests::zoo() else {
+        return;
+    };
+    let path = |name: &str| zoo.join(name).to_str().expect("a path").to_owned();
+    let model = path("models/imagenet/mobilenet_v2_100_224_uint8_qdq.onnx");
+    let photo = path("images/misc/skimage_chelsea.png");
+    let room = Room::new();
+    for score in ["logit", "probability"] {
+        let out = room.succeed(&[
+            "explain", &model, &photo, "--out", score, "--score", score, "--method", "gradient",
+            "--method", "grad-cam",
+        ]);
+        assert!(!out.contains("no map") && !out.contains("flat"), "{out}");
+    }
+}
+
 /// Pearson's correlation.
 fn correlation(a: &ArrayD<f32>, b: &ArrayD<f32>) -> f64 {
     let centred = |a: &ArrayD<f32>| -> Vec<f64> {

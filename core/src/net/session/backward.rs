@@ -74,7 +74,8 @@ impl<'m> Session<'m, '_> {
             reached |= view.output == seeded;
             let active = view.inputs().any(|id| plan.gradient(id).length > 0);
             if reached && active {
-                self.step_back(plan, index, &view, rule)?;
+                let first = view.output == seeded;
+                self.step_back(plan, (index, first), &view, rule)?;
                 if let Some(tap) = &mut tap {
                     let values = self.values(&plan.gradient(view.output))?;
                     tap(index, 0, Values::Real(values))?;
@@ -84,10 +85,12 @@ impl<'m> Session<'m, '_> {
         Ok(())
     }
 
+    /// The first node on the way clears what it adds to: behind stored logits
+    /// the softmax, where their gradient is born, is passed over.
     fn step_back(
         &mut self,
         plan: &Plan<'_>,
-        index: usize,
+        (index, first): (usize, bool),
         view: &NodeView<'_>,
         rule: Rule,
     ) -> Result<(), Error> {
@@ -98,7 +101,7 @@ impl<'m> Session<'m, '_> {
             let gradient = plan.gradient(id);
             if gradient.length > 0 {
                 let repeated = view.inputs().take(part).any(|earlier| earlier == id);
-                if usize::from(gradient.birth) == step && !repeated {
+                if (first || usize::from(gradient.birth) == step) && !repeated {
                     let [bytes] = carve(self.arena, [gradient.range()])?;
                     bytes.fill(0);
                 }
