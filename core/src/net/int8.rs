@@ -176,7 +176,7 @@ pub fn forward(
             depthwise::forward_rows(node, geometry, rows, 0, out, isa)
         }
         Op::Concat { axis } => concat(node, axis, (part, offset), x, out),
-        Op::Binary(_) => binary::forward(node, inputs, out),
+        Op::Binary(_) => binary::forward(node, inputs, out, isa),
         _ => plain(node, x, out, keep),
     }
     .ok_or(Error::Internal)

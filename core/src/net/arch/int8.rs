@@ -55,6 +55,15 @@ pub(in crate::net) trait Integers: Copy {
     /// Bias, multiplication rounded twice, zero point, limits.
     fn requantise(self, sums: Self::Sums, by: &Requantise) -> [i8; 8];
 
+    /// Eight elements, each times 2^20.
+    fn raise(self, x: &[i8; 8]) -> Self::Sums;
+
+    /// Bias and multiplication rounded twice, nothing more.
+    fn scale(self, sums: Self::Sums, by: &Requantise) -> Self::Sums;
+
+    /// `a + b`, or `a - b` if `less`.
+    fn combine(self, a: Self::Sums, b: Self::Sums, less: bool) -> Self::Sums;
+
     /// Weights of 16 channels at two taps.
     type Pair: Copy;
 
@@ -153,18 +162,42 @@ impl Integers for super::Scalar {
     #[inline(always)]
     fn requantise(self, sums: [i32; 8], by: &Requantise) -> [i8; 8] {
         let mut out = [0; 8];
-        let channels = by.bias.iter().zip(by.multiplier).zip(by.shift);
-        for ((out, sum), ((&bias, multiplier), shift)) in out.iter_mut().zip(sums).zip(channels) {
-            let left = if shift > 0 { shift } else { 0 };
-            let raised = sum.wrapping_add(bias).wrapping_shl(left.unsigned_abs());
-            let right = (left - shift).unsigned_abs();
-            let scaled = divide_by_power(doubling_high(raised, multiplier), right);
-            let [low, high] = by.range;
+        let [low, high] = by.range;
+        for (out, scaled) in out.iter_mut().zip(self.scale(sums, by)) {
             let q = scaled.wrapping_add(by.zero_point);
             let q = if q > low { q } else { low };
             *out = (if q < high { q } else { high }) as i8;
         }
         out
+    }
+
+    #[inline(always)]
+    fn raise(self, x: &[i8; 8]) -> [i32; 8] {
+        x.map(|x| i32::from(x) << 20)
+    }
+
+    #[inline(always)]
+    fn scale(self, mut sums: [i32; 8], by: &Requantise) -> [i32; 8] {
+        let channels = by.bias.iter().zip(by.multiplier).zip(by.shift);
+        for (sum, ((&bias, multiplier), shift)) in sums.iter_mut().zip(channels) {
+            let left = if shift > 0 { shift } else { 0 };
+            let raised = sum.wrapping_add(bias).wrapping_shl(left.unsigned_abs());
+            let right = (left - shift).unsigned_abs();
+            *sum = divide_by_power(doubling_high(raised, multiplier), right);
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn combine(self, mut a: [i32; 8], b: [i32; 8], less: bool) -> [i32; 8] {
+        for (a, b) in a.iter_mut().zip(b) {
+            *a = if less {
+                a.wrapping_sub(b)
+            } else {
+                a.wrapping_add(b)
+            };
+        }
+        a
     }
 
     type Pair = [[[i16; 2]; 8]; 2];

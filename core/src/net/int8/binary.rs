@@ -3,32 +3,134 @@
 //! Source: TFLite `reference/integer_ops/add.h`, `mul.h`, `reference/sub.h`.
 
 use super::{Node8, Operand8};
+use crate::net::arch::Isa;
+use crate::net::arch::int8::{IntegerKernel, Integers, Requantise};
 use crate::net::op::{Arithmetic, Op};
 use crate::net::ops::binary::zip_into;
+use crate::net::quant::Factor;
 
 /// Bits by which the inputs of a sum are raised before they are scaled.
 pub(super) const LEFT_SHIFT: u32 = 20;
 
-pub(super) fn forward(node: &Node8<'_>, inputs: &[Operand8<'_>], out: &mut [i8]) -> Option<()> {
+pub(super) fn forward(
+    node: &Node8<'_>,
+    inputs: &[Operand8<'_>],
+    out: &mut [i8],
+    isa: Isa,
+) -> Option<()> {
     let (a, b) = (inputs.first()?, inputs.get(1)?);
-    let (zero_a, zero_b) = (i32::from(a.quant.zero_point), i32::from(b.quant.zero_point));
-    let (x, y) = (a.values(), b.values());
-    let sign = match node.op {
-        Op::Binary(Arithmetic::Mul) => {
-            let factor = node.factor(0)?;
-            return zip_into(node.output, out, &x, &y, |a, b| {
-                let product = (i32::from(a) - zero_a) * (i32::from(b) - zero_b);
-                node.store(factor.apply(product))
-            });
-        }
-        Op::Binary(Arithmetic::Add) => 1,
-        Op::Binary(Arithmetic::Sub) => -1,
+    let zeros = [a, b].map(|x| i32::from(x.quant.zero_point));
+    let less = match node.op {
+        Op::Binary(Arithmetic::Mul) => return product(node, zeros, [a, b], out),
+        Op::Binary(Arithmetic::Add) => false,
+        Op::Binary(Arithmetic::Sub) => true,
         _ => return None,
     };
-    let [of_a, of_b, of_sum] = [node.factor(0)?, node.factor(1)?, node.factor(2)?];
-    zip_into(node.output, out, &x, &y, |a, b| {
+    let sum = Sum {
+        node,
+        zeros,
+        factors: [node.factor(0)?, node.factor(1)?],
+        of_sum: node.factor(2)?,
+        less,
+    };
+    if isa.has_vectors() && a.shape == b.shape {
+        return sum.flat([a.data, b.data], out, isa);
+    }
+    zip_into(node.output, out, &a.values(), &b.values(), |a, b| {
+        sum.of(a, b)
+    })
+}
+
+fn product(
+    node: &Node8<'_>,
+    [zero_a, zero_b]: [i32; 2],
+    [a, b]: [&Operand8<'_>; 2],
+    out: &mut [i8],
+) -> Option<()> {
+    let factor = node.factor(0)?;
+    zip_into(node.output, out, &a.values(), &b.values(), |a, b| {
+        let product = (i32::from(a) - zero_a) * (i32::from(b) - zero_b);
+        node.store(factor.apply(product))
+    })
+}
+
+/// `a + b`, or `a - b` if `less`.
+struct Sum<'a> {
+    node: &'a Node8<'a>,
+    zeros: [i32; 2],
+    factors: [Factor; 2],
+    of_sum: Factor,
+    less: bool,
+}
+
+impl Sum<'_> {
+    /// One element.
+    #[inline(always)]
+    fn of(&self, a: i8, b: i8) -> i8 {
+        let ([zero_a, zero_b], [of_a, of_b]) = (self.zeros, self.factors);
         let a = of_a.apply((i32::from(a) - zero_a) << LEFT_SHIFT);
         let b = of_b.apply((i32::from(b) - zero_b) << LEFT_SHIFT);
-        node.store(of_sum.apply(a.wrapping_add(b.wrapping_mul(sign))))
-    })
+        let sum = if self.less {
+            a.wrapping_sub(b)
+        } else {
+            a.wrapping_add(b)
+        };
+        self.node.store(self.of_sum.apply(sum))
+    }
+
+    /// All elements, where nothing is broadcast.
+    fn flat(&self, [a, b]: [&[i8]; 2], out: &mut [i8], isa: Isa) -> Option<()> {
+        let whole = out.len() / 8 * 8;
+        let (eights, out) = out.split_at_mut_checked(whole)?;
+        isa.run_integers(Eights {
+            sum: self,
+            a,
+            b,
+            out: eights,
+        });
+        let rest = a.get(whole..)?.iter().zip(b.get(whole..)?);
+        for (out, (&a, &b)) in out.iter_mut().zip(rest) {
+            *out = self.of(a, b);
+        }
+        Some(())
+    }
+
+    /// What eight elements are scaled by; `zero` is taken from raised inputs.
+    fn by(&self, factor: Factor, zero: i32) -> Requantise {
+        let [low, high] = self.node.range;
+        Requantise {
+            bias: [-(zero << LEFT_SHIFT); 8],
+            multiplier: [factor.multiplier; 8],
+            shift: [factor.shift.into(); 8],
+            zero_point: self.node.output_quant.zero_point.into(),
+            range: [low.into(), high.into()],
+        }
+    }
+}
+
+/// Eight elements at once.
+struct Eights<'a> {
+    sum: &'a Sum<'a>,
+    a: &'a [i8],
+    b: &'a [i8],
+    out: &'a mut [i8],
+}
+
+impl IntegerKernel for Eights<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Integers, const P: usize>(self, integers: I) {
+        let ([zero_a, zero_b], [of_a, of_b]) = (self.sum.zeros, self.sum.factors);
+        let (by_a, by_b) = (self.sum.by(of_a, zero_a), self.sum.by(of_b, zero_b));
+        let by = self.sum.by(self.sum.of_sum, 0);
+        let out = self.out.as_chunks_mut::<8>().0.iter_mut();
+        let (a, b) = (self.a.as_chunks::<8>().0, self.b.as_chunks::<8>().0);
+        for (out, (a, b)) in out.zip(a.iter().zip(b)) {
+            let a = integers.scale(integers.raise(a), &by_a);
+            let b = integers.scale(integers.raise(b), &by_b);
+            let sum = integers.combine(a, b, self.sum.less);
+            *out = integers.requantise(sum, &by);
+        }
+    }
 }

@@ -3,15 +3,15 @@
 use super::{Integers, Requantise, shortest};
 use crate::net::arch::x86::Avx2;
 use core::arch::x86_64::{
-    __m128i, __m256i, _mm_add_epi32, _mm_and_si128, _mm_cvtsi128_si64, _mm_loadu_si128,
-    _mm_packs_epi16, _mm_packs_epi32, _mm_unpackhi_epi8, _mm_unpacklo_epi8, _mm256_add_epi32,
-    _mm256_add_epi64, _mm256_and_si256, _mm256_blend_epi32, _mm256_castsi256_si128,
-    _mm256_cmpgt_epi32, _mm256_cvtepi8_epi16, _mm256_extracti128_si256, _mm256_hadd_epi32,
-    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_max_epi32, _mm256_min_epi32, _mm256_mul_epi32,
-    _mm256_set_m128i, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_epi64x,
-    _mm256_setzero_si256, _mm256_slli_epi64, _mm256_sllv_epi32, _mm256_srai_epi32,
-    _mm256_srav_epi32, _mm256_srli_epi32, _mm256_srli_epi64, _mm256_storeu_si256, _mm256_sub_epi16,
-    _mm256_sub_epi32,
+    __m128i, __m256i, _mm_add_epi32, _mm_and_si128, _mm_cvtsi128_si64, _mm_loadl_epi64,
+    _mm_loadu_si128, _mm_packs_epi16, _mm_packs_epi32, _mm_unpackhi_epi8, _mm_unpacklo_epi8,
+    _mm256_add_epi32, _mm256_add_epi64, _mm256_and_si256, _mm256_blend_epi32,
+    _mm256_castsi256_si128, _mm256_cmpgt_epi32, _mm256_cvtepi8_epi16, _mm256_cvtepi8_epi32,
+    _mm256_extracti128_si256, _mm256_hadd_epi32, _mm256_loadu_si256, _mm256_madd_epi16,
+    _mm256_max_epi32, _mm256_min_epi32, _mm256_mul_epi32, _mm256_set_m128i, _mm256_set1_epi16,
+    _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_setzero_si256, _mm256_slli_epi32,
+    _mm256_slli_epi64, _mm256_sllv_epi32, _mm256_srai_epi32, _mm256_srav_epi32, _mm256_srli_epi32,
+    _mm256_srli_epi64, _mm256_storeu_si256, _mm256_sub_epi16, _mm256_sub_epi32,
 };
 
 /// Sixteen 0 and then sixteen ones: from byte 16 - n on, all but the last n of 16 are 0.
@@ -233,6 +233,32 @@ impl Integers for Avx2 {
 
     #[inline(always)]
     fn requantise(self, sums: __m256i, by: &Requantise) -> [i8; 8] {
+        let scaled = self.scale(sums, by);
+        // SAFETY: `self` proves that AVX2 exists.
+        unsafe {
+            let q = _mm256_add_epi32(scaled, _mm256_set1_epi32(by.zero_point));
+            let [low, high] = by.range;
+            let q = _mm256_max_epi32(q, _mm256_set1_epi32(low));
+            let q = _mm256_min_epi32(q, _mm256_set1_epi32(high));
+            let (low, high) = (_mm256_castsi256_si128(q), _mm256_extracti128_si256::<1>(q));
+            let words = _mm_packs_epi32(low, high);
+            _mm_cvtsi128_si64(_mm_packs_epi16(words, words))
+                .to_le_bytes()
+                .map(u8::cast_signed)
+        }
+    }
+
+    #[inline(always)]
+    fn raise(self, x: &[i8; 8]) -> __m256i {
+        // SAFETY: `self` proves that AVX2 exists; `x` is 8 readable bytes.
+        unsafe {
+            let wide = _mm256_cvtepi8_epi32(_mm_loadl_epi64(x.as_ptr().cast()));
+            _mm256_slli_epi32::<20>(wide)
+        }
+    }
+
+    #[inline(always)]
+    fn scale(self, sums: __m256i, by: &Requantise) -> __m256i {
         let bias = self.vector(&by.bias);
         let (multiplier, shift) = (self.vector(&by.multiplier), self.vector(&by.shift));
         // SAFETY: `self` proves that AVX2 exists.
@@ -255,15 +281,19 @@ impl Integers for Avx2 {
                 _mm256_sub_epi32(_mm256_srli_epi32::<1>(mask), _mm256_srai_epi32::<31>(high));
             let up = _mm256_cmpgt_epi32(_mm256_and_si256(high, mask), threshold);
             let down = _mm256_srav_epi32(high, right);
-            let q = _mm256_add_epi32(_mm256_sub_epi32(down, up), _mm256_set1_epi32(by.zero_point));
-            let [low, high] = by.range;
-            let q = _mm256_max_epi32(q, _mm256_set1_epi32(low));
-            let q = _mm256_min_epi32(q, _mm256_set1_epi32(high));
-            let (low, high) = (_mm256_castsi256_si128(q), _mm256_extracti128_si256::<1>(q));
-            let words = _mm_packs_epi32(low, high);
-            _mm_cvtsi128_si64(_mm_packs_epi16(words, words))
-                .to_le_bytes()
-                .map(u8::cast_signed)
+            _mm256_sub_epi32(down, up)
+        }
+    }
+
+    #[inline(always)]
+    fn combine(self, a: __m256i, b: __m256i, less: bool) -> __m256i {
+        // SAFETY: `self` proves that AVX2 exists.
+        unsafe {
+            if less {
+                _mm256_sub_epi32(a, b)
+            } else {
+                _mm256_add_epi32(a, b)
+            }
         }
     }
 
