@@ -6,18 +6,28 @@
 
 mod advice;
 mod board;
+mod counts;
+mod load;
 mod memory;
+mod nodes;
+mod trace;
+mod watch;
+mod work;
 
 use std::sync::Arc;
 
 use foveola_core::Picture;
 use foveola_core::explain::Cost;
-use foveola_core::net::model::Pass;
+use foveola_core::net::model::{Model, Pass};
 use image::{DynamicImage, Rgb, RgbImage};
 
 pub use advice::advice;
 pub use board::{Board, Measured, Measurements, Region, board, boards, measurements};
+pub use counts::Counts;
 pub use memory::{Memory, Placed};
+pub use work::Work;
+
+use work::{Question, top_class};
 
 use crate::backend::core::ModelFile;
 use crate::explainer::ExplainError;
@@ -31,8 +41,10 @@ use crate::photo::Photo;
 pub struct Budget {
     /// The model file that boards hold.
     pub file: Arc<ModelFile>,
-    /// A plain classification.
+    /// A plain classification: its buffers.
     pub classify: Memory,
+    /// A plain classification: its work.
+    pub work: Work,
     /// One a method, or why it cannot run on any picture of this model.
     pub methods: Vec<Result<MethodBudget, String>>,
 }
@@ -46,6 +58,8 @@ pub struct MethodBudget {
     pub memory: Memory,
     /// Its passes (HOC's at most).
     pub cost: Cost,
+    /// What it repeats on this picture.
+    pub work: Work,
 }
 
 impl Budget {
@@ -64,13 +78,19 @@ impl Budget {
             .collect();
         let (file, mut running) = model.start_shipped(&layers)?;
         let picture = photo.picture();
+        let question = Question {
+            model: file.model(),
+            picture,
+            target: top_class(file.model(), picture).map_err(ExplainError::Classifier)?,
+        };
+        let work = work::classify(&question).map_err(ExplainError::Classifier)?;
         let methods = specs.iter().map(|spec| {
-            let budget = method(&file, &mut running, spec, photo);
+            let budget = method(&question, &mut running, spec, photo);
             budget.map_err(|error| error.to_string())
         });
         let methods = methods.collect();
         let classify = Memory {
-            arena: arena(&file, Pass::Forward),
+            arena: arena(file.model(), Pass::Forward),
             map: 4 * file.model().classes(),
             picture: picture_bytes(&picture),
             ..Memory::default()
@@ -78,6 +98,7 @@ impl Budget {
         Ok(Self {
             file,
             classify,
+            work,
             methods,
         })
     }
@@ -111,8 +132,8 @@ pub fn stand_in(model: &OpenModel) -> Photo {
     })
 }
 
-fn arena(file: &ModelFile, pass: Pass) -> usize {
-    file.model().plan(pass).map_or(0, |plan| plan.arena_len())
+fn arena(model: &Model<'_>, pass: Pass) -> usize {
+    model.plan(pass).map_or(0, |plan| plan.arena_len())
 }
 
 fn picture_bytes(picture: &Picture<'_>) -> usize {
@@ -123,7 +144,7 @@ fn picture_bytes(picture: &Picture<'_>) -> usize {
 }
 
 fn method(
-    file: &ModelFile,
+    question: &Question<'_>,
     running: &mut Running,
     spec: &MethodSpec,
     photo: &Photo,
@@ -158,10 +179,13 @@ fn method(
         (0, 0)
     };
     let is_hoc = matches!(spec.parameters, Parameters::Hoc { .. });
+    let passes = cost.forward + cost.backward;
+    let work = work::method(question, &setting, shape, passes);
+    let work = work.map_err(ExplainError::Classifier)?;
     Ok(MethodBudget {
         spec: setting.spec().clone(),
         memory: Memory {
-            arena: arena(file, pass),
+            arena: arena(question.model, pass),
             scratch: 4 * cost.scratch,
             map: 4 * shape.len(),
             picture: picture_bytes(&picture),
@@ -170,6 +194,7 @@ fn method(
             blurring,
         },
         cost,
+        work,
     })
 }
 
@@ -189,6 +214,11 @@ impl MethodBudget {
     pub fn ram(&self, board: &Board) -> usize {
         self.memory
             .total(self.stack(board), board.measured().statics)
+    }
+
+    /// Instructions that it takes on a board.
+    pub fn instructions(&self, board: &Board) -> f64 {
+        self.work.counts.at(&board.measured().instructions)
     }
 
     /// Whether it keeps what gradients down to the input need.

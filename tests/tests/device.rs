@@ -8,6 +8,7 @@
 mod device {
     mod bits;
     mod board;
+    mod budget;
     mod compare;
     mod crosscheck;
     mod demo;

@@ -25,7 +25,7 @@ mod normalise;
 pub mod packing;
 pub(super) mod pool;
 pub(super) mod reduce;
-pub(super) mod spans;
+pub mod spans;
 #[cfg(test)]
 pub(super) mod tests;
 pub(super) mod tile;

@@ -9,7 +9,7 @@ use super::board::Board;
 const ALIGNMENT: usize = 16;
 
 /// Most steps and most boxes of a HOC tree in the firmware.
-const TREE: usize = 128;
+pub(super) const TREE: usize = 128;
 
 /// A `usize` of a board.
 const WORD: usize = 4;

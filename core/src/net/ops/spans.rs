@@ -14,7 +14,7 @@ use crate::tensor::Shape;
 
 /// Pixels of one axis that see the same taps.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::net) struct Span {
+pub struct Span {
     /// First target pixel.
     pub to: usize,
     /// Target pixels from one to the next.
@@ -37,7 +37,7 @@ pub(in crate::net) struct Span {
 
 /// One axis of a sliding window.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::net) struct Axis {
+pub struct Axis {
     source: usize,
     kernel: usize,
     stride: usize,
@@ -151,7 +151,8 @@ fn gcd(mut a: usize, mut b: usize) -> usize {
 }
 
 /// See [`Axis::spans`].
-pub(in crate::net) struct Spans {
+#[derive(Clone, Debug)]
+pub struct Spans {
     axis: Axis,
     class: usize,
     all: Span,

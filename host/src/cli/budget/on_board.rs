@@ -1,5 +1,7 @@
 //! The part of `foveola budget` that is about boards.
 
+use std::fmt::Display;
+
 use super::{BudgetArgs, CliError, OpenModel, bytes, lay_out, methods, note, row};
 use crate::budget::{Board, Budget, Memory, MethodBudget, Placed, advice, boards, stack, stand_in};
 use crate::model::Engine;
@@ -37,10 +39,12 @@ pub fn tell(
             note(&format!("{spec} on a board: {reason}"));
         }
     }
-    Ok(boards.iter().map(|board| one(&budget, board)).collect())
+    let is_own = args.picture.is_some();
+    let told = boards.iter().map(|board| one(&budget, board, is_own));
+    Ok(told.collect())
 }
 
-fn one(budget: &Budget, board: &Board) -> String {
+fn one(budget: &Budget, board: &Board, is_own: bool) -> String {
     let regions = board.ram.iter();
     let regions: Vec<String> = regions
         .map(|region| format!("{} {}", region.name, bytes(region.bytes)))
@@ -55,6 +59,7 @@ fn one(budget: &Budget, board: &Board) -> String {
     );
     text += &flash(budget, board);
     text += &table(budget, board);
+    text += &work(budget, board, is_own);
     for (ways, names) in misfits(budget, board) {
         let names = names.join(", ");
         text += &format!("does not fit: {names}. What would: {ways}.\n");
@@ -114,6 +119,40 @@ fn table(budget: &Budget, board: &Board) -> String {
         rows.push(line(spec.row.name, memory, stack, statics, place));
     }
     lay_out(&rows, &[1, 2, 3, 4, 5, 6, 7])
+}
+
+/// Passes and instructions. What HOC takes is only known for a picture of one's own.
+fn work(budget: &Budget, board: &Board, is_own: bool) -> String {
+    let heads: [&dyn Display; 4] = [&"executes", &"passes", &"instructions", &"a pass"];
+    let mut rows = vec![row(heads)];
+    let prices = &board.measured().instructions;
+    let classify = budget.work.counts.at(prices);
+    rows.push(row([&"classify", &1, &count(classify), &count(classify)]));
+    for method in budget.methods.iter().flatten() {
+        let (passes, all) = (method.work.passes, method.instructions(board));
+        let each = all / passes.max(1) as f64;
+        let name = method.spec.row.name;
+        let most = method.cost.forward + method.cost.backward;
+        rows.push(if name == "hoc" && !is_own {
+            let (most, all) = (
+                format!("<= {most}"),
+                format!("<= {}", count(most as f64 * each)),
+            );
+            row([&name, &most, &all, &count(each)])
+        } else {
+            row([&name, &passes, &count(all), &count(each)])
+        });
+    }
+    lay_out(&rows, &[1, 2, 3])
+}
+
+/// A number of instructions for people.
+fn count(n: f64) -> String {
+    match n {
+        n if n >= 1e9 => format!("{:.2} G", n / 1e9),
+        n if n >= 1e6 => format!("{:.2} M", n / 1e6),
+        n => format!("{:.1} k", n / 1e3),
+    }
 }
 
 fn line(

@@ -1,0 +1,256 @@
+//! Networks run on an emulated board, and what the firmware itself takes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use foveola::budget::{Budget, Counts, Work, stand_in};
+use foveola::compile::{CompileOptions, compile};
+use foveola::crosscheck::Answer;
+use foveola::method_spec::MethodSpec;
+use foveola::model::{OpenModel, OpenOptions};
+use foveola::photo::Photo;
+use foveola_core::Picture;
+
+use super::fit::Row;
+use super::nets::Net;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// A board's program.
+pub struct Program {
+    pub board: &'static str,
+    target: &'static str,
+    profile: &'static str,
+    /// Whether its processor has no floating point.
+    pub soft: bool,
+}
+
+const fn program(board: &'static str, target: &'static str) -> Program {
+    Program {
+        board,
+        target,
+        profile: "release",
+        soft: false,
+    }
+}
+
+/// All boards that QEMU emulates, as `firmware/board.sh` has them.
+pub const PROGRAMS: [Program; 7] = [
+    program("mps2-an386", "thumbv7em-none-eabihf"),
+    program("mps2-an500", "thumbv7em-none-eabihf"),
+    program("mps2-an505", "thumbv8m.main-none-eabihf"),
+    program("mps3-an547", "thumbv8m.main-none-eabihf"),
+    program("netduinoplus2", "thumbv7em-none-eabihf"),
+    Program {
+        profile: "small",
+        soft: true,
+        ..program("lm3s6965evb", "thumbv6m-none-eabi")
+    },
+    Program {
+        soft: true,
+        ..program("riscv32-virt", "riscv32imc-unknown-none-elf")
+    },
+];
+
+impl Program {
+    /// Builds it.
+    pub fn build(&self, firmware: &Path) -> Result<PathBuf> {
+        let mut cargo = Command::new("cargo");
+        cargo.args(["build", "--locked", "--quiet", "--profile", self.profile]);
+        cargo.args(["--target", self.target, "--bin", self.board]);
+        cargo.current_dir(firmware).env_remove("FOVEOLA_MODEL");
+        if !cargo.status()?.success() {
+            return Err(format!("{} does not build", self.board).into());
+        }
+        let folder = firmware.join("target").join(self.target);
+        Ok(folder.join(self.profile).join(self.board))
+    }
+}
+
+/// Bytes of flash and of static memory that an ELF takes, without the pool.
+pub fn sizes(elf: &Path) -> Result<(usize, usize)> {
+    let bytes = fs::read(elf)?;
+    let word = |at: usize| -> usize {
+        let bytes = bytes
+            .get(at..at + 4)
+            .map_or([0; 4], |b| [b[0], b[1], b[2], b[3]]);
+        u32::from_le_bytes(bytes) as usize
+    };
+    let (first, count) = (word(32), word(48) & 0xffff);
+    let names = word(first + 40 * (word(48) >> 16) + 16);
+    let (mut flash, mut statics) = (0, 0);
+    for section in (0..count).map(|i| first + 40 * i) {
+        let name = bytes.get(names + word(section)..).unwrap_or_default();
+        let name = name.split(|b| *b == 0).next().unwrap_or_default();
+        let (kind, flags, size) = (word(section + 4), word(section + 8), word(section + 20));
+        // SHF_ALLOC; SHT_NOBITS lies in RAM alone.
+        match (flags & 2 != 0, kind, name) {
+            (false, ..) | (_, _, b".uninit" | b".heap" | b".stack") => {}
+            (_, 8, _) => statics += size,
+            (_, _, b".data") => (flash, statics) = (flash + size, statics + size),
+            _ => flash += size,
+        }
+    }
+    Ok((flash, statics.next_multiple_of(16)))
+}
+
+/// A picture's elements as the network takes them.
+fn in_model_space(picture: Picture<'_>) -> Result<Vec<f32>> {
+    let shape = picture.shape();
+    let pixels = (0..shape.h).flat_map(|y| (0..shape.w).map(move |x| (y, x)));
+    let elements = pixels.flat_map(|(y, x)| (0..shape.c).map(move |c| (y, x, c)));
+    let values = elements.map(|(y, x, c)| picture.value(y, x, c));
+    Ok(values.collect::<std::result::Result<_, _>>()?)
+}
+
+/// A network, compiled, and what is asked of it.
+pub struct Case {
+    pub name: String,
+    model: Vec<u8>,
+    picture: Vec<u8>,
+    format: &'static str,
+    specs: Vec<MethodSpec>,
+    budget: Budget,
+}
+
+/// Methods that are measured on every network.
+const GRADIENTS: [&str; 4] = ["gradient", "deconvolution", "guided-backprop", "grad-cam"];
+
+/// Methods that are measured on some.
+const MASKS: [&str; 5] = [
+    "occlusion:window=4/5,stride=3/4",
+    "rise:masks=6",
+    "rise:masks=4,grid=5,baseline=40",
+    "hoc:windows=6/4,strides=3/2,threshold=0.05,baseline=black",
+    "occlusion:window=3,stride=5,baseline=90",
+];
+
+impl Case {
+    pub fn new(index: usize, net: &Net) -> Result<Self> {
+        let compiled = compile(net.graph.clone(), &net.card, &CompileOptions::default())?;
+        let model = OpenModel::from_bytes(
+            &compiled.bytes,
+            Path::new("model.fov"),
+            &OpenOptions::default(),
+        )?;
+        let mut photo = stand_in(&model);
+        if net.tensor {
+            photo = Photo::tensor(photo.shape(), in_model_space(photo.picture())?);
+        }
+        let (picture, format) = match photo.picture() {
+            Picture::Pixels { data, .. } => (data.to_vec(), "u8"),
+            Picture::Tensor { data, .. } => {
+                (data.iter().flat_map(|v| v.to_le_bytes()).collect(), "f32")
+            }
+        };
+        let masks: &[&str] = if net.masks { &MASKS } else { &[] };
+        let specs = GRADIENTS.iter().chain(masks).map(|text| text.parse());
+        let specs: Vec<MethodSpec> = specs.collect::<std::result::Result<_, _>>()?;
+        let budget = Budget::of(&model, &specs, &photo)?;
+        for (spec, method) in specs.iter().zip(&budget.methods) {
+            if let Err(reason) = method {
+                return Err(format!("net {index}: {spec}: {reason}").into());
+            }
+        }
+        Ok(Self {
+            name: format!("net{index}"),
+            picture,
+            format,
+            model: compiled.bytes,
+            specs,
+            budget,
+        })
+    }
+
+    /// Runs it on a board; `None` if it does not fit there.
+    pub fn run(&self, firmware: &Path, program: &Program, elf: &Path) -> Result<Option<Answer>> {
+        let folder = tempfile::tempdir()?;
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("m.fov"), &self.model)?;
+        fs::write(path("p.bin"), &self.picture)?;
+        let methods = self.specs.iter().map(|spec| format!("method={spec}\n"));
+        let job = format!(
+            "model=m.fov\npicture=p.bin\nprofile=1\nformat={}\n",
+            self.format
+        );
+        fs::write(path("job.txt"), job + &methods.collect::<String>())?;
+        let output = Command::new("sh")
+            .arg(firmware.join("run.sh"))
+            .arg(program.board)
+            .arg(folder.path())
+            .arg(elf)
+            .output()?;
+        let answer = Answer::read(folder.path())?;
+        match (&answer.error, output.status.success()) {
+            (None, true) => Ok(Some(answer)),
+            (Some(error), _) if error.contains("too small") => Ok(None),
+            (error, _) => Err(format!("{} on {}: {error:?}", self.name, program.board).into()),
+        }
+    }
+
+    /// What was measured, and the deepest stack by method.
+    pub fn rows(&self, answer: &Answer) -> Result<(Vec<Row>, Vec<(&'static str, usize)>)> {
+        let mut rows = Vec::new();
+        let cost = answer.cost("classify")?;
+        let mut stacks = vec![("classify", cost.stack as usize)];
+        rows.push(self.row("classify", &self.budget.work.counts, cost.instructions));
+        self.laps(&mut rows, answer, "forward", &self.budget.work.ways[0])?;
+        for (k, method) in self.budget.methods.iter().flatten().enumerate() {
+            let cost = answer.cost(&format!("cost.{k}"))?;
+            stacks.push((method.spec.row.name, cost.stack as usize));
+            let Work { counts, ways, .. } = &method.work;
+            rows.push(self.row(&method.spec.to_string(), counts, cost.instructions));
+            self.laps(&mut rows, answer, &format!("forward.{k}"), &ways[0])?;
+            self.laps(&mut rows, answer, &format!("backward.{k}"), &ways[1])?;
+        }
+        Ok((rows, stacks))
+    }
+
+    fn row(&self, what: &str, counts: &Counts, instructions: u64) -> Row {
+        Row {
+            name: format!("{} {what}", self.name),
+            counts: counts.clone(),
+            instructions: instructions as f64,
+        }
+    }
+
+    /// Rows of a profile. Taking a lap costs something itself.
+    fn laps(
+        &self,
+        rows: &mut Vec<Row>,
+        answer: &Answer,
+        key: &str,
+        nodes: &[Counts],
+    ) -> Result<()> {
+        let mut first = true;
+        let order: Vec<usize> = match key.starts_with("backward") {
+            true => (0..nodes.len()).rev().collect(),
+            false => (0..nodes.len()).collect(),
+        };
+        for node in order {
+            let key = format!("{key}.{node}");
+            let instructions: u64 = answer.text(&key)?.parse()?;
+            if instructions == 0 {
+                continue;
+            }
+            let mut counts = nodes[node].clone();
+            counts.add("lap", 1.0);
+            if std::mem::take(&mut first) {
+                counts.add(
+                    format!(
+                        "lap.{}",
+                        if key.starts_with('b') {
+                            "back"
+                        } else {
+                            "forth"
+                        }
+                    ),
+                    1.0,
+                );
+            }
+            rows.push(self.row(&key, &counts, instructions));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,291 @@
+//! What `foveola budget` says before the run, against what boards say after
+//! it, on networks that no price was fitted on: RAM to the byte, stacks within
+//! their bound, instructions within 2 %.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use foveola::budget::{self, Board, Budget};
+use foveola::method_spec::MethodSpec;
+use foveola::model::{OpenModel, OpenOptions};
+use foveola::photo::Photo;
+use foveola_core::Picture;
+use foveola_tests::{Golden, root, to_hwc};
+
+use super::board::{Answer, Folder, available, with_model};
+
+/// Largest relative error of predicted instructions.
+const TOLERANCE: f64 = 0.02;
+
+/// A network, a picture, and questions about it.
+struct Case {
+    name: &'static str,
+    photo: Photo,
+    budget: Budget,
+}
+
+impl Case {
+    fn new(name: &'static str, model: &OpenModel, photo: Photo, methods: &[&str]) -> Self {
+        let specs = methods.iter().map(|text| text.parse().expect("a method"));
+        let specs: Vec<MethodSpec> = specs.collect();
+        let budget = Budget::of(model, &specs, &photo).expect("a budget");
+        Self {
+            name,
+            photo,
+            budget,
+        }
+    }
+
+    fn folder(&self) -> Folder {
+        let folder = Folder::new().file("m.fov", self.budget.file.model().bytes());
+        match self.photo.picture() {
+            Picture::Pixels { data, .. } => folder.file("p.bin", data),
+            Picture::Tensor { data, .. } => folder.floats("p.bin", data),
+        }
+    }
+
+    /// The job; the model may be the linked one.
+    fn job(&self, linked: bool) -> String {
+        let mut job = String::from("picture=p.bin\n");
+        if !linked {
+            job += "model=m.fov\n";
+        }
+        if self.photo.is_tensor() {
+            job += "format=f32\n";
+        }
+        for method in self.budget.methods.iter().flatten() {
+            writeln!(job, "method={}", method.spec).expect("text grows");
+        }
+        job
+    }
+
+    /// Compares, and lists what is not as it was predicted.
+    fn compare(&self, board: &Board, answer: &Answer, report: &mut String) {
+        let prices = &board.measured().instructions;
+        let classify = &self.budget.work.counts;
+        let mut one = |key: &str, what: &str, predicted: f64, stack: usize| {
+            let measured = answer.cost(key, "instructions") as f64;
+            let error = predicted / measured - 1.0;
+            let line = format!(
+                "{}: {} {what}: {measured} instructions, {:+.2} %",
+                board.name,
+                self.name,
+                100.0 * error
+            );
+            println!("{line}");
+            if error.abs() > TOLERANCE {
+                writeln!(report, "{line}").expect("text grows");
+            }
+            let depth = answer.cost(key, "stack");
+            if depth > stack as u64 {
+                writeln!(
+                    report,
+                    "{}: {} {what}: {depth} bytes of stack, {stack} at most predicted",
+                    board.name, self.name
+                )
+                .expect("text grows");
+            }
+        };
+        one(
+            "classify",
+            "classify",
+            classify.at(prices),
+            budget::stack(board, "classify"),
+        );
+        for (k, method) in self.budget.methods.iter().enumerate() {
+            let method = method.as_ref().expect("the method applies");
+            let key = format!("cost.{k}");
+            one(
+                &key,
+                &method.spec.to_string(),
+                method.instructions(board),
+                method.stack(board),
+            );
+            let memory = &method.memory;
+            for (what, bytes) in [
+                ("arena", memory.arena),
+                ("scratch", memory.scratch),
+                ("map", memory.map),
+            ] {
+                let found = answer.cost(&key, what);
+                assert_eq!(
+                    found, bytes as u64,
+                    "{}: {}: {what}",
+                    board.name, method.spec
+                );
+            }
+            assert_eq!(
+                answer.cost(&key, "passes"),
+                method.work.passes,
+                "{}",
+                method.spec
+            );
+        }
+        let arena = answer.cost("classify", "arena");
+        assert_eq!(arena, self.budget.classify.arena as u64);
+    }
+}
+
+fn open(path: PathBuf) -> OpenModel {
+    let card = root().join("host/demo/poles.card.toml");
+    let options = OpenOptions {
+        card_file: path.ends_with("honest.onnx").then_some(card),
+        ..OpenOptions::default()
+    };
+    OpenModel::open(&path, &options).expect("the model opens")
+}
+
+/// 7 x 6 pixels: everything that is done once weighs most here.
+fn small() -> Case {
+    let model = open(root().join("core/fixtures/small.fov"));
+    let methods = [
+        "gradient",
+        "deconvolution",
+        "guided-backprop",
+        "grad-cam",
+        "occlusion:window=2/3,stride=2",
+        "rise:masks=12",
+        "hoc:windows=5/3,strides=1/1,threshold=0.1,baseline=black",
+    ];
+    let photo = budget::stand_in(&model);
+    Case::new("small", &model, photo, &methods)
+}
+
+/// The demo's network on a scene of the demo.
+fn honest(methods: &[&str]) -> Case {
+    let model = open(root().join("host/demo/honest.onnx"));
+    let scene = root().join("host/demo/scene.png");
+    let photo = Photo::open(&scene, &model.intake()).expect("the scene opens");
+    Case::new("honest", &model, photo, methods)
+}
+
+const GRADIENTS: [&str; 4] = ["gradient", "deconvolution", "guided-backprop", "grad-cam"];
+
+/// A golden network on its own input.
+fn golden(name: &'static str, methods: &[&str]) -> Case {
+    let mut golden = Golden::open(name);
+    let model = open(golden.folder.join("model.onnx"));
+    let shape = model.intake().shape;
+    let photo = Photo::tensor(shape, to_hwc(&golden.picture(0)));
+    Case::new(name, &model, photo, methods)
+}
+
+/// Runs the cases on a board and fails with everything that is off.
+fn check(board: &str, cases: &[Case]) {
+    let wanted = budget::board(board).expect("a board");
+    let mut report = String::new();
+    for case in cases {
+        let answer = case.folder().run(board, &case.job(false)).done(board);
+        case.compare(wanted, &answer, &mut report);
+    }
+    assert!(report.is_empty(), "\n{report}");
+}
+
+/// Every network, every method, where there is room and floating point.
+fn all_of_them(board: &str) {
+    let masks = [
+        "occlusion:window=9/12,stride=9/11",
+        "rise:masks=6",
+        "hoc:windows=14,strides=9,threshold=0.3,baseline=black",
+    ];
+    let few = [&GRADIENTS[..], &masks].concat();
+    let cases = [
+        small(),
+        honest(
+            &[
+                &GRADIENTS[..],
+                &["occlusion:window=30/24,stride=20", "rise:masks=8"],
+            ]
+            .concat(),
+        ),
+        golden("n1", &few),
+        golden("n2", &few),
+        golden("n3", &few),
+        golden("n4", &GRADIENTS),
+        golden("n5", &GRADIENTS),
+    ];
+    check(board, &cases);
+}
+
+#[test]
+fn an386() {
+    if available() {
+        all_of_them("mps2-an386");
+    }
+}
+
+#[test]
+fn an500() {
+    if available() {
+        all_of_them("mps2-an500");
+    }
+}
+
+#[test]
+fn an505() {
+    if available() {
+        check("mps2-an505", &[small(), golden("n1", &GRADIENTS)]);
+    }
+}
+
+#[test]
+fn an547() {
+    if available() {
+        all_of_them("mps3-an547");
+    }
+}
+
+#[test]
+fn netduinoplus2() {
+    if available() {
+        let methods = [
+            "grad-cam",
+            "occlusion:window=30/24,stride=20",
+            "rise:masks=8",
+        ];
+        check("netduinoplus2", &[small(), honest(&methods)]);
+    }
+}
+
+/// The demo's network lies in flash, as it would on the chip.
+#[test]
+fn lm3s6965evb() {
+    if !available() {
+        return;
+    }
+    let board = "lm3s6965evb";
+    check(board, &[small()]);
+    let case = honest(&[
+        "grad-cam",
+        "occlusion:window=40/48,stride=30",
+        "rise:masks=3",
+    ]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let elf = folder.path().join("elf");
+    with_model(board, case.budget.file.model().bytes(), &elf);
+    let answer = case
+        .folder()
+        .run_program(board, &case.job(true), Some(&elf));
+    let mut report = String::new();
+    case.compare(
+        budget::board(board).expect("it"),
+        &answer.done(board),
+        &mut report,
+    );
+    assert!(report.is_empty(), "\n{report}");
+}
+
+#[test]
+fn riscv32_virt() {
+    if available() {
+        let methods = ["gradient", "grad-cam", "rise:masks=3"];
+        check(
+            "riscv32-virt",
+            &[
+                small(),
+                honest(&methods),
+                golden("n1", &["gradient", "grad-cam"]),
+            ],
+        );
+    }
+}
