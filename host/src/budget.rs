@@ -1,5 +1,11 @@
 //! What a model and its explanations take on a board, known before it runs:
-//! flash, RAM byte by byte and where it lies, passes.
+//! flash, RAM byte by byte and where it lies, passes, instructions.
+//!
+//! Arena, scratch and map are what the firmware will state. The stack is a
+//! bound: the deepest that was seen on networks that use every operator.
+//! Instructions are [`Counts`] of what the program repeats, at prices that
+//! were measured on each board in QEMU; where zeros are skipped, the network
+//! runs here first, so they belong to the picture.
 //!
 //! A board runs the firmware of this project: the model in flash, the picture
 //! as it came (u8 pixels, or f32 in model space), one class explained.

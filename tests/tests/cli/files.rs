@@ -489,6 +489,16 @@ fn what_there_is_can_be_listed() {
         assert!(methods.contains(row.name) && budget.contains(row.name));
     }
     assert!(budget.contains("forward"), "{budget}");
+    let boards = ["budget", &model(), "--board", "all", "-m", "gradient"];
+    let boards = room.succeed(&boards);
+    for board in foveola::budget::boards() {
+        assert!(boards.contains(&board.name), "{boards}");
+    }
+    let alike = [
+        "SRAM 128.0 KiB + CCM 64.0 KiB",
+        "does not fit: gradient. What would:",
+    ];
+    assert!(alike.iter().all(|words| boards.contains(words)), "{boards}");
     let inspect = room.succeed(&["inspect", &model()]);
     assert!(
         inspect.contains("/head/act/Clip_output_0") && inspect.contains("96x96x3"),

@@ -17,6 +17,11 @@ use super::board::{Answer, Folder, available, with_model};
 /// Largest relative error of predicted instructions.
 const TOLERANCE: f64 = 0.02;
 
+/// One number of a cost.
+fn stated(answer: &Answer, key: &str, what: &str) -> u64 {
+    answer.cost(key, what).expect("the cost states it")
+}
+
 /// A network, a picture, and questions about it.
 struct Case {
     name: &'static str,
@@ -64,7 +69,7 @@ impl Case {
         let prices = &board.measured().instructions;
         let classify = &self.budget.work.counts;
         let mut one = |key: &str, what: &str, predicted: f64, stack: usize| {
-            let measured = answer.cost(key, "instructions") as f64;
+            let measured = stated(answer, key, "instructions") as f64;
             let error = predicted / measured - 1.0;
             let line = format!(
                 "{}: {} {what}: {measured} instructions, {:+.2} %",
@@ -76,7 +81,7 @@ impl Case {
             if error.abs() > TOLERANCE {
                 writeln!(report, "{line}").expect("text grows");
             }
-            let depth = answer.cost(key, "stack");
+            let depth = stated(answer, key, "stack");
             if depth > stack as u64 {
                 writeln!(
                     report,
@@ -107,7 +112,7 @@ impl Case {
                 ("scratch", memory.scratch),
                 ("map", memory.map),
             ] {
-                let found = answer.cost(&key, what);
+                let found = stated(answer, &key, what);
                 assert_eq!(
                     found, bytes as u64,
                     "{}: {}: {what}",
@@ -115,13 +120,13 @@ impl Case {
                 );
             }
             assert_eq!(
-                answer.cost(&key, "passes"),
+                stated(answer, &key, "passes"),
                 method.work.passes,
                 "{}",
                 method.spec
             );
         }
-        let arena = answer.cost("classify", "arena");
+        let arena = stated(answer, "classify", "arena");
         assert_eq!(arena, self.budget.classify.arena as u64);
     }
 }
