@@ -95,7 +95,30 @@ pub fn forward(counts: &mut Counts, node: &Node<'_>, inputs: &[Input<'_>], way: 
         }
         Op::Conv { .. } | Op::Dense => matrix(counts, node, first),
         Op::Depthwise { geometry } => dw(counts, node, geometry, (first, way)),
+        _ if way.ring.is_some() => rows(counts, node, inputs),
         _ => plain::forward(counts, node, inputs, way.keeps),
+    }
+}
+
+/// An operator whose rows depend on the same rows of its inputs, row by row.
+fn rows(counts: &mut Counts, node: &Node<'_>, inputs: &[Input<'_>]) {
+    let shape = Shape {
+        h: 1,
+        ..node.output
+    };
+    let one = Node {
+        input: shape,
+        output: shape,
+        ..*node
+    };
+    for y in 0..node.output.h {
+        let row = |input: &Input<'_>| -> Option<Vec<f32>> {
+            let row = input.shape.row();
+            Some(input.values.get(y * row..(y + 1) * row)?.to_vec())
+        };
+        let values: Vec<Vec<f32>> = inputs.iter().filter_map(row).collect();
+        let inputs = values.iter().map(|values| Input { shape, values });
+        plain::forward(counts, &one, &inputs.collect::<Vec<_>>(), false);
     }
 }
 

@@ -1,10 +1,13 @@
 //! Runs a network on this machine and counts what each node repeats, on the
 //! values that it really has: some loops skip zeros.
 
+use std::ops::Range;
+
 use foveola_core::net::model::{Model, NodeView, Pass, Plan};
 use foveola_core::net::op::{Activation, Op};
 use foveola_core::net::ops::Node;
 use foveola_core::net::session::Session;
+use foveola_core::tensor::Values;
 use foveola_core::{At, Error, Masked, Rule, Score, TensorId};
 
 use super::counts::{Counts, Kernel};
@@ -23,27 +26,25 @@ pub type Back = Option<(At, Rule)>;
 
 /// Rows of the picture that a pass reads.
 pub fn rows(model: &Model<'_>, back: Back) -> usize {
-    let (input, Some(plan)) = (model.input(), plan(model, back)) else {
+    let input = model.input();
+    let Some(plan) = plan(model, back) else {
         return 0;
     };
-    let first = (0..model.node_count()).filter_map(|i| model.node(i));
-    let mut first = first.filter(|node| node.input(0) == Some(model.input_id()));
-    let streamed = model.is_streamed(&plan);
-    match first.next() {
-        Some(node) if streamed => reach(&node.op, model.shape(node.output).h).min(input.h),
-        _ => input.h,
-    }
+    let views = (0..model.node_count()).filter_map(|i| model.node(i));
+    let mut first = views.filter(|view| model.loads_rows(&plan, view));
+    let window = first.next().and_then(|view| {
+        let window = model.row_window(&view)?;
+        Some(window.end(model.shape(view.output).h.saturating_sub(1)))
+    });
+    window.map_or(input.h, |end| end.min(input.h))
 }
 
-/// One past the last input row that a sliding window over `rows` rows reads.
-fn reach(op: &Op, rows: usize) -> usize {
-    let (Op::Conv { geometry, .. } | Op::Depthwise { geometry }) = op else {
-        return usize::MAX;
-    };
-    let of = |pair: [u16; 2]| usize::from(pair[0]);
-    let span = (of(geometry.kernel) - 1) * of(geometry.dilation) + 1;
-    let last = rows.saturating_sub(1) * of(geometry.stride);
-    (last + span).saturating_sub(of(geometry.pad))
+/// Whether all nodes compute with real numbers; prices know no others.
+pub fn is_real(model: &Model<'_>) -> bool {
+    let mut views = (0..model.node_count()).filter_map(|i| model.node(i));
+    views.all(|view| {
+        view.integers.is_none() && !matches!(view.op, Op::Quantise { .. } | Op::Dequantise)
+    })
 }
 
 fn plan<'m>(model: &Model<'m>, back: Back) -> Option<Plan<'m>> {
@@ -75,13 +76,15 @@ impl Trace {
                 .ok()
                 .and_then(|i| model.tensor(TensorId(i)));
             if let Some(constant) = tensor.and_then(|tensor| tensor.constant) {
-                *values = constant.to_vec();
+                *values = real(constant)?.to_vec();
             }
         }
         values[usize::from(model.input_id().0)] = picture(x)?;
-        let mut tap = |index: usize, output: &[f32]| {
-            let view = model.node(index).ok_or(Error::Internal)?;
-            values[usize::from(view.output.0)] = output.to_vec();
+        let mut tap = |index: usize, from: usize, output: Values<'_>| {
+            let (view, output) = (model.node(index).ok_or(Error::Internal)?, real(output)?);
+            let all = &mut values[usize::from(view.output.0)];
+            all.truncate(from);
+            all.extend_from_slice(output);
             Ok(())
         };
         match back {
@@ -93,22 +96,49 @@ impl Trace {
             nodes: Vec::new(),
         };
         let plan = plan(model, back).ok_or(Error::NoPlan)?;
-        let views = (0..model.node_count()).filter_map(|i| model.node(i));
-        for (index, view) in views.enumerate() {
-            let mut counts = Counts::default();
-            trace.node(
-                model,
-                &plan,
-                &view,
-                plan.keep(index).length > 0,
-                &mut counts,
-            );
-            if let Some((_, rule)) = back.filter(|_| plan.keep(index).length > 0) {
-                nodes::record(&mut counts, &node(model, &view, 0), rule);
-            }
-            trace.nodes.push(counts);
+        trace.nodes = vec![Counts::default(); model.node_count()];
+        let mut next = 0;
+        while next < model.node_count() {
+            let group = model.together(&plan, next);
+            next = group.end;
+            trace.group(model, &plan, group, back.map(|(_, rule)| rule))?;
         }
         Ok(trace)
+    }
+
+    /// Counts the nodes of a group that runs row by row, or one by itself.
+    fn group(
+        &mut self,
+        model: &Model<'_>,
+        plan: &Plan<'_>,
+        group: Range<usize>,
+        rule: Option<Rule>,
+    ) -> Result<(), Error> {
+        let first = model.node(group.start).ok_or(Error::Internal)?;
+        let streamed = group.len() > 1 || model.loads_rows(plan, &first);
+        for index in group.clone() {
+            let view = model.node(index).ok_or(Error::Internal)?;
+            // What an earlier group recorded at its end, after its last row.
+            let mut counts = std::mem::take(&mut self.nodes[index]);
+            let keeps = plan.keep(index).length > 0;
+            self.node(model, plan, &view, (keeps, streamed), &mut counts);
+            let last = index + 1 == group.end;
+            if let Some(rule) = rule.filter(|_| keeps && last) {
+                let node = node(model, &view, 0);
+                let next = self.nodes.get_mut(index + 1).filter(|_| streamed);
+                nodes::record(next.unwrap_or(&mut counts), &node, rule);
+            }
+            self.nodes[index] = counts;
+        }
+        if streamed {
+            let scans = scans(model, plan, group.clone()).ok_or(Error::Internal)?;
+            for (index, (rows, looked)) in group.zip(scans) {
+                let counts = &mut self.nodes[index];
+                counts.add("stream.row", rows as f64);
+                counts.add("stream.look", looked as f64);
+            }
+        }
+        Ok(())
     }
 
     fn inputs(&self, model: &Model<'_>, view: &NodeView<'_>) -> Vec<Input<'_>> {
@@ -124,12 +154,12 @@ impl Trace {
         model: &Model<'_>,
         plan: &Plan<'_>,
         view: &NodeView<'_>,
-        keeps: bool,
+        (keeps, streamed): (bool, bool),
         counts: &mut Counts,
     ) {
-        let input = model.input();
-        let streamed = model.is_streamed(plan) && view.input(0) == Some(model.input_id());
-        let ring = plan.value(model.input_id()).length / 4 / input.row().max(1);
+        let ring = view.input(0).map_or(0, |id| {
+            plan.value(id).length / 4 / model.shape(id).row().max(1)
+        });
         let way = Way {
             keeps,
             ring: streamed.then_some(ring),
@@ -157,8 +187,8 @@ impl Trace {
     ) -> Result<Vec<Counts>, Error> {
         let plan = model.plan(Pass::Backward(at)).ok_or(Error::NoPlan)?;
         let mut all = vec![Counts::default(); model.node_count()];
-        let mut tap = |index: usize, gradient: &[f32]| {
-            let view = model.node(index).ok_or(Error::Internal)?;
+        let mut tap = |index: usize, _: usize, gradient: Values<'_>| {
+            let (view, gradient) = (model.node(index).ok_or(Error::Internal)?, real(gradient)?);
             self.node_back(
                 model,
                 (&plan, index),
@@ -210,6 +240,46 @@ impl Trace {
             counts.add(format!("back.{}", op_word(&view.op)), 1.0);
         }
     }
+}
+
+/// Values of a network without integers.
+fn real(values: Values<'_>) -> Result<&[f32], Error> {
+    match values {
+        Values::Real(values) => Ok(values),
+        Values::Stored { .. } => Err(Error::Internal),
+    }
+}
+
+/// Of each node of a group that runs row by row: its rows, and how many nodes
+/// were looked at before each of them was made. The picture's rows are the
+/// first node's.
+fn scans(model: &Model<'_>, plan: &Plan<'_>, group: Range<usize>) -> Option<Vec<(usize, usize)>> {
+    let views = group.clone().map(|i| model.node(i));
+    let views: Vec<NodeView<'_>> = views.collect::<Option<_>>()?;
+    let heights = |view: &NodeView<'_>| Some(model.shape(view.input(0)?).h);
+    let mut done = vec![0; views.len() + 1];
+    if !model.loads_rows(plan, views.first()?) {
+        done[0] = usize::MAX / 2;
+    }
+    let mut all = vec![(0, 0); views.len()];
+    while *done.last()? < model.shape(views.last()?.output).h {
+        let mut stage = views.len();
+        let mut looked = 0;
+        while stage > 0 {
+            looked += 1;
+            let view = &views[stage - 1];
+            let end = model.row_window(view)?.end(done[stage]);
+            if done[stage - 1] >= end.min(heights(view)?) {
+                break;
+            }
+            stage -= 1;
+        }
+        done[stage] += 1;
+        let counted = &mut all[stage.saturating_sub(1)];
+        counted.0 += usize::from(stage > 0);
+        counted.1 += looked;
+    }
+    Some(all)
 }
 
 /// A word for what an operator costs besides its loops.

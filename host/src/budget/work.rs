@@ -13,7 +13,7 @@ use foveola_core::{At, Classifier, Error, Masked, Picture, Rule, Score, Shape};
 use super::counts::{Counts, Kernel};
 use super::load::load;
 use super::memory::TREE;
-use super::trace::{Back, Trace, rows};
+use super::trace::{Back, Trace, is_real, rows};
 use super::watch::Watch;
 use crate::aligned::AlignedBytes;
 use crate::explainer::setting::Setting;
@@ -27,7 +27,8 @@ pub struct Question<'q> {
     pub target: usize,
 }
 
-/// What a question repeats, and how many passes it takes.
+/// What a question repeats, and how many passes it takes; nothing for networks
+/// with int8 nodes, which have no prices.
 #[derive(Clone, Debug, Default)]
 pub struct Work {
     /// Forward and backward passes.
@@ -62,6 +63,9 @@ pub fn forward(
 
 /// A plain classification.
 pub fn classify(question: &Question<'_>) -> Result<Work, Error> {
+    if !is_real(question.model) {
+        return Ok(Work::default());
+    }
     let mut arena = arena(question.model);
     let mut session = Session::new(question.model, &mut arena, Isa::detect())?;
     let (_, nodes) = forward(question, &mut session, None)?;
@@ -83,6 +87,9 @@ pub fn method(
     shape: Shape,
     passes: u64,
 ) -> Result<Work, Error> {
+    if !is_real(question.model) {
+        return Ok(Work::default());
+    }
     let name = setting.spec().row.name;
     let mut work = match setting.depth() {
         Some(at) => gradients(question, at, rule(name))?,

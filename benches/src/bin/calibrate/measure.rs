@@ -235,7 +235,9 @@ impl Case {
                 continue;
             }
             let mut counts = nodes[node].clone();
-            counts.add("lap", 1.0);
+            let streamed = counts.iter().find(|(name, _)| *name == "stream.row");
+            let taken = streamed.map_or(1.0, |(_, rows)| rows);
+            counts.add("lap", taken);
             if std::mem::take(&mut first) {
                 counts.add(
                     format!(

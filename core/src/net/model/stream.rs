@@ -60,7 +60,7 @@ impl RowWindow {
 
 impl Model<'_> {
     /// The window of a node's rows, if it can run row by row.
-    pub(in crate::net) fn row_window(&self, node: &NodeView<'_>) -> Option<RowWindow> {
+    pub fn row_window(&self, node: &NodeView<'_>) -> Option<RowWindow> {
         let first = self.shape(node.input(0)?);
         let second = node.input(1).map_or(first, |id| self.shape(id));
         if node.inputs().len() > 2 {
@@ -70,14 +70,14 @@ impl Model<'_> {
     }
 
     /// Whether a value's buffer holds some of its rows only.
-    pub(in crate::net) fn is_short(&self, plan: &Plan<'_>, id: TensorId) -> bool {
+    pub fn is_short(&self, plan: &Plan<'_>, id: TensorId) -> bool {
         let whole = self.tensor(id);
         whole.is_some_and(|t| t.constant.is_none() && plan.value(id).length < t.size())
     }
 
     /// The nodes that run together, the first of them being `first`: each of
     /// the others reads a ring that the one before it writes.
-    pub(in crate::net) fn together(&self, plan: &Plan<'_>, first: usize) -> Range<usize> {
+    pub fn together(&self, plan: &Plan<'_>, first: usize) -> Range<usize> {
         let mut end = first + 1;
         while end - first < MAX_STREAMED {
             let (Some(before), Some(node)) = (self.node(end - 1), self.node(end)) else {
@@ -93,7 +93,7 @@ impl Model<'_> {
     }
 
     /// Whether a node reads a part of the picture at a time.
-    pub(in crate::net) fn loads_rows(&self, plan: &Plan<'_>, node: &NodeView<'_>) -> bool {
+    pub fn loads_rows(&self, plan: &Plan<'_>, node: &NodeView<'_>) -> bool {
         let input = self.input_id();
         self.is_short(plan, input) && node.inputs().any(|id| id == input)
     }

@@ -123,6 +123,9 @@ fn table(budget: &Budget, board: &Board) -> String {
 
 /// Passes and instructions. What HOC takes is only known for a picture of one's own.
 fn work(budget: &Budget, board: &Board, is_own: bool) -> String {
+    if budget.work.passes == 0 {
+        return String::from("instructions of int8 nodes are not predicted\n");
+    }
     let heads: [&dyn Display; 4] = [&"executes", &"passes", &"instructions", &"a pass"];
     let mut rows = vec![row(heads)];
     let prices = &board.measured().instructions;
