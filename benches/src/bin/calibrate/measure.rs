@@ -17,6 +17,9 @@ use super::nets::Net;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
+/// Deepest stacks by method.
+type Stacks = Vec<(&'static str, usize)>;
+
 /// A board's program.
 pub struct Program {
     pub board: &'static str,
@@ -190,7 +193,7 @@ impl Case {
     }
 
     /// What was measured, and the deepest stack by method.
-    pub fn rows(&self, answer: &Answer) -> Result<(Vec<Row>, Vec<(&'static str, usize)>)> {
+    pub fn rows(&self, answer: &Answer) -> Result<(Vec<Row>, Stacks)> {
         let mut rows = Vec::new();
         let cost = answer.cost("classify")?;
         let mut stacks = vec![("classify", cost.stack as usize)];
