@@ -45,7 +45,7 @@ pub struct Measured {
     /// Bytes of static memory, without the pool of buffers.
     pub statics: usize,
     /// Deepest stack in bytes, by method, and of `classify`, on networks that
-    /// use every operator: a bound, because the depth depends on the operators.
+    /// use every operator, with a margin: a bound, because the depth depends on the operators.
     pub stack: BTreeMap<String, usize>,
     /// Instructions for each thing that the program does, see [`super::Counts`].
     #[serde(default)]

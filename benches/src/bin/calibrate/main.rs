@@ -24,6 +24,9 @@ const TABLE: &str = "host/src/budget/measured.toml";
 /// Stacks are rounded up to this.
 const STACK: usize = 64;
 
+/// Added to the deepest stack that was seen: other networks nest otherwise.
+const MARGIN: usize = 512;
+
 fn main() -> Result<()> {
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let firmware = Path::new("firmware").canonicalize()?;
@@ -93,7 +96,7 @@ fn calibrate(firmware: &Path, program: &Program, cases: &[Case]) -> Result<Measu
         rows.extend(more);
         for (method, depth) in stacks {
             let deepest = stack.entry(method.to_owned()).or_insert(0);
-            *deepest = depth.next_multiple_of(STACK).max(*deepest);
+            *deepest = (depth + MARGIN).next_multiple_of(STACK).max(*deepest);
         }
     }
     let instructions = fit(&rows, |name| program.soft || !name.contains(".soft."));
