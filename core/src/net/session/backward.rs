@@ -29,7 +29,7 @@ impl<'m> Session<'m, '_> {
         self.run_backward(&plan, score, run.rule, Some(tap))
     }
 
-    /// Clears the gradient of the scores and sets the seeds.
+    /// Clears the gradients of both kinds of scores and sets the seeds.
     pub(super) fn seed(
         &mut self,
         plan: &Plan<'_>,
@@ -37,10 +37,14 @@ impl<'m> Session<'m, '_> {
         score: Score,
     ) -> Result<(), Error> {
         let classes = self.model.classes();
+        for score in [Score::Logit, Score::Probability] {
+            let range = plan.gradient(self.model.score_id(score)).range();
+            let [bytes] = carve(self.arena, [range])?;
+            bytes.fill(0);
+        }
         let range = plan.gradient(self.model.score_id(score)).range();
         let [bytes] = carve(self.arena, [range])?;
         let gradient = floats_mut(bytes)?;
-        gradient.fill(0.0);
         for &(target, weight) in seed {
             *gradient
                 .get_mut(target)
@@ -57,25 +61,21 @@ impl<'m> Session<'m, '_> {
         rule: Rule,
         mut tap: Option<&mut Tap<'_>>,
     ) -> Result<(), Error> {
-        // The gradient of logits that feed probabilities is added to by the
-        // last node; there the probabilities' seed starts.
         let seeded = self.model.score_id(score);
         let count = self.model.node_count();
-        if score == Score::Probability && seeded != self.model.score_id(Score::Logit) {
-            let [bytes] = carve(
-                self.arena,
-                [plan.gradient(self.model.score_id(Score::Logit)).range()],
-            )?;
-            floats_mut(bytes)?.fill(0.0);
-        }
         let mut reached = false;
         for index in (0..count).rev() {
             let view = self.model.node(index).ok_or(Error::Internal)?;
             reached |= view.output == seeded;
             let active = view.inputs().any(|id| plan.gradient(id).length > 0);
-            if reached && active {
-                let first = view.output == seeded;
-                self.step_back(plan, (index, first), &view, rule)?;
+            if !active {
+                continue;
+            }
+            // Nodes behind the seed pass nothing on, but gradients that others
+            // add to later are born there.
+            self.clear_born(plan, index, &view)?;
+            if reached {
+                self.step_back(plan, index, &view, rule)?;
                 if let Some(tap) = &mut tap {
                     let values = self.values(&plan.gradient(view.output))?;
                     tap(index, 0, Values::Real(values))?;
@@ -85,26 +85,37 @@ impl<'m> Session<'m, '_> {
         Ok(())
     }
 
-    /// The first node on the way clears what it adds to: behind stored logits
-    /// the softmax, where their gradient is born, is passed over.
+    /// Clears the gradients that the way back through a node adds to first;
+    /// those of scores were cleared before the seed.
+    fn clear_born(
+        &mut self,
+        plan: &Plan<'_>,
+        index: usize,
+        view: &NodeView<'_>,
+    ) -> Result<(), Error> {
+        let step = 2 * self.model.node_count() - 1 - index;
+        let scores = [Score::Logit, Score::Probability].map(|s| self.model.score_id(s));
+        for id in view.inputs().filter(|id| !scores.contains(id)) {
+            let gradient = plan.gradient(id);
+            if gradient.length > 0 && usize::from(gradient.birth) == step {
+                let [bytes] = carve(self.arena, [gradient.range()])?;
+                bytes.fill(0);
+            }
+        }
+        Ok(())
+    }
+
     fn step_back(
         &mut self,
         plan: &Plan<'_>,
-        (index, first): (usize, bool),
+        index: usize,
         view: &NodeView<'_>,
         rule: Rule,
     ) -> Result<(), Error> {
         self.gate(plan, index, view, rule)?;
-        let step = 2 * self.model.node_count() - 1 - index;
         let mut offset = 0;
         for (part, id) in view.inputs().enumerate() {
-            let gradient = plan.gradient(id);
-            if gradient.length > 0 {
-                let repeated = view.inputs().take(part).any(|earlier| earlier == id);
-                if (first || usize::from(gradient.birth) == step) && !repeated {
-                    let [bytes] = carve(self.arena, [gradient.range()])?;
-                    bytes.fill(0);
-                }
+            if plan.gradient(id).length > 0 {
                 self.add_gradient(plan, index, part, offset, rule)?;
             }
             if let Op::Concat { axis } = view.op {
