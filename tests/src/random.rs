@@ -3,17 +3,25 @@
 
 mod attributes;
 mod corners;
+mod corners8;
 pub mod coverage;
+pub mod coverage8;
 mod draft;
+mod integers;
 mod number;
 
 use foveola::card::{Card, Channels, OutputActivation, Resize};
 use foveola::compile::{CompileOptions, compile};
+use foveola::graph::Graph;
 use foveola_core::Shape;
 use foveola_core::net::model::Model;
 
 use draft::Draft;
+use integers::Integers;
 use number::Random;
+
+/// The first stream of random numbers for networks in int8; those in f32 begin at 0.
+const INTEGERS: u32 = 1 << 16;
 
 /// Most bytes of a model file and its largest arena: both lie in the RAM of a
 /// 64 KB board, beside its stack, picture, map and the tree of HOC.
@@ -42,9 +50,16 @@ pub struct RandomNetwork {
 }
 
 impl RandomNetwork {
-    /// The network of a seed: the first of its drafts that fits the smallest board.
+    /// The network in f32 of a seed: the first of its drafts that fits the
+    /// smallest board.
     pub fn new(seed: u64) -> Self {
         let mut drafts = (0..100).filter_map(|attempt| Self::attempt(seed, attempt));
+        drafts.next().expect("one of 100 drafts fits")
+    }
+
+    /// The network in int8, or int8 and f32, of a seed.
+    pub fn int8(seed: u64) -> Self {
+        let mut drafts = (0..100).filter_map(|attempt| Self::attempt8(seed, attempt));
         drafts.next().expect("one of 100 drafts fits")
     }
 
@@ -57,8 +72,28 @@ impl RandomNetwork {
             ..CompileOptions::default()
         };
         let picture = picture(shape, &mut random);
-        let graph = Draft::new(shape, random).finish();
-        let bytes = compile(graph, &card, &options).ok()?.bytes;
+        let graph = Draft::new(shape, random, None).finish();
+        Self::compiled(seed, graph, &card, &options, picture)
+    }
+
+    fn attempt8(seed: u64, attempt: u32) -> Option<Self> {
+        let Drawn8 {
+            graph,
+            card,
+            picture,
+        } = Drawn8::new(seed, attempt);
+        Self::compiled(seed, graph, &card, &CompileOptions::default(), picture)
+    }
+
+    fn compiled(
+        seed: u64,
+        graph: Graph,
+        card: &Card,
+        options: &CompileOptions,
+        picture: Numbers,
+    ) -> Option<Self> {
+        let shape = graph.tensor(graph.input).shape;
+        let bytes = compile(graph, card, options).ok()?.bytes;
         let aligned = foveola::aligned::AlignedBytes::copy_of(&bytes);
         let model = Model::from_bytes(&aligned)
             .unwrap_or_else(|e| panic!("seed {seed}: the compiler's file is sound: {e}"));
@@ -71,6 +106,61 @@ impl RandomNetwork {
             picture,
         })
     }
+}
+
+/// A network in int8 before it is compiled, and a picture for it.
+#[derive(Clone, Debug)]
+pub struct Drawn8 {
+    /// The network.
+    pub graph: Graph,
+    /// Its card.
+    pub card: Card,
+    /// The picture.
+    pub picture: Numbers,
+}
+
+impl Drawn8 {
+    /// Draft number `attempt` of a seed.
+    pub fn new(seed: u64, attempt: u32) -> Self {
+        let mut random = Random::new(seed, INTEGERS + attempt);
+        // Tall pictures leave room for layers that run together, row by row.
+        let shape = match random.chance(3) {
+            true => Shape::new(
+                random.within(12, 28),
+                random.within(1, 4),
+                random.pick(&[1, 3, 4]),
+            ),
+            false => picture_shape(&mut random),
+        };
+        let integers = Integers {
+            unsigned: random.chance(3),
+            integer_input: random.chance(2),
+            mixed: random.chance(2),
+        };
+        let mut card = card(shape, &mut random);
+        let mut picture = picture(shape, &mut random);
+        if integers.integer_input {
+            let middle = if integers.unsigned { 0.0 } else { 128.0 };
+            (card.mean, card.scale) = (vec![middle; shape.c], vec![1.0; shape.c]);
+            picture = whole_numbers(shape, middle, &mut random);
+        }
+        let graph = Draft::new(shape, random, Some(integers)).finish();
+        Self {
+            graph,
+            card,
+            picture,
+        }
+    }
+}
+
+/// A picture for a network that takes integers, some beyond their range.
+fn whole_numbers(shape: Shape, middle: f32, random: &mut Random) -> Numbers {
+    if random.chance(2) {
+        let pixel = |_| random.below(256) as u8;
+        return Numbers::Pixels((0..shape.len()).map(pixel).collect());
+    }
+    let number = |_| random.below(272) as f32 - 8.0 - middle;
+    Numbers::Tensor((0..shape.len()).map(number).collect())
 }
 
 /// Small, often of one pixel, one row, one column or one channel.

@@ -19,6 +19,7 @@ mod device {
     mod no_panic;
     mod not_finite;
     mod panel;
+    mod random_int8;
     mod random_networks;
     mod robust;
 }

@@ -1,6 +1,7 @@
 //! int8 and uint8 TFLite networks, imported, compiled and run by `core`: every
 //! tensor has the same integers as by TFLite's reference kernels.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use foveola::aligned::AlignedBytes;
@@ -17,6 +18,19 @@ use foveola_tests::tflite::{Reference, folder, names};
 use foveola_tests::zoo;
 use ndarray::{ArrayD, Axis};
 
+/// A card that leaves numbers as they are.
+fn card(shape: Shape) -> Card {
+    Card {
+        size: [shape.h, shape.w],
+        resize: Resize::Squash,
+        channels: Channels::usual(shape.c).unwrap_or(Channels::Rgb),
+        mean: vec![0.0; shape.c],
+        scale: vec![1.0; shape.c],
+        activation: OutputActivation::None,
+        labels: vec![],
+    }
+}
+
 /// A compiled network that shows its tensors.
 struct Network {
     graph: Graph,
@@ -31,15 +45,7 @@ impl Network {
             .unwrap_or_else(|e| panic!("{}: {e}", path.display()))
             .graph;
         let shape = graph.tensor(graph.input).shape;
-        let card = Card {
-            size: [shape.h, shape.w],
-            resize: Resize::Squash,
-            channels: Channels::usual(shape.c).unwrap_or(Channels::Rgb),
-            mean: vec![0.0; shape.c],
-            scale: vec![1.0; shape.c],
-            activation: OutputActivation::None,
-            labels: vec![],
-        };
+        let card = card(shape);
         let compiled = compile(graph.clone(), &card, &CompileOptions::default());
         let compiled = compiled.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let file = ModelFile::new(&compiled.bytes);
@@ -202,5 +208,40 @@ fn zoo_networks_give_the_integers_of_tflite() {
             keys.len(),
             inputs.shape()[0]
         );
+    }
+}
+
+/// Tensors that lead to a kind of score.
+fn before(graph: &Graph, score: TensorId) -> BTreeSet<TensorId> {
+    let mut before = BTreeSet::from([score]);
+    for node in graph.nodes.iter().rev() {
+        if before.contains(&node.output) {
+            before.extend(&node.inputs);
+        }
+    }
+    before.retain(|&id| graph.tensor(id).constant.is_none());
+    before
+}
+
+/// A plan for gradients of any layer holds that layer's values, also where they
+/// could pass by as a few rows at a time.
+#[test]
+fn any_layer_can_be_explained() {
+    for name in names("int8") {
+        let network = Network::open(&folder().join(format!("{name}.tflite")));
+        let [logits, output] = [network.graph.logits, network.graph.output];
+        let [logits, output] = [logits, output].map(|score| before(&network.graph, score));
+        let layers = network.graph.names.iter();
+        let layers = layers.filter(|(_, id)| logits.contains(id) && output.contains(id));
+        let layers: Vec<String> = layers.map(|(name, _)| name.clone()).collect();
+        let options = CompileOptions {
+            layers,
+            ..CompileOptions::default()
+        };
+        let shape = network.graph.tensor(network.graph.input).shape;
+        let compiled = compile(network.graph, &card(shape), &options).expect("it compiles");
+        if let Err(e) = ModelFile::new(&compiled.bytes) {
+            panic!("{name}: {e}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use core::ffi::CStr;
 use core::fmt::{self, Write as _};
 
 use semihosting::fs::{File, OpenOptions};
-use semihosting::io::{Read, Write};
+use semihosting::io::{Read, Seek, SeekFrom, Write};
 use zerocopy::IntoBytes;
 
 use super::failure::{Failure, Name};
@@ -146,9 +146,10 @@ impl<'f> Folder<'f> {
                 true => options.write(true).create(true).truncate(true),
                 false => options.write(true).append(true).create(true),
             };
-            let file = options
-                .open(path)
-                .map_err(|_| Failure::File(name_of(path)))?;
+            let failed = |_| Failure::File(name_of(path));
+            let mut file = options.open(path).map_err(failed)?;
+            // QEMU opens a file to be appended to at its beginning.
+            file.seek(SeekFrom::End(0)).map_err(failed)?;
             then(&mut Output { file, path })
         })
     }

@@ -54,6 +54,11 @@ pub const FAMILIES: [fn(&mut Draft) -> Option<Proposal>; 40] = [
     normalise,
 ];
 
+/// Families of which networks in int8 need more: their constants and their
+/// sizes fit less often.
+pub const MORE_INTEGERS: [fn(&mut Draft) -> Option<Proposal>; 6] =
+    [binary, binary, binary, pad, depthwise, grouped];
+
 /// What may follow any operator.
 pub fn fused(random: &mut Random) -> Activation {
     match random.below(9) {

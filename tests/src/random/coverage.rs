@@ -10,9 +10,18 @@ use foveola_core::{At, Shape};
 use super::corners::CORNERS;
 pub use super::corners::OPS;
 
+/// Names of the operators, attributes and corners that networks in f32 must show.
+pub fn wanted() -> impl Iterator<Item = String> {
+    OPS.iter().chain(CORNERS).map(|&name| name.to_owned())
+}
+
 /// What has been drawn.
 #[derive(Clone, Debug, Default)]
-pub struct Coverage(BTreeSet<String>);
+pub struct Coverage {
+    seen: BTreeSet<String>,
+    /// Put before what is noted of a node.
+    prefix: &'static str,
+}
 
 /// The name of an operator in [`OPS`].
 pub fn name(op: Op) -> &'static str {
@@ -56,20 +65,30 @@ fn activation_name(activation: Activation) -> &'static str {
     }
 }
 
-/// The operators of a model, as [`OPS`] names them.
-pub fn operators(model: &Model<'_>) -> BTreeSet<&'static str> {
+/// The operators of a model, as [`OPS`] names them, `int8` before those that
+/// compute with integers.
+pub fn operators(model: &Model<'_>) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for node in nodes(model) {
-        names.insert(name(node.op));
+        let mut insert = |name: &str| names.insert(format!("{}{name}", prefix(&node)));
+        insert(name(node.op));
         if let Op::Conv { geometry, groups } = node.op {
-            names.extend((groups > 1).then_some("Grouped Conv"));
-            names.extend((geometry.kernel == [1, 1]).then_some("Pointwise Conv"));
+            if groups > 1 {
+                insert("Grouped Conv");
+            }
+            if geometry.kernel == [1, 1] {
+                insert("Pointwise Conv");
+            }
         }
     }
     names
 }
 
-fn nodes<'m>(model: &Model<'m>) -> impl Iterator<Item = NodeView<'m>> {
+fn prefix(node: &NodeView<'_>) -> &'static str {
+    if node.integers.is_some() { "int8 " } else { "" }
+}
+
+pub(super) fn nodes<'m>(model: &Model<'m>) -> impl Iterator<Item = NodeView<'m>> {
     let views = (0..model.node_count()).map(|index| model.node(index));
     views.map(|view| view.expect("an index below the count"))
 }
@@ -77,20 +96,20 @@ fn nodes<'m>(model: &Model<'m>) -> impl Iterator<Item = NodeView<'m>> {
 impl Coverage {
     /// Notes that something has been drawn.
     pub fn note(&mut self, what: impl Into<String>) {
-        self.0.insert(what.into());
+        let what = format!("{}{}", self.prefix, what.into());
+        self.seen.insert(what);
     }
 
-    fn note_if(&mut self, holds: bool, what: &str) {
+    pub(super) fn note_if(&mut self, holds: bool, what: &str) {
         if holds {
             self.note(what);
         }
     }
 
-    /// What has not been drawn, of the operators, the corners and `also`.
-    pub fn missing(&self, also: impl IntoIterator<Item = String>) -> Vec<String> {
-        let all = OPS.iter().chain(CORNERS).map(|&name| name.to_owned());
-        let all = all.chain(also);
-        all.filter(|name| !self.0.contains(name)).collect()
+    /// What has not been drawn of `wanted`.
+    pub fn missing(&self, wanted: impl IntoIterator<Item = String>) -> Vec<String> {
+        let missing = |name: &String| !self.seen.contains(name);
+        wanted.into_iter().filter(missing).collect()
     }
 
     /// Notes everything about a network and whether its picture is of pixels.
@@ -100,6 +119,7 @@ impl Coverage {
         }
         self.picture(model, pixels);
         for node in nodes(model) {
+            self.prefix = prefix(&node);
             self.activation(&node);
             self.window(model, &node);
             self.operands(model, &node);
@@ -107,6 +127,7 @@ impl Coverage {
             self.values("weights", node.weights);
             self.values("weights", node.bias);
         }
+        self.prefix = "";
     }
 
     fn picture(&mut self, model: &Model<'_>, pixels: bool) {

@@ -3,28 +3,32 @@
 
 use std::collections::BTreeMap;
 
-use foveola::graph::{Graph, InputType, Layout, Node, Tensor};
+use foveola::graph::{Graph, InputType, Layout, Node, Quant, QuantisedWeights, Tensor};
 use foveola_core::net::op::{Activation, Op};
 use foveola_core::net::ops::{check, packing};
 use foveola_core::{Shape, TensorId};
 
-use super::attributes::{FAMILIES, fused};
+use super::attributes::{FAMILIES, MORE_INTEGERS, fused};
+use super::integers::{Integers, plain_node};
 use super::number::{Kind, Random};
 
 /// Most elements of a tensor and of the weights of a node.
-const MOST_ELEMENTS: usize = 320;
-const MOST_WEIGHTS: usize = 900;
+pub const MOST_ELEMENTS: usize = 320;
+pub const MOST_WEIGHTS: usize = 900;
 
 pub struct Draft {
     pub random: Random,
+    /// `None` for networks in f32.
+    pub integers: Option<Integers>,
     tensors: Vec<Tensor>,
     nodes: Vec<Node>,
 }
 
 impl Draft {
-    pub fn new(input: Shape, random: Random) -> Self {
+    pub fn new(input: Shape, random: Random, integers: Option<Integers>) -> Self {
         let mut draft = Self {
             random,
+            integers,
             tensors: Vec::new(),
             nodes: Vec::new(),
         };
@@ -40,6 +44,50 @@ impl Draft {
             constant,
             quant: None,
         });
+        id
+    }
+
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    pub fn quant_of(&self, id: TensorId) -> Option<Quant> {
+        self.tensors[usize::from(id.0)].quant
+    }
+
+    /// Stores a constant as int8; `false` if the tensor is none.
+    pub fn set_constant_quant(&mut self, id: TensorId, quant: Quant) -> bool {
+        let tensor = &mut self.tensors[usize::from(id.0)];
+        let Some(values) = &mut tensor.constant else {
+            return false;
+        };
+        let grid = quant.quantisation();
+        for v in values {
+            *v = grid.real(grid.stored(*v));
+        }
+        tensor.quant = Some(quant);
+        true
+    }
+
+    /// Gives the last node its int8 weights.
+    pub fn set_weights(&mut self, weights: Option<QuantisedWeights>) {
+        self.nodes.last_mut().expect("a node").quantised = weights;
+    }
+
+    /// Adds a node without weights as it is.
+    pub fn push(
+        &mut self,
+        op: Op,
+        activation: Activation,
+        inputs: Vec<TensorId>,
+        output: Shape,
+        quant: Option<Quant>,
+    ) -> TensorId {
+        let name = format!("node{}", self.nodes.len());
+        let id = self.tensor(name.clone(), output, None);
+        self.tensors[usize::from(id.0)].quant = quant;
+        self.nodes
+            .push(plain_node(name, op, activation, inputs, id));
         id
     }
 
@@ -87,14 +135,24 @@ impl Draft {
     pub fn node(
         &mut self,
         op: Op,
-        activation: Activation,
-        inputs: Vec<TensorId>,
+        mut activation: Activation,
+        mut inputs: Vec<TensorId>,
         output: Shape,
     ) -> Option<TensorId> {
+        let pure = self.integers.is_some_and(|integers| !integers.mixed);
+        if pure && op != Op::Activate && matches!(activation, Activation::LeakyRelu { .. }) {
+            activation = Activation::None;
+        }
+        if self.wants_integers(op, activation)? {
+            return self.integer_node(op, activation, &inputs, output);
+        }
         let shapes: Vec<Shape> = inputs.iter().map(|&id| self.shape(id)).collect();
         let sound = output.len() <= MOST_ELEMENTS && check(op, activation, &shapes, output);
         if !sound || packing::packed_len(op, shapes[0], output) > MOST_WEIGHTS {
             return None;
+        }
+        for id in &mut inputs {
+            *id = self.real(*id);
         }
         let count = packing::plain_len(op, shapes[0], output);
         let channels = packing::bias_len(op, output);
@@ -110,24 +168,17 @@ impl Draft {
         let bias = self.random.kind();
         let channels = if with_bias { channels } else { 0 };
         let bias = self.random.values(bias, channels, 0.5);
-        let name = format!("node{}", self.nodes.len());
-        let output = self.tensor(name.clone(), output, None);
-        self.nodes.push(Node {
-            name,
-            op,
-            activation,
-            inputs,
-            output,
-            weights,
-            bias,
-            dropout: false,
-            quantised: None,
-        });
+        let output = self.push(op, activation, inputs, output, None);
+        let node = self.nodes.last_mut().expect("a node");
+        (node.weights, node.bias) = (weights, bias);
         Some(output)
     }
 
     fn grow(&mut self) {
-        let family = self.random.pick(&FAMILIES);
+        let family = match self.integers {
+            Some(_) if self.random.chance(4) => self.random.pick(&MORE_INTEGERS),
+            _ => self.random.pick(&FAMILIES),
+        };
         let proposal = (0..200).find_map(|_| {
             let (op, activation, inputs, output) = family(self)?;
             self.node(op, activation, inputs, output)
@@ -165,6 +216,17 @@ impl Draft {
         one
     }
 
+    /// A softmax in int8, as models have it that answer with integers.
+    fn model_probabilities(&mut self, scores: TensorId) -> Option<TensorId> {
+        self.quant_of(scores)?;
+        if !self.random.chance(3) {
+            return None;
+        }
+        let shape = self.shape(scores);
+        let stored = self.integer_node(Op::Softmax, Activation::None, &[scores], shape)?;
+        Some(self.real(stored))
+    }
+
     pub fn finish(mut self) -> Graph {
         for _ in 0..self.random.within(2, 10) {
             self.grow();
@@ -183,16 +245,23 @@ impl Draft {
             let head = self.node(Op::Dense, Activation::None, vec![vector], classes);
             head.unwrap_or(vector)
         };
+        let logits = self.real(output);
+        let output = self.model_probabilities(output).unwrap_or(logits);
+        let input_type = match self.integers {
+            Some(integers) if integers.integer_input && integers.unsigned => InputType::U8,
+            Some(integers) if integers.integer_input => InputType::I8,
+            _ => InputType::F32,
+        };
         Graph {
             tensors: self.tensors,
             nodes: self.nodes,
             input: TensorId(0),
             layout: Layout::Nhwc,
-            input_type: InputType::F32,
+            input_type,
             input_name: "x".to_owned(),
             output,
             output_name: "scores".to_owned(),
-            logits: output,
+            logits,
             names: BTreeMap::new(),
             labels: Vec::new(),
             metadata: BTreeMap::new(),

@@ -10,7 +10,7 @@ use foveola::backend::core::ModelFile;
 use foveola_core::Picture;
 use foveola_core::explain::hoc::Mode;
 use foveola_core::net::model::Model;
-use foveola_tests::random::coverage::{Coverage, OPS, operators};
+use foveola_tests::random::coverage::{Coverage, OPS, operators, wanted};
 use foveola_tests::random::{Numbers, RandomNetwork};
 
 use super::board::{Files, available, run_batch};
@@ -35,19 +35,18 @@ const SEEN: [&str; 10] = [
 ];
 
 /// A network, what is asked of it, and the host's answer.
-struct Case {
-    network: RandomNetwork,
-    file: ModelFile,
-    methods: Vec<Ask>,
+pub struct Case {
+    pub network: RandomNetwork,
+    pub file: ModelFile,
+    pub methods: Vec<Ask>,
     job: String,
-    truth: Truth,
+    pub truth: Truth,
 }
 
 impl Case {
-    fn new(seed: u64) -> Self {
-        let network = RandomNetwork::new(seed);
+    fn new(network: RandomNetwork, chosen: &[usize]) -> Self {
         let file = ModelFile::new(&network.bytes).expect("it is sound");
-        let (methods, truth, job) = answer(file.model(), &network);
+        let (methods, truth, job) = answer(file.model(), &network, chosen);
         Self {
             network,
             file,
@@ -73,7 +72,11 @@ impl Case {
 }
 
 /// What is asked, the host's answer, and the job.
-fn answer(model: &Model<'_>, network: &RandomNetwork) -> (Vec<Ask>, Truth, String) {
+fn answer(
+    model: &Model<'_>,
+    network: &RandomNetwork,
+    chosen: &[usize],
+) -> (Vec<Ask>, Truth, String) {
     let (shape, normalisation) = (network.shape, model.normalisation());
     let (picture, format) = match &network.picture {
         Numbers::Pixels(data) => (
@@ -91,7 +94,8 @@ fn answer(model: &Model<'_>, network: &RandomNetwork) -> (Vec<Ask>, Truth, Strin
         picture,
         methods: &[],
     };
-    let methods = methods(network, asked.halfway());
+    let all = methods(network, asked.halfway());
+    let methods: Vec<Ask> = chosen.iter().map(|&number| all[number].clone()).collect();
     asked.methods = &methods;
     let job = asked.job();
     let job = format!("model=n.fov\npicture=p.bin\nformat={format}\n{job}");
@@ -99,8 +103,7 @@ fn answer(model: &Model<'_>, network: &RandomNetwork) -> (Vec<Ask>, Truth, Strin
     (methods, truth, job)
 }
 
-/// Two of the seven methods; 21 seeds in a row have all pairs. Parameters fit
-/// the picture.
+/// All methods. Parameters fit the picture.
 fn methods(network: &RandomNetwork, threshold: f32) -> Vec<Ask> {
     let (seed, shape) = (network.seed, network.shape);
     let short = shape.h.min(shape.w);
@@ -124,36 +127,61 @@ fn methods(network: &RandomNetwork, threshold: f32) -> Vec<Ask> {
         masks: 8,
         by_coverage: seed.is_multiple_of(2),
     };
-    let pairs = (0..7).flat_map(|a| (a + 1..7).map(move |b| [a, b]));
-    let pair = pairs.cycle().nth(seed as usize % 21).expect("21 pairs");
-    pair.map(|number| all[number].clone()).to_vec()
+    all
 }
 
-/// The cases of this run: all, or the one whose seed is asked for.
+/// Two of the seven methods; 21 seeds in a row have all pairs.
+fn pair(seed: u64) -> Vec<usize> {
+    let mut pairs = (0..7).flat_map(|a| (a + 1..7).map(move |b| [a, b]));
+    let pair = pairs.nth(seed as usize % 21).expect("21 pairs");
+    pair.to_vec()
+}
+
+/// Cases of the seeds of this run: the first so many, or as many as
+/// `FOVEOLA_NETWORKS` says, or the one that `FOVEOLA_SEED` names.
+pub fn draw(
+    network: fn(u64) -> RandomNetwork,
+    methods: fn(u64) -> Vec<usize>,
+    usual: u64,
+) -> Vec<Case> {
+    let number = |name| {
+        let text: Option<String> = std::env::var(name).ok();
+        text.map(|text| text.parse::<u64>().expect("a number"))
+    };
+    let seeds = match number("FOVEOLA_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("FOVEOLA_NETWORKS").unwrap_or(usual),
+    };
+    let case = |seed| Case::new(network(seed), &methods(seed));
+    seeds.map(case).collect()
+}
+
 fn cases() -> &'static [Case] {
     static CASES: OnceLock<Vec<Case>> = OnceLock::new();
-    CASES.get_or_init(|| {
-        let seeds = match std::env::var("FOVEOLA_SEED") {
-            Ok(seed) => vec![seed.parse().expect("FOVEOLA_SEED is a number")],
-            Err(_) => (0..NETWORKS).collect(),
-        };
-        seeds.into_iter().map(Case::new).collect()
-    })
+    CASES.get_or_init(|| draw(RandomNetwork::new, pair, NETWORKS))
 }
 
 fn same_bits_on(board: &str) {
+    same_bits(board, cases());
+}
+
+/// Asks a board about all cases.
+pub fn same_bits(board: &str, cases: &[Case]) {
     if !available() {
         return;
     }
-    let jobs: Vec<(String, Files)> = cases().iter().map(Case::files).collect();
-    let answers = run_batch(board, &jobs);
-    let failed = cases().iter().any(|case| case.truth.error.is_some());
-    let log = &answers[0].log;
-    assert_eq!(answers[0].code, i32::from(failed), "{board}: {log}");
     let mut report = String::new();
-    for (case, answer) in cases().iter().zip(&answers) {
-        for line in differences(case.file.model(), &case.methods, answer, &case.truth) {
-            report += &format!("seed {}: {board}: {line}\n", case.network.seed);
+    // An emulation has ten minutes.
+    for cases in cases.chunks(200) {
+        let jobs: Vec<(String, Files)> = cases.iter().map(Case::files).collect();
+        let answers = run_batch(board, &jobs);
+        let failed = cases.iter().any(|case| case.truth.error.is_some());
+        let log = &answers[0].log;
+        assert_eq!(answers[0].code, i32::from(failed), "{board}: {log}");
+        for (case, answer) in cases.iter().zip(&answers) {
+            for line in differences(case.file.model(), &case.methods, answer, &case.truth) {
+                report += &format!("seed {}: {board}: {line}\n", case.network.seed);
+            }
         }
     }
     assert!(report.is_empty(), "{report}");
@@ -212,19 +240,19 @@ fn nothing_is_left_out() {
         names.map(move |method| format!("{method} through {op}"))
     });
     let seen = SEEN.iter().map(|&seen| seen.to_owned());
-    let missing = coverage.missing(pairs.chain(seen));
+    let missing = coverage.missing(wanted().chain(pairs).chain(seen));
     assert!(missing.is_empty(), "never drawn: {missing:#?}");
     let whole = cases().iter().filter(|case| case.truth.error.is_none());
     let whole = whole.count();
     assert!(whole >= 150, "only {whole} networks run to their end");
 }
 
-fn name(ask: &Ask) -> String {
+pub fn name(ask: &Ask) -> String {
     let text = ask.to_string();
     text.split(':').next().unwrap_or_default().to_owned()
 }
 
-fn note(case: &Case, coverage: &mut Coverage) {
+pub fn note(case: &Case, coverage: &mut Coverage) {
     let (model, truth) = (case.file.model(), &case.truth);
     let pixels = matches!(case.network.picture, Numbers::Pixels(_));
     coverage.network(model, pixels);
