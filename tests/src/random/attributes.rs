@@ -56,8 +56,9 @@ pub const FAMILIES: [fn(&mut Draft) -> Option<Proposal>; 40] = [
 
 /// Families of which networks in int8 need more: their constants and their
 /// sizes fit less often.
-pub const MORE_INTEGERS: [fn(&mut Draft) -> Option<Proposal>; 6] =
-    [binary, binary, binary, pad, depthwise, grouped];
+pub const MORE_INTEGERS: [fn(&mut Draft) -> Option<Proposal>; 9] = [
+    binary, binary, binary, pad, depthwise, grouped, grouped, shuffle, slice,
+];
 
 /// What may follow any operator.
 pub fn fused(random: &mut Random) -> Activation {

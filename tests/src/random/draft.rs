@@ -176,7 +176,7 @@ impl Draft {
 
     fn grow(&mut self) {
         let family = match self.integers {
-            Some(_) if self.random.chance(4) => self.random.pick(&MORE_INTEGERS),
+            Some(_) if self.random.chance(3) => self.random.pick(&MORE_INTEGERS),
             _ => self.random.pick(&FAMILIES),
         };
         let proposal = (0..200).find_map(|_| {
@@ -228,7 +228,8 @@ impl Draft {
     }
 
     pub fn finish(mut self) -> Graph {
-        for _ in 0..self.random.within(2, 10) {
+        let (low, high) = self.integers.map_or((2, 10), |_| (3, 14));
+        for _ in 0..self.random.within(low, high) {
             self.grow();
         }
         let vector = self.join();
