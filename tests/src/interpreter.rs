@@ -87,7 +87,7 @@ pub fn stored(real: f64, scale: f32, zero_point: i8) -> f64 {
 }
 
 /// A node with the real numbers of its int8 weights and int32 biases.
-fn real_weights(node: &Node, weights: &QuantisedWeights, input: Quant) -> Node {
+pub(crate) fn real_weights(node: &Node, weights: &QuantisedWeights, input: Quant) -> Node {
     let outputs = match weights.scales.len() {
         1 => weights.bias.len().max(1),
         n => n,
@@ -118,7 +118,7 @@ pub fn tensor(graph: &Graph, input: &[f32], id: TensorId) -> Vec<f64> {
     value.expect("some node makes the tensor").data
 }
 
-fn index(id: TensorId) -> usize {
+pub(crate) fn index(id: TensorId) -> usize {
     usize::from(id.0)
 }
 
@@ -158,7 +158,12 @@ fn bias(node: &Node, c: usize) -> f64 {
 }
 
 /// Position of a tap in the input, if it lies inside.
-fn tap(g: &Geometry, input: Shape, out: [usize; 2], tap: [usize; 2]) -> Option<[usize; 2]> {
+pub(crate) fn tap(
+    g: &Geometry,
+    input: Shape,
+    out: [usize; 2],
+    tap: [usize; 2],
+) -> Option<[usize; 2]> {
     let size = [input.h, input.w];
     let mut at = [0; 2];
     for d in 0..2 {
@@ -170,7 +175,7 @@ fn tap(g: &Geometry, input: Shape, out: [usize; 2], tap: [usize; 2]) -> Option<[
     Some(at)
 }
 
-fn taps(g: &Geometry) -> impl Iterator<Item = [usize; 2]> {
+pub(crate) fn taps(g: &Geometry) -> impl Iterator<Item = [usize; 2]> {
     let [kh, kw] = g.kernel.map(usize::from);
     (0..kh).flat_map(move |y| (0..kw).map(move |x| [y, x]))
 }

@@ -22,4 +22,5 @@ mod device {
     mod random_int8;
     mod random_networks;
     mod robust;
+    mod zoo_int8;
 }
