@@ -21,6 +21,7 @@ use crate::crosscheck::CrosscheckError;
 use crate::explainer::ExplainError;
 use crate::model::ModelError;
 use crate::photo::PhotoError;
+use crate::quantise::QuantiseError;
 use crate::report::folder::WriteError;
 
 /// Asks an image classifier what it looked at.
@@ -77,6 +78,9 @@ pub enum CliError {
     /// The demo did not come out as it promises.
     #[error("these verdicts are not what the demo promises: {0}")]
     Verdict(String),
+    /// The network is not quantised.
+    #[error(transparent)]
+    Quantise(#[from] QuantiseError),
     /// Flags that do not fit each other.
     #[error("{0}")]
     Usage(String),

@@ -93,13 +93,23 @@ pub fn compile(
     let mut taps = options.taps.clone();
     taps.extend(options.layers.iter().cloned());
     let report = fold::optimise(&mut graph, &taps, options.fold);
+    as_it_is(graph, report, card, &options.layers)
+}
+
+/// Compiles a graph without simplifying it further; its tensors keep their ids.
+///
+/// # Errors
+/// As [`compile`].
+pub fn as_it_is(
+    graph: Graph,
+    report: fold::Report,
+    card: &Card,
+    layers: &[String],
+) -> Result<Compiled, CompileError> {
     check_size(&graph)?;
     let cam_layer = fold::default_cam_layer(&graph);
     let mut passes = vec![Pass::Forward, Pass::Backward(At::Input)];
-    let layers = options
-        .layers
-        .iter()
-        .map(|name| layer(&graph, &report, name));
+    let layers = layers.iter().map(|name| layer(&graph, &report, name));
     let layers = layers.collect::<Result<Vec<_>, _>>()?;
     for id in cam_layer.into_iter().chain(layers) {
         let at = if id == graph.input {

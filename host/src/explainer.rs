@@ -19,6 +19,7 @@ use crate::photo::{Photo, PhotoError};
 pub use answer::explain_running;
 pub use map::{Passes, SaliencyMap, score_name};
 pub use region::{Layer, Region, Step};
+pub(crate) use target::best;
 pub use target::{Target, TargetError};
 
 use answer::both_scores;

@@ -64,6 +64,7 @@
 //! * [`card`]: how a photo becomes the network's input.
 //! * [`backend`]: what runs a network; each one a `Classifier`.
 //! * [`model`]: a model file, opened. [`photo`]: a picture for it.
+//! * [`quantise`]: a float network becomes int8, and what that changes.
 //! * [`budget`]: what all that takes on a board.
 //! * [`method_spec`]: methods as people write them.
 //! * [`explainer`]: model and picture in, maps out.
@@ -83,5 +84,6 @@ pub mod import;
 pub mod method_spec;
 pub mod model;
 pub mod photo;
+pub mod quantise;
 pub mod report;
 pub mod suggest;

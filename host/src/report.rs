@@ -5,7 +5,7 @@ pub mod colour;
 pub mod files;
 pub mod folder;
 pub mod html;
-mod json;
+pub(crate) mod json;
 pub mod overlay;
 pub mod regions;
 pub mod sentence;

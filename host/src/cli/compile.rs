@@ -1,11 +1,14 @@
 //! `foveola compile`: an ONNX or TFLite file becomes a `.fov` file.
 
+mod int8;
+
 use std::path::PathBuf;
 
 use clap::Args;
 use foveola_core::At;
 use foveola_core::net::model::{Model, Pass};
 
+use self::int8::Int8Args;
 use super::CliError;
 use super::model_args::ModelArgs;
 use super::table::{bytes, lay_out, row};
@@ -14,6 +17,15 @@ use crate::model::ModelError;
 use crate::report::folder::write_file;
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  foveola compile model.onnx
+  foveola compile model.onnx --int8 --calibrate photos -o model.fov
+  foveola compile model.onnx --int8 --calibrate photos --validate test --method guided-backprop
+
+With --int8 the network is run on pictures of its kind, quantised by what its
+layers held, and compared with what it was. Where the folders inside the
+validation folder are called like the labels, the right answers are counted.")]
 pub struct CompileArgs {
     #[command(flatten)]
     pub model: ModelArgs,
@@ -27,6 +39,9 @@ pub struct CompileArgs {
     #[arg(long)]
     pub no_fold: bool,
 
+    #[command(flatten)]
+    pub int8: Int8Args,
+
     /// File to write [default: MODEL.fov in this folder]
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -35,10 +50,11 @@ pub struct CompileArgs {
 /// Runs the command.
 pub fn run(args: &CompileArgs) -> Result<String, CliError> {
     let model = args.model.open()?;
+    let out = out(args);
+    if args.int8.int8 {
+        return int8::run(args, &model, &out);
+    }
     let compiled = model.compile(&args.layers, !args.no_fold)?;
-    let stem = args.model.model.file_stem().unwrap_or_default();
-    let default = || PathBuf::from(stem).with_extension("fov");
-    let out = args.out.clone().unwrap_or_else(default);
     let file = ModelFile::new(&compiled.bytes).map_err(|source| ModelError::File {
         path: out.clone(),
         source,
@@ -52,6 +68,13 @@ pub fn run(args: &CompileArgs) -> Result<String, CliError> {
     );
     text += &plans(file.model());
     Ok(text)
+}
+
+/// The file to write.
+fn out(args: &CompileArgs) -> PathBuf {
+    let stem = args.model.model.file_stem().unwrap_or_default();
+    let default = || PathBuf::from(stem).with_extension("fov");
+    args.out.clone().unwrap_or_else(default)
 }
 
 /// The memory plans of a model file.
