@@ -132,7 +132,8 @@ impl Calibration {
     }
 
     /// The range of every tensor; that of the input holds `input` too, and
-    /// whatever was seen.
+    /// whatever was seen. So does that of the logits: their few largest values
+    /// are the answers, and a rule that gives up rare values would give up these.
     pub(super) fn ranges(
         &self,
         graph: &Graph,
@@ -152,6 +153,7 @@ impl Calibration {
                 Some(values) => values
                     .iter()
                     .fold([0.0, 0.0], |[low, high], &v| [v.min(low), v.max(high)]),
+                None if id == usize::from(graph.logits.0) => seen.extent(),
                 None => rule.range(seen),
             })
         };
