@@ -80,7 +80,7 @@ pub enum CliError {
     Verdict(String),
     /// The network is not quantised.
     #[error(transparent)]
-    Quantise(#[from] QuantiseError),
+    Quantise(Box<QuantiseError>),
     /// Flags that do not fit each other.
     #[error("{0}")]
     Usage(String),
@@ -89,6 +89,12 @@ pub enum CliError {
 impl From<CrosscheckError> for CliError {
     fn from(error: CrosscheckError) -> Self {
         Self::Crosscheck(Box::new(error))
+    }
+}
+
+impl From<QuantiseError> for CliError {
+    fn from(error: QuantiseError) -> Self {
+        Self::Quantise(Box::new(error))
     }
 }
 

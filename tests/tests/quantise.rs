@@ -276,7 +276,7 @@ fn the_demos_network_keeps_answers_and_evidence() {
     let size = |which: &str, what: &str| report[which][what].as_u64().expect("a number");
     assert!(size("int8", "arena") * 2 < size("float", "arena"));
     assert_eq!(size("int8", "file"), room.bytes("net.fov").len() as u64);
-    for rule in ["percentile", "mse"] {
+    for rule in ["minmax", "percentile"] {
         let text = room.succeed(&[&args[..], &["--calibration", rule, "--evidence", "2"]].concat());
         assert!(text.contains("Same answer on 6 of 6 pictures"), "{text}");
         assert!(text.contains("grad-cam"), "{text}");

@@ -65,7 +65,7 @@ pub struct Evidence {
 }
 
 /// What a network takes.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Size {
     /// Bytes of the model file.
     pub file: usize,

@@ -9,16 +9,18 @@ const OUTSIDE: f64 = 1.0 - 0.9999;
 /// Ranges of an MSE search, in percent of the whole.
 const PERCENT: std::ops::RangeInclusive<u32> = 10..=100;
 
-/// How the range of a tensor follows from its values.
+/// How the range of a tensor follows from its values. The default agreed best
+/// with the float network on ResNet-8, VWW, SqueezeNet and MobileNetV2, in
+/// answers and in evidence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum RangeRule {
     /// From the least to the greatest value
-    #[default]
     Minmax,
     /// Without 0.01 % of the values on each side
     Percentile,
     /// With the least mean squared error of the stored values
+    #[default]
     Mse,
 }
 

@@ -15,7 +15,7 @@ use crate::method_spec::MethodSpec;
 use crate::model::{ModelError, OpenModel};
 use crate::quantise::compare::{Answers, Evidence, Pair, Size};
 use crate::quantise::pictures::{Album, Skipped};
-use crate::quantise::{FloatNetwork, Quantised, RangeRule};
+use crate::quantise::{Calibration, FloatNetwork, Quantised, RangeRule};
 use crate::report::folder::write_file;
 use crate::report::json::readable;
 
@@ -67,13 +67,13 @@ struct Report<'a> {
     file: String,
     calibration: RangeRule,
     calibrated_on: usize,
-    skipped: &'a [Skipped],
+    skipped: Vec<Skipped>,
     integer_nodes: usize,
     float_nodes: &'a [String],
     float: Size,
     int8: Size,
-    answers: &'a Answers,
-    evidence: &'a [Evidence],
+    answers: Answers,
+    evidence: Vec<Evidence>,
 }
 
 /// Runs the command.
@@ -81,44 +81,27 @@ pub fn run(args: &CompileArgs, model: &OpenModel, out: &Path) -> Result<String, 
     let flags = &args.int8;
     let most = flags.pictures as usize;
     let Some(folder) = &flags.calibrate else {
-        return Err(CliError::Usage(String::from(
-            "--int8 needs --calibrate DIR",
-        )));
+        let reason = "--int8 needs --calibrate DIR";
+        return Err(CliError::Usage(String::from(reason)));
     };
     let network = FloatNetwork::of(model, &args.layers)?;
     let album = Album::open(folder, most)?;
-    let validation = match &flags.validate {
-        Some(folder) => Album::open(folder, most)?,
-        None => album.clone(),
-    };
+    let validation = flags.validate.as_ref().unwrap_or(folder);
+    let validation = Album::open(validation, most)?;
     catch_interrupts();
     let threads = args.model.threads();
     let seen = shown("calibrating", album.pictures.len(), |step| {
         Ok(network.calibrate(model, &album, threads, step)?)
     })?;
     let quantised = network.quantise(&seen, flags.calibration, model, &args.layers)?;
+    let float = file(&model.compile(&args.layers, true)?.bytes, &model.path)?;
     let int8 = file(&quantised.compiled.bytes, out)?;
-    let float = model.compile(&args.layers, true)?;
-    let float = file(&float.bytes, &model.path)?;
-    let mut pair = Pair::new(model, Arc::clone(&float), Arc::clone(&int8), threads);
-    let answers = shown("comparing", validation.pictures.len(), |step| {
-        Ok(pair.answers(&validation, step)?)
-    })?;
-    let evidence = evidence(flags, &mut pair, &validation)?;
+    let mut report = Report::new(out, flags.calibration, &seen, &quantised);
+    (report.float, report.int8) = (Size::of(float.model()), Size::of(int8.model()));
+    let mut pair = Pair::new(model, float, Arc::clone(&int8), threads);
+    report.compare(flags, &mut pair, &validation)?;
     write_file(out, &quantised.compiled.bytes)?;
-    remark(&quantised, &[&seen.skipped, &answers.skipped]);
-    let report = Report {
-        file: out.display().to_string(),
-        calibration: flags.calibration,
-        calibrated_on: seen.pictures,
-        skipped: &seen.skipped,
-        integer_nodes: quantised.integer_nodes,
-        float_nodes: &quantised.float_nodes,
-        float: Size::of(float.model()),
-        int8: Size::of(int8.model()),
-        answers: &answers,
-        evidence: &evidence,
-    };
+    report.remark();
     Ok(match flags.json {
         true => String::from_utf8_lossy(&readable(&report)).into_owned(),
         false => report.text() + "\n" + &super::plans(int8.model()),
@@ -163,36 +146,65 @@ fn evidence(flags: &Int8Args, pair: &mut Pair, album: &Album) -> Result<Vec<Evid
     })
 }
 
-/// What a person should know besides the report.
-fn remark(quantised: &Quantised, skipped: &[&[Skipped]; 2]) {
-    let mut seen = Vec::new();
-    for skipped in skipped.iter().copied().flatten() {
-        if !seen.contains(&skipped) {
-            seen.push(skipped);
+impl<'a> Report<'a> {
+    /// Before anything is compared.
+    fn new(out: &Path, rule: RangeRule, seen: &Calibration, quantised: &'a Quantised) -> Self {
+        Self {
+            file: out.display().to_string(),
+            calibration: rule,
+            calibrated_on: seen.pictures,
+            skipped: seen.skipped.clone(),
+            integer_nodes: quantised.integer_nodes,
+            float_nodes: &quantised.float_nodes,
+            float: Size::default(),
+            int8: Size::default(),
+            answers: Answers::default(),
+            evidence: Vec::new(),
         }
     }
-    for skipped in seen.iter().take(NAMED) {
-        note(&format!("left out: {}", skipped.reason));
-    }
-    if seen.len() > NAMED {
-        note(&format!(
-            "and {} more pictures left out",
-            seen.len() - NAMED
-        ));
-    }
-    let float = &quantised.float_nodes;
-    if !float.is_empty() {
-        let named: Vec<_> = float.iter().take(4).map(|n| format!("\"{n}\"")).collect();
-        let more = if float.len() > 4 { ", .." } else { "" };
-        note(&format!(
-            "{} nodes stay f32, as no int8 kernel computes them: {}{more}",
-            float.len(),
-            named.join(", ")
-        ));
-    }
-}
 
-impl Report<'_> {
+    fn compare(
+        &mut self,
+        flags: &Int8Args,
+        pair: &mut Pair,
+        album: &Album,
+    ) -> Result<(), CliError> {
+        self.answers = shown("comparing", album.pictures.len(), |step| {
+            Ok(pair.answers(album, step)?)
+        })?;
+        self.evidence = evidence(flags, pair, album)?;
+        Ok(())
+    }
+
+    /// What a person should know besides the report.
+    fn remark(&self) {
+        let mut seen: Vec<&Skipped> = Vec::new();
+        for skipped in self.skipped.iter().chain(&self.answers.skipped) {
+            if !seen.contains(&skipped) {
+                seen.push(skipped);
+            }
+        }
+        for skipped in seen.iter().take(NAMED) {
+            note(&format!("left out: {}", skipped.reason));
+        }
+        if seen.len() > NAMED {
+            note(&format!(
+                "and {} more pictures left out",
+                seen.len() - NAMED
+            ));
+        }
+        let float = self.float_nodes;
+        if !float.is_empty() {
+            let named: Vec<_> = float.iter().take(4).map(|n| format!("\"{n}\"")).collect();
+            let more = if float.len() > 4 { ", .." } else { "" };
+            note(&format!(
+                "{} nodes stay f32, as no int8 kernel computes them: {}{more}",
+                float.len(),
+                named.join(", ")
+            ));
+        }
+    }
+
     fn text(&self) -> String {
         let sizes = |name: &str, float, int8| row([&name, &bytes(float), &bytes(int8)]);
         let mut rows = vec![
@@ -200,7 +212,7 @@ impl Report<'_> {
             sizes("model file", self.float.file, self.int8.file),
             sizes("arena, forward", self.float.arena, self.int8.arena),
         ];
-        let answers = self.answers;
+        let answers = &self.answers;
         if answers.labelled > 0 {
             let right = |n: usize| {
                 format!(
