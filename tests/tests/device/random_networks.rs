@@ -13,12 +13,15 @@ use foveola_core::net::model::Model;
 use foveola_tests::random::coverage::{Coverage, OPS, operators, wanted};
 use foveola_tests::random::{Numbers, RandomNetwork};
 
-use super::board::{Files, available, run_batch};
+use super::board::{Answer, Files, available, run_batch};
 use super::compare::differences;
 use super::host::{Ask, Asked, Truth, seven};
 
 /// How many networks.
 const NETWORKS: u64 = 200;
+
+/// What a board with 64 KB has beside its pool and its static memory.
+const MOST_STACK: u64 = 10_208;
 
 /// What the layers and answers of all networks must show among them.
 const SEEN: [&str; 10] = [
@@ -170,7 +173,7 @@ pub fn same_bits(board: &str, cases: &[Case]) {
     if !available() {
         return;
     }
-    let mut report = String::new();
+    let (mut report, mut stack) = (String::new(), 0);
     // An emulation has ten minutes.
     for cases in cases.chunks(200) {
         let jobs: Vec<(String, Files)> = cases.iter().map(Case::files).collect();
@@ -179,12 +182,26 @@ pub fn same_bits(board: &str, cases: &[Case]) {
         let log = &answers[0].log;
         assert_eq!(answers[0].code, i32::from(failed), "{board}: {log}");
         for (case, answer) in cases.iter().zip(&answers) {
+            stack = stack.max(deepest(case, answer));
             for line in differences(case.file.model(), &case.methods, answer, &case.truth) {
                 report += &format!("seed {}: {board}: {line}\n", case.network.seed);
             }
         }
     }
     assert!(report.is_empty(), "{report}");
+    println!("{board}: {stack} bytes of stack at most");
+    assert!(
+        (1000..MOST_STACK).contains(&stack),
+        "{board}: {stack} bytes of stack"
+    );
+}
+
+/// The deepest stack of a job.
+fn deepest(case: &Case, answer: &Answer) -> u64 {
+    let costs = (0..case.methods.len()).map(|number| format!("cost.{number}"));
+    let costs = costs.chain(["classify".to_owned()]);
+    let stacks = costs.filter_map(|key| answer.cost(&key, "stack"));
+    stacks.max().unwrap_or_default()
 }
 
 #[test]

@@ -75,6 +75,7 @@ impl<'m> Session<'m, '_> {
     }
 
     /// One node by itself.
+    #[inline(never)]
     fn whole(
         &mut self,
         plan: &Plan<'_>,
@@ -148,6 +149,7 @@ impl<'m> Session<'m, '_> {
     }
 
     /// One input of an int8 node.
+    #[inline(never)]
     fn compute8(
         &mut self,
         plan: &Plan<'_>,
@@ -208,6 +210,7 @@ impl<'m> Session<'m, '_> {
         Ok(self.model.shape(view.input(part).ok_or(Error::Internal)?))
     }
 
+    #[inline(never)]
     fn compute(
         &mut self,
         plan: &Plan<'_>,

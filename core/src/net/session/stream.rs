@@ -20,6 +20,7 @@ type Done = [usize; MAX_STREAMED + 1];
 impl<'m> Session<'m, '_> {
     /// Runs `nodes` together. A row is made as soon as the rows that its
     /// window reads are there, so a ring never loses a row that is needed.
+    #[inline(never)]
     pub(super) fn stream(
         &mut self,
         plan: &Plan<'_>,
@@ -115,6 +116,7 @@ impl<'m> Session<'m, '_> {
     }
 
     /// Row `y` of a convolution, and whether NaN was seen.
+    #[inline(never)]
     fn window_row(
         &mut self,
         plan: &Plan<'_>,
@@ -142,6 +144,7 @@ impl<'m> Session<'m, '_> {
     }
 
     /// Row `y` of a `Quantise` or `Dequantise`, and whether NaN was seen.
+    #[inline(never)]
     fn convert_row(
         &mut self,
         plan: &Plan<'_>,
@@ -173,6 +176,7 @@ impl<'m> Session<'m, '_> {
 
     /// Row `y` of an operator whose rows depend on the same rows of its
     /// inputs, and whether NaN was seen.
+    #[inline(never)]
     fn even_row(&mut self, plan: &Plan<'_>, view: &NodeView<'m>, y: usize) -> Result<bool, Error> {
         let (a, b) = self.operands(plan, view, 0)?;
         let row_of = |id: Option<TensorId>| id.map_or(Ok(0..0), |id| self.place_row(plan, id, y));
