@@ -120,15 +120,6 @@ pub struct Case {
 /// Methods that are measured on every network.
 const GRADIENTS: [&str; 4] = ["gradient", "deconvolution", "guided-backprop", "grad-cam"];
 
-/// Methods that are measured on some.
-const MASKS: [&str; 5] = [
-    "occlusion:window=4/5,stride=3/4",
-    "rise:masks=6",
-    "rise:masks=4,grid=5,baseline=40",
-    "hoc:windows=6/4,strides=3/2,threshold=0.05,baseline=black",
-    "occlusion:window=3,stride=5,baseline=90",
-];
-
 impl Case {
     pub fn new(index: usize, net: &Net) -> Result<Self> {
         let compiled = compile(net.graph.clone(), &net.card, &CompileOptions::default())?;
@@ -147,8 +138,7 @@ impl Case {
                 (data.iter().flat_map(|v| v.to_le_bytes()).collect(), "f32")
             }
         };
-        let masks: &[&str] = if net.masks { &MASKS } else { &[] };
-        let specs = GRADIENTS.iter().chain(masks).map(|text| text.parse());
+        let specs = GRADIENTS.iter().chain(net.masks).map(|text| text.parse());
         let specs: Vec<MethodSpec> = specs.collect::<std::result::Result<_, _>>()?;
         let budget = Budget::of(&model, &specs, &photo)?;
         for (spec, method) in specs.iter().zip(&budget.methods) {

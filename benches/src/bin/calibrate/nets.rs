@@ -416,8 +416,8 @@ fn activations(b: &mut Builder, x: u16, kind: usize) -> u16 {
 pub struct Net {
     pub graph: Graph,
     pub card: Card,
-    /// Whether all methods are measured, or only those with gradients.
-    pub masks: bool,
+    /// What is measured besides the methods with gradients.
+    pub masks: &'static [&'static str],
     /// Whether its picture is a tensor instead of pixels.
     pub tensor: bool,
 }
@@ -437,6 +437,23 @@ fn card(shape: Shape, activation: OutputActivation) -> Card {
         labels: Vec::new(),
     }
 }
+
+/// Methods that are asked of some networks.
+const MASKS: [&str; 5] = [
+    "occlusion:window=4/5,stride=3/4",
+    "rise:masks=6",
+    "rise:masks=4,grid=5,baseline=40",
+    "hoc:windows=6/4,strides=3/2,threshold=0.05,baseline=black",
+    "occlusion:window=3,stride=5,baseline=90",
+];
+
+/// Methods that hide much of a broad picture.
+const BROAD_MASKS: [&str; 4] = [
+    "occlusion:window=30/20,stride=15/14",
+    "occlusion:window=44/36,stride=12,baseline=black",
+    "rise:masks=8",
+    "rise:masks=5,grid=12,baseline=black",
+];
 
 /// Network number `index`: a stem, four kinds of layers, a head.
 fn net(index: usize) -> Net {
@@ -478,7 +495,11 @@ fn net(index: usize) -> Net {
     Net {
         graph: b.finish(x),
         card: card(input, activation),
-        masks: index % 5 < 2 && index < 40,
+        masks: if index % 5 < 2 && index < 40 {
+            &MASKS
+        } else {
+            &[]
+        },
         tensor: index % 4 == 1,
     }
 }
@@ -516,13 +537,29 @@ fn broad(index: usize) -> Net {
     Net {
         graph: b.finish(x),
         card: card(input, OutputActivation::Softmax),
-        masks: index == 2,
+        masks: if index == 2 { &MASKS } else { &[] },
         tensor: index == 1,
+    }
+}
+
+/// A network that is little beside its picture, so that masks outweigh it.
+fn scene() -> Net {
+    let input = Shape::new(56, 48, 3);
+    let mut b = Builder::new(input, 99);
+    let x = b.conv(0, window(5, 4, 2), 1, 8, RELU);
+    let x = b.mean(x, [true, true, false]);
+    let x = b.dense(x, 4);
+    Net {
+        graph: b.finish(x),
+        card: card(input, OutputActivation::Softmax),
+        masks: &BROAD_MASKS,
+        tensor: false,
     }
 }
 
 /// All of them.
 pub fn nets() -> Vec<Net> {
     let small = (0..LAYERS.div_ceil(4) * 4).map(net);
-    small.chain((0..3).map(broad)).collect()
+    let broad = (0..3).map(broad);
+    small.chain(broad).chain([scene()]).collect()
 }
