@@ -189,7 +189,7 @@ impl<B: Board> Work<'_, '_, B> {
         let scores = pool.take(classes, 0.0)?;
         let arena = self.arena(&mut pool, Pass::Forward)?;
         let bytes = arena.len();
-        let mut session = Session::new(self.model, arena, Isa::portable())?;
+        let mut session = Session::new(self.model, arena, Isa::detect())?;
         let x = Masked::whole(self.picture);
         self.meter.begin();
         let result = session.classify(&x, Score::Logit, scores);
@@ -227,7 +227,7 @@ impl<B: Board> Work<'_, '_, B> {
     fn layers(&mut self, pool: &mut Pool<'_>) -> Result<(), Failure> {
         let mut pool = pool.scope();
         let arena = self.arena(&mut pool, Pass::Forward)?;
-        let mut session = Session::new(self.model, arena, Isa::portable())?;
+        let mut session = Session::new(self.model, arena, Isa::detect())?;
         let folder = self.folder;
         let mut failure = None;
         let mut tap = |index: usize, first: usize, values: Values<'_>| {

@@ -5,6 +5,8 @@
     reason = "a function compiled for an instruction set may only be called where that set exists"
 )]
 
+#[cfg(foveola_dsp)]
+pub(super) mod dsp;
 pub(super) mod int8;
 
 use int8::IntegerKernel;
@@ -18,6 +20,9 @@ pub struct Isa(Level);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Level {
     Portable,
+    /// Integers only.
+    #[cfg(foveola_dsp)]
+    Dsp(dsp::Dsp),
     #[cfg(target_arch = "x86_64")]
     Avx2,
 }
@@ -137,7 +142,9 @@ impl Isa {
     pub fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
         let level = x86::level();
-        #[cfg(not(target_arch = "x86_64"))]
+        #[cfg(foveola_dsp)]
+        let level = dsp::find().map_or(Level::Portable, Level::Dsp);
+        #[cfg(not(any(target_arch = "x86_64", foveola_dsp)))]
         let level = Level::Portable;
         Self(level)
     }
@@ -146,6 +153,8 @@ impl Isa {
     pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self.0 {
             Level::Portable => kernel.run::<_, 2, 1>(Scalar),
+            #[cfg(foveola_dsp)]
+            Level::Dsp(_) => kernel.run::<_, 2, 1>(Scalar),
             // SAFETY: only `x86::level` makes `Avx2`, after it found that the
             // processor has AVX2 and the operating system saves its registers.
             #[cfg(target_arch = "x86_64")]
@@ -157,6 +166,8 @@ impl Isa {
     pub(super) fn run_integers<K: IntegerKernel>(self, kernel: K) -> K::Output {
         match self.0 {
             Level::Portable => kernel.run::<_, 2>(Scalar),
+            #[cfg(foveola_dsp)]
+            Level::Dsp(_) => kernel.run::<_, 2>(Scalar),
             // SAFETY: as in `run`.
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => unsafe { x86::avx2_integers(kernel) },
@@ -165,7 +176,19 @@ impl Isa {
 
     /// Whether this instruction set has vectors.
     pub(super) fn has_vectors(self) -> bool {
-        self.0 != Level::Portable
+        #[cfg(target_arch = "x86_64")]
+        return self.0 == Level::Avx2;
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+
+    /// The DSP extension, if it may be used.
+    #[cfg(foveola_dsp)]
+    pub(super) fn dsp(self) -> Option<dsp::Dsp> {
+        match self.0 {
+            Level::Dsp(dsp) => Some(dsp),
+            Level::Portable => None,
+        }
     }
 
     /// Every instruction set that this machine can run.

@@ -41,6 +41,8 @@ mod channels;
 mod check;
 mod conv;
 mod depthwise;
+#[cfg(foveola_dsp)]
+mod dsp;
 pub mod fixed;
 mod gate;
 pub mod make;

@@ -55,7 +55,7 @@ pub fn every_path(outside: &mut Outside<'_>) -> bool {
 
 fn all(o: &mut Outside<'_>) -> Result<(), Error> {
     let model = Model::from_bytes(o.model)?;
-    let mut session = Session::new(&model, o.arena, Isa::portable())?;
+    let mut session = Session::new(&model, o.arena, Isa::detect())?;
     let x = Masked::whole(o.picture);
     session.classify(&x, Score::Probability, o.scratch)?;
     session.forward_tapped(&x, &mut |node, first, values| {

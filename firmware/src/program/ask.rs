@@ -131,7 +131,7 @@ impl<B: Board> Work<'_, '_, B> {
         }
         let (shape, scratch) = {
             // Shapes and costs need no arena, but an aligned one.
-            let mut session = Session::new(self.model, pool.take(0, 0)?, Isa::portable())?;
+            let mut session = Session::new(self.model, pool.take(0, 0)?, Isa::detect())?;
             let shape = question.method.map_shape(&mut session)?;
             (shape, question.method.cost(&mut session, 1)?.scratch)
         };
@@ -166,7 +166,7 @@ impl<B: Board> Work<'_, '_, B> {
         let buffer = pool.take(scratch, 0.0)?;
         let arena = self.arena(&mut pool, question.pass)?;
         let bytes = arena.len();
-        let mut session = Session::new(self.model, arena, Isa::portable())?;
+        let mut session = Session::new(self.model, arena, Isa::detect())?;
         let query = Query {
             picture: self.picture,
             targets: &[question.target],

@@ -38,7 +38,7 @@ impl<B: Board> Work<'_, '_, B> {
         let mut pool = pool.scope();
         let nodes = pool.take(self.model.node_count(), 0u64)?;
         let arena = self.arena(&mut pool, Pass::Forward)?;
-        let mut session = Session::new(self.model, arena, Isa::portable())?;
+        let mut session = Session::new(self.model, arena, Isa::detect())?;
         let mut laps = Laps {
             meter: self.meter,
             last: 0,
@@ -68,7 +68,7 @@ impl<B: Board> Work<'_, '_, B> {
         };
         let nodes = pool.take(self.model.node_count(), 0u64)?;
         let arena = self.arena(&mut pool, pass)?;
-        let mut session = Session::new(self.model, arena, Isa::portable())?;
+        let mut session = Session::new(self.model, arena, Isa::detect())?;
         let mut laps = Laps {
             meter: self.meter,
             last: 0,

@@ -76,6 +76,12 @@ pub(super) fn forward_rows(
 ) -> Option<()> {
     let channels = Channels::of(node)?;
     let patches = Patches::new(node, geometry, source, y, channels.filters.inputs);
+    #[cfg(foveola_dsp)]
+    if let Some(dsp) = isa.dsp()
+        && super::dsp::takes(node, &channels)
+    {
+        return super::dsp::convolve(dsp, node, &channels, &patches, out);
+    }
     if let Some(done) = wide::forward(node, &channels, &patches, out, scratch, isa) {
         return done;
     }

@@ -34,29 +34,36 @@ pub(super) fn forward_rows(
         source,
         y,
     };
+    #[cfg(foveola_dsp)]
+    if let Some(dsp) = isa.dsp()
+        && depthwise.takes_dsp()
+    {
+        return depthwise.with_dsp(dsp, out);
+    }
     if isa.has_vectors() && depthwise.channels.filters.taps <= 2 * PAIRS {
         isa.run_integers(Vectors { depthwise, out })
     } else {
-        depthwise.plain(out)
+        depthwise.plain(0, out)
     }
 }
 
-struct Depthwise<'a> {
-    node: &'a Node8<'a>,
-    channels: Channels<'a>,
-    geometry: Geometry,
-    source: Rows8<'a>,
+pub(super) struct Depthwise<'a> {
+    pub node: &'a Node8<'a>,
+    pub channels: Channels<'a>,
+    pub geometry: Geometry,
+    pub source: Rows8<'a>,
     /// First output row.
-    y: usize,
+    pub y: usize,
 }
 
 impl<'a> Depthwise<'a> {
-    /// Every sum from its definition.
-    fn plain(&self, out: &mut [i8]) -> Option<()> {
+    /// Channels from `from` on, every sum from its definition.
+    pub fn plain(&self, from: usize, out: &mut [i8]) -> Option<()> {
         let output = self.node.output;
         for (row, y) in out.chunks_exact_mut(output.row().max(1)).zip(self.y..) {
             for (pixel, x) in row.chunks_exact_mut(output.c.max(1)).zip(0..) {
-                for (out, first) in pixel.chunks_mut(CHUNK).zip((0..).step_by(CHUNK)) {
+                let chunks = pixel.get_mut(from..)?.chunks_mut(CHUNK);
+                for (out, first) in chunks.zip((from..).step_by(CHUNK)) {
                     let sums = self.sums([y, x, first])?;
                     for ((out, sum), c) in out.iter_mut().zip(sums).zip(first..) {
                         *out = self.node.store(self.channels.requantise(c, sum)?);

@@ -16,7 +16,7 @@ pub(super) struct Patches<'a> {
     height: usize,
     width: usize,
     /// Input channels of one group.
-    inputs: usize,
+    pub inputs: usize,
     padding: i8,
     /// Whether neighbouring output pixels see neighbouring input pixels, also
     /// from one row to the next.
@@ -61,6 +61,12 @@ impl<'a> Patches<'a> {
             && pad == [0, 0]
             && (self.height - 1) * stride_h < self.input.h
             && (self.width - 1) * stride_w < self.input.w
+    }
+
+    /// Whether the rows of a patch consist of whole fours of elements.
+    #[cfg(foveola_dsp)]
+    pub fn rows_are_fours(&self) -> bool {
+        usize::from(self.geometry.kernel[1]) * self.inputs % 4 == 0
     }
 
     /// Row and column of a pixel.
@@ -147,6 +153,39 @@ impl<'a> Patches<'a> {
             }
         }
         Some(())
+    }
+
+    /// Calls `visit` with the rows of a pixel's patch if all of it lies inside
+    /// the input and each row is one run. Whether it does.
+    #[cfg(foveola_dsp)]
+    pub fn runs(
+        &self,
+        pixel: usize,
+        mut visit: impl FnMut(&'a [i8]) -> Option<()>,
+    ) -> Option<bool> {
+        let Geometry {
+            kernel,
+            stride,
+            dilation,
+            pad,
+        } = self.geometry;
+        let (y, x) = self.place(pixel);
+        let [h, w] = kernel.map(usize::from);
+        let [top, left] = [y * usize::from(stride[0]), x * usize::from(stride[1])];
+        let start = top
+            .checked_sub(pad[0].into())
+            .zip(left.checked_sub(pad[1].into()));
+        let whole = self.inputs == self.input.c && dilation == [1; 2];
+        let Some((top, left)) = start
+            .filter(|&(top, left)| whole && top + h <= self.input.h && left + w <= self.input.w)
+        else {
+            return Some(false);
+        };
+        for row in top..top + h {
+            let line = self.source.line(row as isize)?;
+            visit(line.get(left * self.input.c..)?.get(..w * self.input.c)?)?;
+        }
+        Some(true)
     }
 
     /// Writes one patch whose rows lie in one run each.

@@ -1,0 +1,17 @@
+//! Says which instruction sets the target has beyond what `cfg` tells.
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rustc-check-cfg=cfg(foveola_dsp)");
+    println!("cargo:rustc-check-cfg=cfg(foveola_dsp_optional)");
+    let target = std::env::var("TARGET").unwrap_or_default();
+    // The DSP extension is part of Armv7E-M. In Armv8-M it is an option, which
+    // `Isa::detect` asks the processor about.
+    let optional = target.starts_with("thumbv8m.main");
+    if optional {
+        println!("cargo:rustc-cfg=foveola_dsp_optional");
+    }
+    if optional || target.starts_with("thumbv7em") {
+        println!("cargo:rustc-cfg=foveola_dsp");
+    }
+}
