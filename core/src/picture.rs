@@ -174,15 +174,11 @@ fn normalise(
     normalisation: &Normalisation,
 ) -> bool {
     let channels = shape.c.max(1);
-    let pixels = row
-        .chunks_exact(channels)
-        .zip(out.chunks_exact_mut(channels));
-    for (from, to) in pixels.skip(window.x).take(window.w) {
-        let parameters = normalisation.mean.iter().zip(&normalisation.scale);
-        let elements = from.iter().zip(to).zip(parameters);
-        for ((pixel, element), (mean, scale)) in elements.skip(window.c).take(window.d) {
-            *element = (f32::from(*pixel) - mean) * scale;
-        }
+    let whole = (window.x, window.w, window.d) == (0, shape.w, channels);
+    match channels {
+        1 if whole => normalise_pixels::<1>(row, out, normalisation),
+        3 if whole => normalise_pixels::<3>(row, out, normalisation),
+        _ => normalise_box(row, out, window, channels, normalisation),
     }
     let parameters = normalisation
         .mean
@@ -192,4 +188,32 @@ fn normalise(
     let mut extremes =
         parameters.map(|(mean, scale)| ((0.0 - mean) * scale, (255.0 - mean) * scale));
     extremes.all(|(low, high)| low.is_finite() && high.is_finite())
+}
+
+/// Whole pixels of so many channels.
+fn normalise_pixels<const C: usize>(row: &[u8], out: &mut [f32], by: &Normalisation) {
+    let (Some(mean), Some(scale)) = (by.mean.first_chunk::<C>(), by.scale.first_chunk::<C>())
+    else {
+        return;
+    };
+    let pixels = row.as_chunks::<C>().0.iter();
+    for (from, to) in pixels.zip(out.as_chunks_mut::<C>().0) {
+        for ((pixel, element), (mean, scale)) in from.iter().zip(to).zip(mean.iter().zip(scale)) {
+            *element = (f32::from(*pixel) - mean) * scale;
+        }
+    }
+}
+
+/// The columns and channels of a box.
+fn normalise_box(row: &[u8], out: &mut [f32], window: Window, channels: usize, by: &Normalisation) {
+    let pixels = row
+        .chunks_exact(channels.max(1))
+        .zip(out.chunks_exact_mut(channels.max(1)));
+    for (from, to) in pixels.skip(window.x).take(window.w) {
+        let parameters = by.mean.iter().zip(&by.scale);
+        let elements = from.iter().zip(to).zip(parameters);
+        for ((pixel, element), (mean, scale)) in elements.skip(window.c).take(window.d) {
+            *element = (f32::from(*pixel) - mean) * scale;
+        }
+    }
 }

@@ -29,12 +29,14 @@ impl Quantisation {
     /// the zero point.
     #[inline(always)]
     pub fn stored(self, real: f32) -> i8 {
-        let q = libm::roundf(real / self.scale) + f32::from(self.zero_point);
-        if q.is_nan() {
-            return self.zero_point;
-        }
-        // `as` saturates.
-        q as i8
+        // Just below one half: one half itself would carry the number below it.
+        const HALF: f32 = 0.499_999_97;
+        let steps = real / self.scale;
+        // `as` rounds towards 0, saturates, and makes 0 of NaN.
+        let nearest = (steps + HALF.copysign(steps)) as i32;
+        let q = nearest.saturating_add(self.zero_point.into());
+        let q = if q > -128 { q } else { -128 };
+        (if q < 127 { q } else { 127 }) as i8
     }
 }
 
@@ -67,6 +69,9 @@ pub(super) fn dequantise(from: &[i8], by: Quantisation, out: &mut [f32]) {
 /// Gates of a `Quantise`, one bit an element: 1 where the number was inside
 /// the range that int8 can store. `first` is the index of the first element.
 pub(super) fn record_gate(stored: &[i8], first: usize, keep: &mut [u8]) {
+    if keep.is_empty() {
+        return;
+    }
     for (index, &q) in (first..).zip(stored) {
         let open = u8::from(i8::MIN < q && q < i8::MAX);
         if let Some(byte) = keep.get_mut(index / 8) {

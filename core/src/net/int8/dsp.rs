@@ -64,7 +64,7 @@ pub(super) fn convolve(
             shift: channels.shift.get(first..)?,
             zero_point: node.output_quant.zero_point,
         };
-        for (pixels, at) in out.chunks_mut(2 * c).zip((0..).step_by(2)) {
+        for (pixels, at) in out.chunks_mut((2 * c).max(1)).zip((0..).step_by(2)) {
             pair.widen(at, false)?;
             match pixels
                 .split_at_mut_checked(c)
@@ -120,7 +120,7 @@ impl Pair<'_> {
             }
             let first = self.group * self.patches.inputs;
             let narrow = self.narrow.get_mut(..len)?;
-            self.patches.gather(pixel, 1, first, narrow)?;
+            self.patches.gather(pixel, 1, first, 1, narrow)?;
         }
         let narrow = self.narrow.get(..len.next_multiple_of(4))?;
         dsp.widen(narrow, &mut self.wide, second);
@@ -199,7 +199,8 @@ impl Depthwise<'_> {
         // Tiles whose strips fit.
         let width = output.w.min((STRIP / 3 - 3) / right.max(1) + 1).max(1);
         let pitch = (width - 1) * right + 3;
-        let rows = ((STRIP / pitch).saturating_sub(3) / down.max(1) + 1).min(height.max(1));
+        let fitting = (STRIP / pitch.max(1)).saturating_sub(3) / down.max(1) + 1;
+        let rows = fitting.min(height).max(1);
         let mut strip = Strip {
             words: [0; STRIP],
             pitch,

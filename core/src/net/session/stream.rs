@@ -14,8 +14,16 @@ use crate::net::ops::{self, Rows};
 use crate::net::quant::{self, Quantisation};
 use crate::tensor::{Shape, TensorId, Values};
 
-/// Rows made so far: of the picture, then of each node's output.
-type Done = [usize; MAX_STREAMED + 1];
+/// A stage: the picture, then each node.
+#[derive(Clone, Copy)]
+struct Stage {
+    /// Rows made so far.
+    done: usize,
+    /// Rows of the stage before that the next row needs.
+    needs: usize,
+}
+
+type Stages = [Stage; MAX_STREAMED + 1];
 
 impl<'m> Session<'m, '_> {
     /// Runs `nodes` together. A row is made as soon as the rows that its
@@ -32,24 +40,30 @@ impl<'m> Session<'m, '_> {
         let first = self.view(nodes.start)?;
         let last = self.view(nodes.end.saturating_sub(1))?;
         let height = self.model.shape(last.output).h;
-        let mut done: Done = [0; MAX_STREAMED + 1];
+        let mut stages: Stages = [Stage { done: 0, needs: 0 }; MAX_STREAMED + 1];
         if !self.model.loads_rows(plan, &first) {
-            *done.first_mut().ok_or(Error::Internal)? = usize::MAX;
+            stages.first_mut().ok_or(Error::Internal)?.done = usize::MAX;
         }
-        while *done.get(nodes.len()).ok_or(Error::Internal)? < height {
-            let stage = self.ready_stage(nodes.clone(), &done)?;
-            let y = *done.get(stage).ok_or(Error::Internal)?;
-            if stage == 0 {
+        let count = nodes.len();
+        for (stage, index) in stages.iter_mut().skip(1).zip(nodes.clone()) {
+            stage.needs = self.needs(index, 0)?;
+        }
+        while stages.get(count).ok_or(Error::Internal)?.done < height {
+            let ready = ready_stage(stages.get(..=count).ok_or(Error::Internal)?);
+            let stage = stages.get_mut(ready).ok_or(Error::Internal)?;
+            let y = stage.done;
+            stage.done += 1;
+            if ready == 0 {
                 self.load_row(plan, x, y)?;
-            } else {
-                let index = nodes.start + stage - 1;
-                self.make_row(plan, index, y, rule)?;
-                if let Some(tap) = &mut tap {
-                    let (first, values) = self.row_values(plan, index, y)?;
-                    tap(index, first, values)?;
-                }
+                continue;
             }
-            *done.get_mut(stage).ok_or(Error::Internal)? += 1;
+            let index = nodes.start + ready - 1;
+            stage.needs = self.needs(index, y + 1)?;
+            self.make_row(plan, index, y, rule)?;
+            if let Some(tap) = &mut tap {
+                let (first, values) = self.row_values(plan, index, y)?;
+                tap(index, first, values)?;
+            }
         }
         match rule {
             // Gates of the others were recorded row by row.
@@ -62,21 +76,12 @@ impl<'m> Session<'m, '_> {
         self.model.node(index).ok_or(Error::Internal)
     }
 
-    /// The last node whose next row can be made, counted from 1; 0 if the
-    /// picture's next row is what is missing.
-    fn ready_stage(&self, nodes: Range<usize>, done: &Done) -> Result<usize, Error> {
-        let mut stage = nodes.len();
-        while stage > 0 {
-            let node = self.view(nodes.start + stage - 1)?;
-            let window = self.model.row_window(&node).ok_or(Error::Internal)?;
-            let [before, own] = [stage - 1, stage].map(|s| done.get(s).copied().unwrap_or(0));
-            let height = self.part_shape(&node, 0)?.h;
-            if before >= window.end(own).min(height) {
-                return Ok(stage);
-            }
-            stage -= 1;
-        }
-        Ok(0)
+    /// Input rows that must be there before a node makes row `y`.
+    fn needs(&self, index: usize, y: usize) -> Result<usize, Error> {
+        let node = self.view(index)?;
+        let window = self.model.row_window(&node).ok_or(Error::Internal)?;
+        let height = self.part_shape(&node, 0)?.h;
+        Ok(window.end(y).min(height))
     }
 
     /// Bytes of the arena that hold row `y` of a tensor.
@@ -235,4 +240,12 @@ impl<'m> Session<'m, '_> {
         let row = self.model.shape(id).row();
         Ok((y * row, self.typed(id, range)?))
     }
+}
+
+/// The last stage whose next row can be made; 0 if the picture's next row is
+/// what is missing.
+fn ready_stage(stages: &[Stage]) -> usize {
+    let mut pairs = stages.iter().zip(stages.iter().skip(1));
+    let ready = pairs.rposition(|(before, own)| before.done >= own.needs);
+    ready.map_or(0, |before| before + 1)
 }
