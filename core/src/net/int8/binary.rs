@@ -2,8 +2,12 @@
 //!
 //! Source: TFLite `reference/integer_ops/add.h`, `mul.h`, `reference/sub.h`.
 
+#[cfg(foveola_dsp)]
+use super::limit;
 use super::{Node8, Operand8};
 use crate::net::arch::Isa;
+#[cfg(foveola_dsp)]
+use crate::net::arch::dsp::{Addition, Dsp};
 use crate::net::arch::int8::{IntegerKernel, Integers, Requantise};
 use crate::net::op::{Arithmetic, Op};
 use crate::net::ops::binary::zip_into;
@@ -33,6 +37,13 @@ pub(super) fn forward(
         of_sum: node.factor(2)?,
         less,
     };
+    #[cfg(foveola_dsp)]
+    if let Some(dsp) = isa.dsp()
+        && a.shape == b.shape
+        && let Some(done) = sum.with_dsp(dsp, [a.data, b.data], out)
+    {
+        return done;
+    }
     if isa.has_vectors() && a.shape == b.shape {
         return sum.flat([a.data, b.data], out, isa);
     }
@@ -76,6 +87,30 @@ impl Sum<'_> {
             a.wrapping_add(b)
         };
         self.node.store(self.of_sum.apply(sum))
+    }
+
+    /// All elements of a sum, where nothing is broadcast; `None` if its
+    /// factors are none for the DSP extension.
+    #[cfg(foveola_dsp)]
+    fn with_dsp(&self, dsp: Dsp, [a, b]: [&[i8]; 2], out: &mut [i8]) -> Option<Option<()>> {
+        let by = Addition {
+            zeros: self.zeros,
+            factors: self.factors,
+            of_sum: self.of_sum,
+            zero_point: self.node.output_quant.zero_point,
+        };
+        let even = out.len() & !1;
+        if self.less || !by.is_short() || even == 0 {
+            return None;
+        }
+        let (pairs, last) = out.split_at_mut_checked(even)?;
+        let done = dsp.sum(a, b, &by, pairs);
+        limit(self.node.range, pairs);
+        let rest = a.get(even..)?.iter().zip(b.get(even..)?);
+        for (out, (&a, &b)) in last.iter_mut().zip(rest) {
+            *out = self.of(a, b);
+        }
+        Some(done)
     }
 
     /// All elements, where nothing is broadcast.

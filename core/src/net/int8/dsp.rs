@@ -118,13 +118,28 @@ impl Pair<'_> {
             if even && self.widen_runs(pixel, second)? {
                 return Some(());
             }
-            let first = self.group * self.patches.inputs;
-            let narrow = self.narrow.get_mut(..len)?;
-            self.patches.gather(pixel, 1, first, 1, narrow)?;
+            if !self.copy_runs(pixel)? {
+                let first = self.group * self.patches.inputs;
+                let narrow = self.narrow.get_mut(..len)?;
+                self.patches.gather(pixel, 1, first, 1, narrow)?;
+            }
         }
         let narrow = self.narrow.get(..len.next_multiple_of(4))?;
         dsp.widen(narrow, &mut self.wide, second);
         Some(())
+    }
+
+    /// Copies the patch, if it lies inside.
+    fn copy_runs(&mut self, pixel: usize) -> Option<bool> {
+        let mut narrow = self.narrow.as_mut_slice();
+        self.patches.runs(pixel, |run| {
+            let (to, rest) = core::mem::take(&mut narrow).split_at_mut_checked(run.len())?;
+            for (to, from) in to.iter_mut().zip(run) {
+                *to = *from;
+            }
+            narrow = rest;
+            Some(())
+        })
     }
 
     /// The patch from the input itself, if it lies inside and its rows are
