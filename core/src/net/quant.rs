@@ -93,3 +93,31 @@ pub(super) fn quantise_backward(grad_out: &[f32], factor: f32, keep: &[u8], grad
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Halves, their neighbours and far numbers, against f64's own rounding.
+    #[test]
+    fn stored_is_the_nearest_step() {
+        let mut steps = std::vec![0.0_f32, -0.0, 1e9, -1e9, 3e38, f32::INFINITY, 8_388_609.0];
+        for i in 0..3000_i16 {
+            let half = f32::from(i) * 0.5;
+            let near = [half.next_down(), half, half.next_up()];
+            steps.extend(near.iter().flat_map(|&x| [x, -x]));
+            steps.push(f32::from(i) * 0.137_f32 - 205.0);
+        }
+        for (scale, zero_point) in [(1.0_f32, 0_i8), (0.25, -128), (2.0, 127), (4.0, 5)] {
+            let quant = Quantisation { scale, zero_point };
+            for &steps in &steps {
+                let wanted = (f64::from(steps).round() + f64::from(zero_point)) as i8;
+                let found = quant.stored(steps * scale);
+                if (steps * scale).is_finite() {
+                    assert_eq!(found, wanted, "{steps} {scale} {zero_point}");
+                }
+            }
+            assert_eq!(quant.stored(f32::NAN), zero_point);
+        }
+    }
+}

@@ -29,6 +29,12 @@ macro_rules! cpu {
     };
 }
 
+mod depthwise;
+mod sum;
+
+pub(in crate::net) use depthwise::Table;
+pub(in crate::net) use sum::Addition;
+
 /// Proof that the extension exists: only `Isa::detect` makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::net) struct Dsp(());
@@ -176,7 +182,7 @@ impl Dsp {
         let (count, fours) = (first.len(), patches.len());
         let read = count.checked_sub(1)?.checked_mul(filters.len)? + 4 * fours;
         let fits = fours > 0
-            && count % 2 == 0
+            && count.is_multiple_of(2)
             && filters.weights.len() >= read
             && filters.bias.len() >= count
             && filters.multiplier.len() >= count
@@ -306,322 +312,6 @@ impl Dsp {
         }
         Some(())
     }
-
-    /// Sums of an even number of elements, requantised in the short way.
-    /// `None` if a slice is too short or the factors are none for it.
-    pub fn sum(self, a: &[i8], b: &[i8], by: &Addition, out: &mut [i8]) -> Option<()> {
-        let ([of_a, of_b], of_sum) = by.short()?;
-        let count = out.len();
-        if count == 0 || count % 2 != 0 || a.len() < count || b.len() < count {
-            return None;
-        }
-        let out_end = out.as_ptr_range().end;
-        let arguments = Sum {
-            from: [a.as_ptr(), b.as_ptr()],
-            out: out.as_mut_ptr(),
-            less: by.zeros.map(|zero| -(zero << 20)),
-            multipliers: [of_a.multiplier, of_b.multiplier],
-            places: [of_a.places, of_b.places],
-            of_sum,
-            half: 2 * i32::from(by.zero_point) + 1,
-            out_end,
-        };
-        // SAFETY: elements are made two by two until `out_end`, an even number
-        // and more than 0 of them; `a` and `b` have as many.
-        unsafe {
-            asm!(
-                cpu!(),
-                "ldr r12, [r0, #48]",
-                "push {{r6, r7, r12}}",
-                "mov lr, r0",
-                "ldm lr, {{r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11}}",
-                ".macro foveola_one",
-                "ldrsb r12, [r0], #1",
-                "ldrsb lr, [r1], #1",
-                "add r12, r3, r12, lsl #20",
-                "add lr, r4, lr, lsl #20",
-                "smmlar r12, r12, r5, r12",
-                "smmlar lr, lr, r6, lr",
-                "add r12, r12, r12, asr #31",
-                "add lr, lr, lr, asr #31",
-                "asr r12, r12, r7",
-                "asr lr, lr, r8",
-                "add r12, r12, #1",
-                "add lr, lr, #1",
-                "asr r12, r12, #1",
-                "add r12, r12, lr, asr #1",
-                "smmlar r12, r12, r9, r12",
-                "add r12, r12, r12, asr #31",
-                "asr r12, r12, r10",
-                "add r12, r12, r11",
-                "ssat r12, #8, r12, asr #1",
-                "strb r12, [r2], #1",
-                ".endm",
-                "20:",
-                "foveola_one",
-                "foveola_one",
-                ".purgem foveola_one",
-                "ldr r12, [sp, #8]",
-                "cmp r2, r12",
-                "bne 20b",
-                "pop {{r6, r7, r12}}",
-                inout("r0") &raw const arguments => _,
-                out("r1") _, out("r2") _, out("r3") _, out("r4") _, out("r5") _,
-                out("r8") _, out("r9") _, out("r10") _, out("r11") _, out("r12") _,
-                out("lr") _,
-            );
-        }
-        Some(())
-    }
-
-    /// One row of `count` pixels of a 3x3 depthwise convolution, four channels.
-    /// `strip` is what they see: rows `pitch` words apart, one word a pixel, the
-    /// first output pixel under the first three words. The next sees what is
-    /// `step` words to the right, and is written `stride` bytes on. `None` if
-    /// a slice is too short.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "where a row comes from and goes to"
-    )]
-    pub fn depthwise(
-        self,
-        strip: &[u32],
-        pitch: usize,
-        step: usize,
-        table: &Table,
-        out: &mut [i8],
-        stride: usize,
-        count: usize,
-    ) -> Option<()> {
-        let before = count.checked_sub(1)?;
-        let fits = strip.len() >= 2 * pitch + before.checked_mul(step)? + 3
-            && out.len() >= before.checked_mul(stride)? + 4;
-        if !fits {
-            return None;
-        }
-        let (rows, to) = (strip.as_ptr(), out.as_mut_ptr());
-        // SAFETY: the last pixel's words end inside `strip` and its bytes
-        // inside `out`; both were just checked. Pointers behind these ends are
-        // made, never used.
-        let mut arguments = unsafe {
-            Row {
-                rows: [rows, rows.add(pitch), rows.add(2 * pitch)],
-                table,
-                out: to,
-                stride,
-                step: 4 * step,
-                count,
-            }
-        };
-        // SAFETY: as above; `count` is at least 1, and the table is read in
-        // its order to its end.
-        unsafe {
-            asm!(
-                cpu!(),
-                "push {{r0, r6, r7}}",
-                "mov lr, r0",
-                "ldm lr, {{r4, r5, r6}}",
-                ".macro foveola_pair",
-                "pkhbt r10, r7, r9, lsl #16",
-                "pkhtb r7, r9, r7, asr #16",
-                "ldm r8!, {{r11, r12}}",
-                "sxtb16 r9, r10",
-                "sxtb16 r10, r10, ror #8",
-                "smlad r0, r9, r11, r0",
-                "smlad r1, r10, r12, r1",
-                "ldm r8!, {{r11, r12}}",
-                "sxtb16 r9, r7",
-                "sxtb16 r7, r7, ror #8",
-                "smlad r2, r9, r11, r2",
-                "smlad r3, r7, r12, r3",
-                ".endm",
-                ".macro foveola_round sum",
-                "ldm r8!, {{r7, r9}}",
-                "smmlar \\sum, \\sum, r7, \\sum",
-                "add \\sum, \\sum, \\sum, asr #31",
-                "asr \\sum, \\sum, r9",
-                "add \\sum, \\sum, r12",
-                "ssat \\sum, #8, \\sum, asr #1",
-                ".endm",
-                "20:",
-                "ldr r8, [lr, #12]",
-                "ldm r8!, {{r0, r1, r2, r3}}",
-                "ldrd r7, r9, [r4]",
-                "foveola_pair",
-                "ldr r7, [r4, #8]",
-                "ldr r9, [r5]",
-                "foveola_pair",
-                "ldrd r7, r9, [r5, #4]",
-                "foveola_pair",
-                "ldrd r7, r9, [r6]",
-                "foveola_pair",
-                "ldr r7, [r6, #8]",
-                "ldm r8!, {{r11, r12}}",
-                "sxtb16 r9, r7",
-                "sxtb16 r7, r7, ror #8",
-                "smlabb r0, r9, r11, r0",
-                "smlatt r2, r9, r11, r2",
-                "smlabb r1, r7, r12, r1",
-                "smlatt r3, r7, r12, r3",
-                "ldr r12, [r8], #4",
-                "foveola_round r0",
-                "foveola_round r1",
-                "foveola_round r2",
-                "foveola_round r3",
-                ".purgem foveola_pair",
-                ".purgem foveola_round",
-                "ldr r12, [lr, #16]",
-                "ldrd r10, r11, [lr, #20]",
-                "ldr r9, [lr, #28]",
-                "strb r0, [r12]",
-                "strb r1, [r12, #1]",
-                "strb r2, [r12, #2]",
-                "strb r3, [r12, #3]",
-                "add r12, r12, r10",
-                "add r4, r4, r11",
-                "add r5, r5, r11",
-                "add r6, r6, r11",
-                "str r12, [lr, #16]",
-                "subs r9, r9, #1",
-                "str r9, [lr, #28]",
-                "bne 20b",
-                "pop {{r0, r6, r7}}",
-                inout("r0") &raw mut arguments => _,
-                out("r1") _, out("r2") _, out("r3") _, out("r4") _, out("r5") _,
-                out("r8") _, out("r9") _, out("r10") _, out("r11") _, out("r12") _,
-                out("lr") _,
-            );
-        }
-        Some(())
-    }
-}
-
-/// Arguments of [`Dsp::sum`] in the order in which they are loaded.
-#[repr(C)]
-struct Sum {
-    from: [*const i8; 2],
-    out: *mut i8,
-    /// Inputs are raised by 20 places and these added.
-    less: [i32; 2],
-    multipliers: [i32; 2],
-    places: [u32; 2],
-    of_sum: Rounding,
-    half: i32,
-    out_end: *const i8,
-}
-
-/// How two tensors are scaled and added.
-#[derive(Clone, Copy)]
-pub(in crate::net) struct Addition {
-    /// Zero points of the inputs.
-    pub zeros: [i32; 2],
-    pub factors: [Factor; 2],
-    pub of_sum: Factor,
-    /// Zero point of the output.
-    pub zero_point: i8,
-}
-
-impl Addition {
-    /// The factors in the short way, if they fit it.
-    fn short(&self) -> Option<([Rounding; 2], Rounding)> {
-        let [a, b] = self.factors;
-        // One half is no shift to SMMLAR and one place less to the division.
-        let scaled = |f: Factor| match (f.multiplier, f.shift) {
-            (HALF, 0) => Some(Rounding {
-                multiplier: 0,
-                places: 0,
-            }),
-            _ => Rounding::of(f),
-        };
-        Some(([scaled(a)?, scaled(b)?], Rounding::of(self.of_sum)?))
-    }
-
-    /// Whether [`Dsp::sum`] takes it.
-    pub fn is_short(&self) -> bool {
-        self.short().is_some()
-    }
-}
-
-/// 0.5 as a multiplier.
-const HALF: i32 = 1 << 30;
-
-impl Rounding {
-    fn of(factor: Factor) -> Option<Self> {
-        is_short(0, factor.multiplier, factor.shift).then_some(Self {
-            multiplier: factor.multiplier.wrapping_shl(1),
-            places: (!factor.shift as u8).into(),
-        })
-    }
-}
-
-/// Arguments of [`Dsp::depthwise`].
-#[repr(C)]
-struct Row {
-    rows: [*const u32; 3],
-    table: *const Table,
-    out: *mut i8,
-    stride: usize,
-    step: usize,
-    count: usize,
-}
-
-/// Numbers of four channels of a 3x3 depthwise convolution.
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-pub(in crate::net) struct Table {
-    bias: [i32; 4],
-    /// Weights at taps 0 and 1, 2 and 3, 4 and 5, 6 and 7 of each channel.
-    pairs: [[[i16; 2]; 4]; 4],
-    /// Weights at tap 8 of channels 0, 2, 1, 3.
-    last: [i16; 4],
-    /// One half and the zero point, doubled.
-    half: i32,
-    rounding: [Rounding; 4],
-}
-
-/// What one channel is requantised by.
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-struct Rounding {
-    /// Twice the multiplier, less 2^32.
-    multiplier: i32,
-    /// Places to the right, less one.
-    places: u32,
-}
-
-impl Table {
-    /// Four channels by their biases, weights (nine taps of four channels,
-    /// without their zero point), multipliers and shifts.
-    pub fn new(
-        bias: &[i32; 4],
-        weights: &[[i16; 4]; 9],
-        multiplier: &[i32; 4],
-        shift: &[i8; 4],
-        zero_point: i8,
-    ) -> Self {
-        let mut table = Self {
-            bias: *bias,
-            half: 2 * i32::from(zero_point) + 1,
-            ..Self::default()
-        };
-        let (taps, last) = weights.as_chunks::<2>();
-        for (pairs, [first, second]) in table.pairs.iter_mut().zip(taps) {
-            for ((pair, &a), &b) in pairs.iter_mut().zip(first).zip(second) {
-                *pair = [a, b];
-            }
-        }
-        if let Some(&[a, b, c, d]) = last.first() {
-            table.last = [a, c, b, d];
-        }
-        let factors = multiplier.iter().zip(shift);
-        for (rounding, (&multiplier, &shift)) in table.rounding.iter_mut().zip(factors) {
-            *rounding = Rounding {
-                multiplier: multiplier.wrapping_shl(1),
-                places: (!shift as u8).into(),
-            };
-        }
-        table
-    }
 }
 
 /// The extension, if this processor has it. Where it is an option, this reads
@@ -637,4 +327,23 @@ pub(super) fn find() -> Option<Dsp> {
     // has no effect.
     let features = unsafe { ID_ISAR3.read_volatile() };
     (features >> 4 & 0xF >= 3).then_some(Dsp(()))
+}
+
+/// What one channel is requantised by.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Rounding {
+    /// Twice the multiplier, less 2^32.
+    multiplier: i32,
+    /// Places to the right, less one.
+    places: u32,
+}
+
+impl Rounding {
+    fn of(factor: Factor) -> Option<Self> {
+        is_short(0, factor.multiplier, factor.shift).then_some(Self {
+            multiplier: factor.multiplier.wrapping_shl(1),
+            places: (!factor.shift as u8).into(),
+        })
+    }
 }

@@ -104,7 +104,7 @@ impl Pair<'_> {
     /// Fetches the patch of a pixel.
     fn widen(&mut self, pixel: usize, second: bool) -> Option<()> {
         let (dsp, len) = (self.dsp, self.len);
-        let even = len % 4 == 0;
+        let even = len.is_multiple_of(4);
         if self.patches.in_place() {
             let patch = self.patches.pointed(pixel, self.group * len, len)?;
             if even {

@@ -66,7 +66,7 @@ impl<'a> Patches<'a> {
     /// Whether the rows of a patch consist of whole fours of elements.
     #[cfg(foveola_dsp)]
     pub fn rows_are_fours(&self) -> bool {
-        usize::from(self.geometry.kernel[1]) * self.inputs % 4 == 0
+        (usize::from(self.geometry.kernel[1]) * self.inputs).is_multiple_of(4)
     }
 
     /// Row and column of a pixel.
