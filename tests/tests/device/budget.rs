@@ -17,16 +17,13 @@ use super::board::{Answer, Folder, available, with_model};
 /// Largest relative error of predicted instructions.
 const TOLERANCE: f64 = 0.02;
 
-/// What is reached where 2 % is not: a part of the case's name and of the
-/// board's, and of the question. Large windows add to many elements of the map;
-/// n4 is by far the largest network; without floating point in hardware, sums
-/// take as many instructions as their digits ask for.
-const REACHED: [(&str, &str, &str, f64); 5] = [
-    ("honest", "mps", "occlusion", 0.036),
-    ("honest", "netduinoplus2", "occlusion", 0.036),
-    ("n4", "", "", 0.03),
+/// What is reached where 2 % is not: the case, a part of the board's name, how
+/// the question begins. Without floating point in hardware, a sum takes as many
+/// instructions as its digits ask for.
+const REACHED: [(&str, &str, &str, f64); 3] = [
     ("honest", "lm3s6965evb", "", 0.024),
-    ("honest", "riscv32-virt", "", 0.046),
+    ("honest", "riscv32-virt", "", 0.037),
+    ("n1", "riscv32-virt", "", 0.04),
 ];
 
 /// Largest relative error of a case's predicted instructions.
