@@ -20,8 +20,15 @@ use super::host::{Ask, Asked, Truth, seven};
 /// How many networks.
 const NETWORKS: u64 = 200;
 
-/// What a board with 64 KB has beside its pool and its static memory.
-const MOST_STACK: u64 = 10_208;
+/// Most bytes of stack: on the 64 KB board what is left beside its pool; where
+/// the DSP extension's kernels keep patches on the stack, half of what the next
+/// smallest board has left.
+fn most_stack(board: &str) -> u64 {
+    match board {
+        "lm3s6965evb" => 10_208,
+        _ => 16_000,
+    }
+}
 
 /// What the layers and answers of all networks must show among them.
 const SEEN: [&str; 10] = [
@@ -191,7 +198,7 @@ pub fn same_bits(board: &str, cases: &[Case]) {
     assert!(report.is_empty(), "{report}");
     println!("{board}: {stack} bytes of stack at most");
     assert!(
-        (1000..MOST_STACK).contains(&stack),
+        (1000..most_stack(board)).contains(&stack),
         "{board}: {stack} bytes of stack"
     );
 }
