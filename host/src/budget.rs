@@ -69,7 +69,8 @@ pub struct MethodBudget {
 }
 
 impl Budget {
-    /// Counts what the methods take on pictures like this one.
+    /// Counts what the methods take on pictures like this one, constant
+    /// channels removed if `prune`.
     ///
     /// # Errors
     /// A model that `core` does not run, a layer that it does not have.
@@ -77,12 +78,13 @@ impl Budget {
         model: &OpenModel,
         specs: &[MethodSpec],
         photo: &Photo,
+        prune: bool,
     ) -> Result<Self, ExplainError> {
         let layers: Vec<String> = specs
             .iter()
             .filter_map(|spec| spec.layer().map(String::from))
             .collect();
-        let (file, mut running) = model.start_shipped(&layers)?;
+        let (file, mut running) = model.start_shipped(&layers, prune)?;
         let picture = photo.picture();
         let question = Question {
             model: file.model(),

@@ -15,6 +15,7 @@ pub mod fold;
 mod integers;
 pub mod network;
 mod plan;
+pub mod prune;
 mod write;
 
 /// Why a graph cannot become a model file.
@@ -65,6 +66,22 @@ pub struct CompileOptions {
     /// the weights before them: right for a device, where a pass over a tensor
     /// costs; without it the network is computed as it was trained.
     pub fold: bool,
+    /// Whether channels that can only be constant are removed ([`prune`]): no
+    /// kept number changes, but layers have fewer channels than the model's.
+    pub prune: bool,
+}
+
+impl CompileOptions {
+    /// What boards run: arithmetic folded into weights, and constant channels
+    /// removed if `prune`.
+    pub fn shipped(layers: &[String], prune: bool) -> Self {
+        Self {
+            layers: layers.to_vec(),
+            fold: true,
+            prune,
+            ..Self::default()
+        }
+    }
 }
 
 /// A compiled network.
@@ -78,6 +95,8 @@ pub struct Compiled {
     pub cam_layer: Option<TensorId>,
     /// What simplification did.
     pub report: fold::Report,
+    /// What the removal of constant channels did.
+    pub pruned: prune::Report,
 }
 
 /// Compiles a graph. The card goes into the file; its activation is appended
@@ -93,7 +112,22 @@ pub fn compile(
     let mut taps = options.taps.clone();
     taps.extend(options.layers.iter().cloned());
     let report = fold::optimise(&mut graph, &taps, options.fold);
-    as_it_is(graph, report, card, &options.layers)
+    let watched = watched(&graph, &taps);
+    let pruned = match options.prune {
+        true => prune::prune(&mut graph, watched),
+        false => prune::Report::default(),
+    };
+    let compiled = as_it_is(graph, report, card, &options.layers)?;
+    Ok(Compiled { pruned, ..compiled })
+}
+
+/// What keeps its channels when others lose theirs.
+fn watched(graph: &Graph, taps: &[String]) -> prune::Watched {
+    let named = taps.iter().filter_map(|name| graph.names.get(name));
+    prune::Watched {
+        whole: named.copied().collect(),
+        cam: fold::default_cam_layer(graph),
+    }
 }
 
 /// Compiles a graph without simplifying it further; its tensors keep their ids.
@@ -134,6 +168,7 @@ pub fn as_it_is(
         names,
         cam_layer,
         report,
+        pruned: prune::Report::default(),
     })
 }
 

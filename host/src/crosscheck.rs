@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use foveola_core::explain::Outcome;
 
 use crate::backend::core::StartError;
+use crate::compile::CompileOptions;
 use crate::explainer::ExplainError;
 use crate::method_spec::MethodSpec;
 use crate::model::{Engine, ModelError, OpenModel};
@@ -157,14 +158,15 @@ pub struct Report {
 }
 
 /// The bytes of the `.fov` file that both sides run: the file itself, or the
-/// compiled ONNX model with folded weights.
+/// compiled ONNX model with folded weights and, if `prune`, without constant
+/// channels.
 ///
 /// # Errors
 /// A model that `core` does not run.
-pub fn model_bytes(model: &OpenModel) -> Result<Vec<u8>, ModelError> {
+pub fn model_bytes(model: &OpenModel, prune: bool) -> Result<Vec<u8>, ModelError> {
     match &model.engine {
         Engine::File(file) => Ok(file.model().bytes().to_vec()),
-        _ => Ok(model.compile(&[], true)?.bytes),
+        _ => Ok(model.compile(&CompileOptions::shipped(&[], prune))?.bytes),
     }
 }
 

@@ -151,7 +151,8 @@ impl FloatNetwork {
         &self.graph
     }
 
-    /// Quantises the network by what was seen of it.
+    /// Quantises the network by what was seen of it, and removes constant
+    /// channels if `prune`.
     ///
     /// # Errors
     /// A tensor that is not finite; scales that int8 arithmetic cannot express.
@@ -161,6 +162,7 @@ impl FloatNetwork {
         rule: RangeRule,
         model: &OpenModel,
         layers: &[String],
+        prune: bool,
     ) -> Result<Quantised, QuantiseError> {
         let input = range::of_pixels(&model.card);
         let ranges = calibration.ranges(&self.graph, rule, input)?;
@@ -169,6 +171,7 @@ impl FloatNetwork {
             taps: Vec::new(),
             layers: layers.to_vec(),
             fold: false,
+            prune,
         };
         let mut compiled = compile(lowered.graph, &model.card, &options)?;
         compiled.report.folded += self.report.folded;

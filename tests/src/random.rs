@@ -64,24 +64,20 @@ impl RandomNetwork {
     }
 
     fn attempt(seed: u64, attempt: u32) -> Option<Self> {
-        let mut random = Random::new(seed, attempt);
-        let shape = picture_shape(&mut random);
-        let card = card(shape, &mut random);
+        let (drawn, fold) = Drawn::floats(seed, attempt);
         let options = CompileOptions {
-            fold: random.chance(3),
+            fold,
             ..CompileOptions::default()
         };
-        let picture = picture(shape, &mut random);
-        let graph = Draft::new(shape, random, None).finish();
-        Self::compiled(seed, graph, &card, &options, picture)
+        Self::compiled(seed, drawn.graph, &drawn.card, &options, drawn.picture)
     }
 
     fn attempt8(seed: u64, attempt: u32) -> Option<Self> {
-        let Drawn8 {
+        let Drawn {
             graph,
             card,
             picture,
-        } = Drawn8::new(seed, attempt);
+        } = Drawn::new(seed, attempt);
         Self::compiled(seed, graph, &card, &CompileOptions::default(), picture)
     }
 
@@ -108,9 +104,9 @@ impl RandomNetwork {
     }
 }
 
-/// A network in int8 before it is compiled, and a picture for it.
+/// A network before it is compiled, and a picture for it.
 #[derive(Clone, Debug)]
-pub struct Drawn8 {
+pub struct Drawn {
     /// The network.
     pub graph: Graph,
     /// Its card.
@@ -119,8 +115,25 @@ pub struct Drawn8 {
     pub picture: Numbers,
 }
 
-impl Drawn8 {
-    /// Draft number `attempt` of a seed.
+impl Drawn {
+    /// Draft number `attempt` of a seed in f32, and whether arithmetic shall
+    /// fold into its weights.
+    pub fn floats(seed: u64, attempt: u32) -> (Self, bool) {
+        let mut random = Random::new(seed, attempt);
+        let shape = picture_shape(&mut random);
+        let card = card(shape, &mut random);
+        let fold = random.chance(3);
+        let picture = picture(shape, &mut random);
+        let graph = Draft::new(shape, random, None).finish();
+        let drawn = Self {
+            graph,
+            card,
+            picture,
+        };
+        (drawn, fold)
+    }
+
+    /// Draft number `attempt` of a seed in int8, or int8 and f32.
     pub fn new(seed: u64, attempt: u32) -> Self {
         let mut random = Random::new(seed, INTEGERS + attempt);
         // Tall pictures leave room for layers that run together, row by row.

@@ -12,7 +12,7 @@ use foveola_core::net::model::Pass;
 use foveola_core::net::op::Op;
 use foveola_core::net::session::Session;
 use foveola_core::{At, Layers, Masked, Picture, Rule, Score, TensorId, Values};
-use foveola_tests::random::{Drawn8, Numbers};
+use foveola_tests::random::{Drawn, Numbers};
 use foveola_tests::straight_through::Run;
 use foveola_tests::tflite::Reference;
 use foveola_tests::zoo;
@@ -100,7 +100,7 @@ fn is_int8(graph: &Graph) -> bool {
 fn random_networks_have_the_straight_through_gradient() {
     let (mut compared, mut worst) = (0, 0.0_f64);
     for seed in 0..1500 {
-        let drawn = Drawn8::new(seed, 0);
+        let drawn = Drawn::new(seed, 0);
         if !is_int8(&drawn.graph) {
             continue;
         }

@@ -68,7 +68,7 @@ fn open(path: &Path) -> OpenModel {
 fn quantised(model: &OpenModel, album: &Album, rule: RangeRule, threads: usize) -> Compiled {
     let network = FloatNetwork::of(model, &[]).expect("a float network");
     let seen = calibrated(&network, model, album, threads);
-    let quantised = network.quantise(&seen, rule, model, &[]);
+    let quantised = network.quantise(&seen, rule, model, &[], false);
     quantised.expect("it quantises").compiled
 }
 
@@ -142,7 +142,7 @@ fn every_operator_stays_near_the_float_tensors_of_tflite() {
             network => network.expect("a float network"),
         };
         let seen = calibrated(&network, &model, &album, 1);
-        let made = network.quantise(&seen, RangeRule::Minmax, &model, &[]);
+        let made = network.quantise(&seen, RangeRule::Minmax, &model, &[], false);
         let compiled = made.unwrap_or_else(|e| panic!("{name}: {e}")).compiled;
         let file = ModelFile::new(&compiled.bytes).expect("the file is sound");
         let input: Vec<f32> = input.iter().copied().collect();

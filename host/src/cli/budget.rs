@@ -14,6 +14,7 @@ use super::model_args::ModelArgs;
 use super::table::{bytes, lay_out, row};
 use super::{CliError, note};
 use crate::backend::core::ModelFile;
+use crate::compile::CompileOptions;
 use crate::explainer::Explainer;
 use crate::method_spec::MethodSpec;
 use crate::model::{Engine, ModelError, OpenModel};
@@ -31,6 +32,12 @@ pub struct BudgetArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub targets: u32,
 
+    /// Keep channels that can only be constant: without them scores, gradients, guided
+    /// backpropagation and Grad-CAM are the same, but deconvolution, randomised weights and
+    /// views of layers are those of the smaller network
+    #[arg(long)]
+    pub no_prune: bool,
+
     /// Board to fit, or `all`; repeats. Says where each buffer lies
     #[arg(short, long = "board", value_name = "NAME")]
     pub boards: Vec<String>,
@@ -46,7 +53,7 @@ pub fn run(args: &BudgetArgs) -> Result<String, CliError> {
     let model = args.model.open()?;
     let boards = on_board::tell(args, &model, &boards)?;
     let mut text = String::new();
-    match model_file(&model, &args.methods)? {
+    match model_file(&model, args)? {
         Some(file) => {
             text += &flash(file.model());
             text += "\nRAM, one arena a pass (the largest serves all):\n";
@@ -59,11 +66,9 @@ pub fn run(args: &BudgetArgs) -> Result<String, CliError> {
     Ok(text + &boards)
 }
 
-fn model_file(
-    model: &OpenModel,
-    methods: &[MethodSpec],
-) -> Result<Option<Arc<ModelFile>>, CliError> {
-    let layers: Vec<String> = methods
+fn model_file(model: &OpenModel, args: &BudgetArgs) -> Result<Option<Arc<ModelFile>>, CliError> {
+    let layers: Vec<String> = args
+        .methods
         .iter()
         .filter_map(|m| m.layer().map(String::from))
         .collect();
@@ -71,7 +76,7 @@ fn model_file(
         Engine::Tract(_) => Ok(None),
         Engine::File(file) => Ok(Some(Arc::clone(file))),
         Engine::Graph(_) => {
-            let compiled = model.compile(&layers, true)?;
+            let compiled = model.compile(&CompileOptions::shipped(&layers, !args.no_prune))?;
             let file = ModelFile::new(&compiled.bytes).map_err(|source| ModelError::File {
                 path: model.path.clone(),
                 source,

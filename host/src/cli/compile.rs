@@ -13,6 +13,8 @@ use super::CliError;
 use super::model_args::ModelArgs;
 use super::table::{bytes, lay_out, row};
 use crate::backend::core::ModelFile;
+use crate::compile::CompileOptions;
+use crate::compile::prune::{Change, Report};
 use crate::model::ModelError;
 use crate::report::folder::write_file;
 
@@ -39,6 +41,16 @@ pub struct CompileArgs {
     #[arg(long)]
     pub no_fold: bool,
 
+    /// Keep channels that can only be constant: without them scores, gradients, guided
+    /// backpropagation and Grad-CAM are the same, but deconvolution, randomised weights and
+    /// views of layers are those of the smaller network
+    #[arg(long)]
+    pub no_prune: bool,
+
+    /// Name the layers that lost channels
+    #[arg(short, long)]
+    pub verbose: bool,
+
     #[command(flatten)]
     pub int8: Int8Args,
 
@@ -54,7 +66,10 @@ pub fn run(args: &CompileArgs) -> Result<String, CliError> {
     if args.int8.int8 {
         return int8::run(args, &model, &out);
     }
-    let compiled = model.compile(&args.layers, !args.no_fold)?;
+    let compiled = model.compile(&CompileOptions {
+        fold: !args.no_fold,
+        ..CompileOptions::shipped(&args.layers, !args.no_prune)
+    })?;
     let file = ModelFile::new(&compiled.bytes).map_err(|source| ModelError::File {
         path: out.clone(),
         source,
@@ -66,8 +81,41 @@ pub fn run(args: &CompileArgs) -> Result<String, CliError> {
         "{} folded into weights, {} activations merged, {} nodes removed\n",
         report.folded, report.merged, report.removed
     );
+    text += &pruned(&compiled.pruned, args.verbose);
     text += &plans(file.model());
     Ok(text)
+}
+
+/// What went with the constant channels; nothing to say where none did.
+fn pruned(report: &Report, verbose: bool) -> String {
+    if report.is_empty() {
+        return String::new();
+    }
+    let change = |change: &Change| format!("{} -> {}", change.before, change.after);
+    let mut rows = vec![
+        row([
+            &"constant channels removed",
+            &"channels",
+            &"MAC",
+            &"weights",
+        ]),
+        row([
+            &"all layers",
+            &change(&report.channels),
+            &change(&report.macs),
+            &change(&report.weights),
+        ]),
+    ];
+    let layers = report.layers.iter().filter(|_| verbose);
+    rows.extend(layers.map(|layer| {
+        row([
+            &format!("  {}", layer.name),
+            &change(&layer.channels),
+            &change(&layer.macs),
+            &change(&layer.weights),
+        ])
+    }));
+    lay_out(&rows, &[1, 2, 3]) + "\n"
 }
 
 /// The file to write.

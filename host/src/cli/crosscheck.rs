@@ -53,6 +53,12 @@ pub struct CrosscheckArgs {
     #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED)]
     pub seed: u64,
 
+    /// Keep channels that can only be constant: without them scores, gradients, guided
+    /// backpropagation and Grad-CAM are the same, but deconvolution, randomised weights and
+    /// views of layers are those of the smaller network
+    #[arg(long)]
+    pub no_prune: bool,
+
     /// Compare scores and maps only, not every layer
     #[arg(long)]
     pub no_layers: bool,
@@ -98,7 +104,7 @@ impl std::str::FromStr for Devices {
 pub fn run(args: &CrosscheckArgs) -> Result<Ending, CliError> {
     let model = args.model.open()?;
     let pictures = many::pictures(&args.pictures)?;
-    let bytes = model_bytes(&model)?;
+    let bytes = model_bytes(&model, !args.no_prune)?;
     let methods = match args.methods.is_empty() {
         true => default_methods(model.facts.input.h.min(model.facts.input.w))?,
         false => args.methods.clone(),

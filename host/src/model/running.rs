@@ -50,7 +50,7 @@ impl OpenModel {
                 Ok(Running { classifier, layers })
             }
             Engine::Graph(_) => {
-                let (file, layers) = self.compile_for(layers, false)?;
+                let (file, layers) = self.compile_for(&as_trained(layers))?;
                 let classifier = Box::new(CoreBackend::new(Arc::new(file), threads)?);
                 Ok(Running { classifier, layers })
             }
@@ -58,18 +58,20 @@ impl OpenModel {
     }
 
     /// The `.fov` file that boards run (the model's own, or the compiled ONNX
-    /// model with folded weights), and that file running on one thread.
+    /// model with folded weights and, if `prune`, without constant channels),
+    /// and that file running on one thread.
     ///
     /// # Errors
     /// As [`OpenModel::start`]; a model that only tract runs.
     pub fn start_shipped(
         &self,
         layers: &[String],
+        prune: bool,
     ) -> Result<(Arc<ModelFile>, Running), ModelError> {
         let (file, layers) = match &self.engine {
             Engine::File(file) => (Arc::clone(file), file_layers(file.model(), layers)?),
             _ => {
-                let (file, layers) = self.compile_for(layers, true)?;
+                let (file, layers) = self.compile_for(&CompileOptions::shipped(layers, prune))?;
                 (Arc::new(file), layers)
             }
         };
@@ -77,13 +79,9 @@ impl OpenModel {
         Ok((file, Running { classifier, layers }))
     }
 
-    /// Compiles an imported network with plans for `layers`.
-    fn compile_for(
-        &self,
-        layers: &[String],
-        fold: bool,
-    ) -> Result<(ModelFile, Layers), ModelError> {
-        let compiled = self.compile(layers, fold)?;
+    /// Compiles an imported network.
+    fn compile_for(&self, options: &CompileOptions) -> Result<(ModelFile, Layers), ModelError> {
+        let compiled = self.compile(options)?;
         let file = ModelFile::new(&compiled.bytes).map_err(|source| ModelError::File {
             path: self.path.clone(),
             source,
@@ -105,30 +103,32 @@ impl OpenModel {
         Ok((file, layers))
     }
 
-    /// The `.fov` file with plans for `layers`; `fold` as in [`CompileOptions`].
+    /// The `.fov` file.
     ///
     /// # Errors
     /// As [`OpenModel::start`]; a model that is not an imported ONNX file.
     pub fn compile(
         &self,
-        layers: &[String],
-        fold: bool,
+        options: &CompileOptions,
     ) -> Result<crate::compile::Compiled, ModelError> {
         let Engine::Graph(imported) = &self.engine else {
             return Err(ModelError::NeedsOnnx(self.path.clone()));
         };
         let graph = &imported.graph;
-        for layer in layers {
+        for layer in &options.layers {
             if !graph.names.contains_key(layer) {
                 return Err(unknown(layer, graph.names.keys()));
             }
         }
-        let options = CompileOptions {
-            taps: Vec::new(),
-            layers: layers.to_vec(),
-            fold,
-        };
-        Ok(compile(graph.clone(), &self.card, &options)?)
+        Ok(compile(graph.clone(), &self.card, options)?)
+    }
+}
+
+/// The network with every channel, as it was trained, and plans for `layers`.
+fn as_trained(layers: &[String]) -> CompileOptions {
+    CompileOptions {
+        layers: layers.to_vec(),
+        ..CompileOptions::default()
     }
 }
 

@@ -50,7 +50,7 @@ impl Case {
     fn new(name: &'static str, model: &OpenModel, photo: Photo, methods: &[&str]) -> Self {
         let specs = methods.iter().map(|text| text.parse().expect("a method"));
         let specs: Vec<MethodSpec> = specs.collect();
-        let budget = Budget::of(model, &specs, &photo).expect("a budget");
+        let budget = Budget::of(model, &specs, &photo, true).expect("a budget");
         Self {
             name,
             photo,

@@ -140,7 +140,7 @@ impl Case {
         };
         let specs = GRADIENTS.iter().chain(net.masks).map(|text| text.parse());
         let specs: Vec<MethodSpec> = specs.collect::<std::result::Result<_, _>>()?;
-        let budget = Budget::of(&model, &specs, &photo)?;
+        let budget = Budget::of(&model, &specs, &photo, false)?;
         for (spec, method) in specs.iter().zip(&budget.methods) {
             if let Err(reason) = method {
                 return Err(format!("net {index}: {spec}: {reason}").into());

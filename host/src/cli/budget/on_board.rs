@@ -33,7 +33,7 @@ pub fn tell(
         Some(path) => Photo::open(path, &model.intake())?,
         None => stand_in(model),
     };
-    let budget = Budget::of(model, &methods(args), &photo)?;
+    let budget = Budget::of(model, &methods(args), &photo, !args.no_prune)?;
     for (spec, method) in methods(args).iter().zip(&budget.methods) {
         if let Err(reason) = method {
             note(&format!("{spec} on a board: {reason}"));

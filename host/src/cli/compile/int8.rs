@@ -11,6 +11,7 @@ use super::super::table::{bytes, lay_out, row};
 use super::super::{CliError, note};
 use super::CompileArgs;
 use crate::backend::core::ModelFile;
+use crate::compile::CompileOptions;
 use crate::method_spec::MethodSpec;
 use crate::model::{ModelError, OpenModel};
 use crate::quantise::compare::{Answers, Evidence, Pair, Size};
@@ -93,8 +94,15 @@ pub fn run(args: &CompileArgs, model: &OpenModel, out: &Path) -> Result<String, 
     let seen = shown("calibrating", album.pictures.len(), |step| {
         Ok(network.calibrate(model, &album, threads, step)?)
     })?;
-    let quantised = network.quantise(&seen, flags.calibration, model, &args.layers)?;
-    let float = file(&model.compile(&args.layers, true)?.bytes, &model.path)?;
+    let quantised = network.quantise(
+        &seen,
+        flags.calibration,
+        model,
+        &args.layers,
+        !args.no_prune,
+    )?;
+    let float = CompileOptions::shipped(&args.layers, !args.no_prune);
+    let float = file(&model.compile(&float)?.bytes, &model.path)?;
     let int8 = file(&quantised.compiled.bytes, out)?;
     let mut report = Report::new(out, flags.calibration, &seen, &quantised);
     (report.float, report.int8) = (Size::of(float.model()), Size::of(int8.model()));

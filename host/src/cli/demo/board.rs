@@ -88,7 +88,7 @@ fn ask(i: usize, set: &SceneSet) -> Result<Report, CliError> {
     let photo = photo(&explainer, &set.scenes[scene(i)])?;
     let folder = JobFolder::open(None)?;
     let device: Device = format!("qemu:{BOARD}").parse()?;
-    let bytes = model_bytes(explainer.model())?;
+    let bytes = model_bytes(explainer.model(), true)?;
     let methods = default_methods(SIDE)?;
     let inquiry = Inquiry {
         methods: &methods,

@@ -1,0 +1,149 @@
+//! Which channels stay: those that lead to a watched tensor through a weight
+//! whose product is not constant, and those that an operator ties to them.
+
+use foveola_core::TensorId;
+use foveola_core::net::op::Op;
+
+use super::gradient::{is_zero, shut};
+use super::linear::Linear;
+use super::{Bounds, Watched};
+use crate::graph::{Graph, Node};
+
+/// For each tensor, whether a channel stays.
+pub type Kept = Vec<Vec<bool>>;
+
+/// The smallest sets of channels that leave all kept numbers as they are: at
+/// least one channel of each tensor.
+pub fn kept(graph: &Graph, bounds: &Bounds, watched: &Watched) -> Kept {
+    let whole = |i| watched.whole.contains(&TensorId(i as u16));
+    let tensors = graph.tensors.iter().enumerate();
+    let mut kept: Kept = tensors.map(|(i, t)| vec![whole(i); t.shape.c]).collect();
+    let shut = shut(graph, bounds, watched);
+    let relations: Vec<Relation> = graph
+        .nodes
+        .iter()
+        .map(|node| Relation::of(graph, node, bounds, &shut))
+        .collect();
+    loop {
+        let mut changed = false;
+        for (node, relation) in graph.nodes.iter().zip(&relations).rev() {
+            changed |= relation.spread(node, &mut kept);
+        }
+        changed |= none_empty(&mut kept);
+        if !changed {
+            return kept;
+        }
+    }
+}
+
+fn none_empty(kept: &mut Kept) -> bool {
+    let mut changed = false;
+    for channels in kept.iter_mut().filter(|c| !c.contains(&true)) {
+        if let Some(first) = channels.first_mut() {
+            (*first, changed) = (true, true);
+        }
+    }
+    changed
+}
+
+/// How the channels of a node's inputs and output hang together.
+enum Relation {
+    /// Each output channel reads some input channels: `links[o * inputs + i]`.
+    Links { inputs: usize, links: Vec<bool> },
+    /// Channel `c` of each input from its offset on is channel `c` of the output.
+    Tied(Vec<usize>),
+    /// Not known: all stay.
+    Whole,
+}
+
+impl Relation {
+    fn of(graph: &Graph, node: &Node, bounds: &Bounds, shut: &[Vec<bool>]) -> Self {
+        let output = graph.tensor(node.output).shape.c;
+        let input = graph.tensor(node.inputs[0]).shape.c;
+        match node.op {
+            Op::Conv { groups: 1, .. } | Op::Dense => {
+                links(graph, node, bounds, shut).unwrap_or(Self::Whole)
+            }
+            Op::Concat { axis: 2 } => {
+                let sizes = node.inputs.iter().map(|&id| graph.tensor(id).shape.c);
+                Self::Tied(
+                    sizes
+                        .scan(0, |sum, c| Some(std::mem::replace(sum, *sum + c)))
+                        .collect(),
+                )
+            }
+            Op::Conv { .. } | Op::Shuffle { .. } | Op::Lrn { .. } | Op::Softmax => Self::Whole,
+            Op::Slice { start, step } if start[2] > 0 || step[2] > 1 => Self::Whole,
+            Op::Slice { .. } | Op::Pad { .. } | Op::Mean { .. } if input != output => Self::Whole,
+            _ => Self::Tied(vec![0; node.inputs.len()]),
+        }
+    }
+
+    /// Keeps what hangs on kept channels; whether that was news.
+    fn spread(&self, node: &Node, kept: &mut Kept) -> bool {
+        let output = usize::from(node.output.0);
+        let mut changed = false;
+        let mut keep = |kept: &mut Kept, tensor: usize, c: usize| {
+            changed |= !kept[tensor][c];
+            kept[tensor][c] = true;
+        };
+        match self {
+            Self::Links { inputs, links } => {
+                let input = usize::from(node.inputs[0].0);
+                for (o, links) in links.chunks_exact(*inputs).enumerate() {
+                    if kept[output][o] {
+                        let linked = links.iter().enumerate().filter(|(_, linked)| **linked);
+                        linked.for_each(|(i, _)| keep(kept, input, i));
+                    }
+                }
+            }
+            Self::Tied(offsets) => {
+                for (id, offset) in node.inputs.iter().zip(offsets) {
+                    let input = usize::from(id.0);
+                    let alone = kept[input].len() == 1 && kept[output].len() > 1;
+                    for c in 0..kept[input].len() {
+                        let broadcast = alone && !matches!(node.op, Op::Concat { .. });
+                        if broadcast {
+                            keep(kept, input, c);
+                        } else if kept[input][c] || kept[output][offset + c] {
+                            keep(kept, input, c);
+                            keep(kept, output, offset + c);
+                        }
+                    }
+                }
+            }
+            Self::Whole => {
+                for tensor in node.inputs.iter().chain([&node.output]) {
+                    let tensor = usize::from(tensor.0);
+                    (0..kept[tensor].len()).for_each(|c| keep(kept, tensor, c));
+                }
+            }
+        }
+        changed
+    }
+}
+
+/// Which products are neither 0 nor a constant that the bias can take.
+fn links(graph: &Graph, node: &Node, bounds: &Bounds, shut: &[Vec<bool>]) -> Option<Relation> {
+    let linear = Linear::of(graph, node)?;
+    let id = node.inputs[0];
+    let integer = node.quantised.is_some();
+    let mut links = Vec::with_capacity(linear.outputs * linear.inputs);
+    for o in 0..linear.outputs {
+        // A sum that starts from -0 and adds 0 becomes +0.
+        let negative_zero = !integer && linear.bias(o) == 0.0 && linear.bias(o).is_sign_negative();
+        for i in 0..linear.inputs {
+            let mut taps = (0..linear.taps).filter(|&tap| linear.weight(o, tap, i) != 0.0);
+            let absorbed = shut[usize::from(id.0)][i]
+                && match is_zero(graph, bounds, id, i) {
+                    true => true,
+                    false => integer && !taps.clone().any(|tap| linear.is_padded(tap)),
+                };
+            links.push(negative_zero || (!absorbed && taps.next().is_some()));
+        }
+    }
+    Some(Relation::Links {
+        inputs: linear.inputs,
+        links,
+    })
+}
