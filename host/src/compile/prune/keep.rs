@@ -82,45 +82,48 @@ impl Relation {
     /// Keeps what hangs on kept channels; whether that was news.
     fn spread(&self, node: &Node, kept: &mut Kept) -> bool {
         let output = usize::from(node.output.0);
-        let mut changed = false;
-        let mut keep = |kept: &mut Kept, tensor: usize, c: usize| {
-            changed |= !kept[tensor][c];
-            kept[tensor][c] = true;
-        };
+        let mut news = vec![];
         match self {
             Self::Links { inputs, links } => {
                 let input = usize::from(node.inputs[0].0);
-                for (o, links) in links.chunks_exact(*inputs).enumerate() {
-                    if kept[output][o] {
-                        let linked = links.iter().enumerate().filter(|(_, linked)| **linked);
-                        linked.for_each(|(i, _)| keep(kept, input, i));
-                    }
+                let filters = links.chunks_exact(*inputs).zip(&kept[output]);
+                for (links, _) in filters.filter(|(_, kept)| **kept) {
+                    let linked = links.iter().enumerate().filter(|(_, linked)| **linked);
+                    news.extend(linked.map(|(i, _)| (input, i)));
                 }
             }
             Self::Tied(offsets) => {
                 for (id, offset) in node.inputs.iter().zip(offsets) {
-                    let input = usize::from(id.0);
-                    let alone = kept[input].len() == 1 && kept[output].len() > 1;
-                    for c in 0..kept[input].len() {
-                        let broadcast = alone && !matches!(node.op, Op::Concat { .. });
-                        if broadcast {
-                            keep(kept, input, c);
-                        } else if kept[input][c] || kept[output][offset + c] {
-                            keep(kept, input, c);
-                            keep(kept, output, offset + c);
-                        }
-                    }
+                    news.extend(tied(usize::from(id.0), *offset, output, node.op, kept));
                 }
             }
             Self::Whole => {
-                for tensor in node.inputs.iter().chain([&node.output]) {
-                    let tensor = usize::from(tensor.0);
-                    (0..kept[tensor].len()).for_each(|c| keep(kept, tensor, c));
+                let tensors = node.inputs.iter().chain([&node.output]);
+                for tensor in tensors.map(|id| usize::from(id.0)) {
+                    news.extend((0..kept[tensor].len()).map(|c| (tensor, c)));
                 }
             }
         }
+        let mut changed = false;
+        for (tensor, c) in news {
+            changed |= !std::mem::replace(&mut kept[tensor][c], true);
+        }
         changed
     }
+}
+
+/// What stays of an input and an output if a channel of one needs the same of
+/// the other; a channel that serves all stays.
+fn tied(input: usize, offset: usize, output: usize, op: Op, kept: &Kept) -> Vec<(usize, usize)> {
+    let serves_all = kept[input].len() == 1 && kept[output].len() > 1;
+    if serves_all && !matches!(op, Op::Concat { .. }) {
+        return vec![(input, 0)];
+    }
+    let pairs = kept[input].iter().zip(&kept[output][offset..]);
+    let either = pairs.enumerate().filter(|(_, (a, b))| **a || **b);
+    either
+        .flat_map(|(c, _)| [(input, c), (output, offset + c)])
+        .collect()
 }
 
 /// Which products are neither 0 nor a constant that the bias can take.
@@ -132,13 +135,10 @@ fn links(graph: &Graph, node: &Node, bounds: &Bounds, shut: &[Vec<bool>]) -> Opt
     for o in 0..linear.outputs {
         // A sum that starts from -0 and adds 0 becomes +0.
         let negative_zero = !integer && linear.bias(o) == 0.0 && linear.bias(o).is_sign_negative();
-        for i in 0..linear.inputs {
+        for (i, &shut) in shut[usize::from(id.0)].iter().enumerate() {
             let mut taps = (0..linear.taps).filter(|&tap| linear.weight(o, tap, i) != 0.0);
-            let absorbed = shut[usize::from(id.0)][i]
-                && match is_zero(graph, bounds, id, i) {
-                    true => true,
-                    false => integer && !taps.clone().any(|tap| linear.is_padded(tap)),
-                };
+            let padded = || taps.clone().any(|tap| linear.is_padded(tap));
+            let absorbed = shut && (is_zero(graph, bounds, id, i) || integer && !padded());
             links.push(negative_zero || (!absorbed && taps.next().is_some()));
         }
     }
