@@ -25,6 +25,8 @@ mod interval;
 mod keep;
 mod linear;
 mod remove;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 

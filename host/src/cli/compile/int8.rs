@@ -12,6 +12,7 @@ use super::super::{CliError, note};
 use super::CompileArgs;
 use crate::backend::core::ModelFile;
 use crate::compile::CompileOptions;
+use crate::compile::prune::Report as Removed;
 use crate::method_spec::MethodSpec;
 use crate::model::{ModelError, OpenModel};
 use crate::quantise::compare::{Answers, Evidence, Pair, Size};
@@ -75,6 +76,7 @@ struct Report<'a> {
     int8: Size,
     answers: Answers,
     evidence: Vec<Evidence>,
+    removed: &'a Removed,
 }
 
 /// Runs the command.
@@ -112,7 +114,10 @@ pub fn run(args: &CompileArgs, model: &OpenModel, out: &Path) -> Result<String, 
     report.remark();
     Ok(match flags.json {
         true => String::from_utf8_lossy(&readable(&report)).into_owned(),
-        false => report.text() + "\n" + &super::plans(int8.model()),
+        false => {
+            let removed = super::pruned(report.removed, args.verbose);
+            report.text() + "\n" + &removed + &super::plans(int8.model())
+        }
     })
 }
 
@@ -168,6 +173,7 @@ impl<'a> Report<'a> {
             int8: Size::default(),
             answers: Answers::default(),
             evidence: Vec::new(),
+            removed: &quantised.compiled.pruned,
         }
     }
 

@@ -1,11 +1,12 @@
 //! What removal takes away.
 
 use foveola_core::net::op::Op;
+use serde::Serialize;
 
 use crate::graph::{Graph, Node};
 
 /// A count before and after.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Change {
     /// Before.
     pub before: usize,
@@ -14,7 +15,7 @@ pub struct Change {
 }
 
 /// What changed in a layer with weights.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LayerChange {
     /// The node's name.
     pub name: String,
@@ -27,7 +28,7 @@ pub struct LayerChange {
 }
 
 /// What removal did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// Output channels of all layers with weights.
     pub channels: Change,
@@ -38,6 +39,7 @@ pub struct Report {
     /// The layers that lost something.
     pub layers: Vec<LayerChange>,
     /// Which channels of each tensor stayed, by id; empty if nobody asked.
+    #[serde(skip)]
     pub kept: Vec<Vec<bool>>,
 }
 

@@ -85,7 +85,7 @@ impl Judge<'_> {
         match self.node.op {
             Op::Conv { .. } | Op::Depthwise { .. } | Op::Dense => {
                 let linear = Linear::of(self.graph, self.node);
-                linear.is_some_and(|linear| linear.is_zero(c))
+                linear.is_some_and(|linear| linear.read(c).all(|i| self.is_shut(0, i)))
             }
             Op::Binary(Arithmetic::Mul) => inputs.fold(true, |all, (part, _)| {
                 let other = self.node.inputs[1 - part];
@@ -114,7 +114,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Whether channel `c` of an input stops gradients; one channel may serve all.
+    /// Whether channel `c` of an input stops gradients; the only one serves all.
     fn is_shut(&self, part: usize, c: usize) -> bool {
         let shut = &self.shut[usize::from(self.node.inputs[part].0)];
         shut[if shut.len() == 1 { 0 } else { c }]

@@ -78,11 +78,11 @@ impl<'g> Linear<'g> {
         }
     }
 
-    /// Whether a filter has no weight but 0.
-    pub fn is_zero(&self, o: usize) -> bool {
-        let taps = 0..self.taps;
-        taps.into_iter()
-            .all(|tap| (0..self.inputs).all(|i| self.weight(o, tap, i) == 0.0))
+    /// Channels of the input tensor that a filter has a weight for other than 0.
+    pub fn read(&self, o: usize) -> impl Iterator<Item = usize> {
+        let reads = move |&i: &usize| (0..self.taps).any(|tap| self.weight(o, tap, i) != 0.0);
+        let inputs = (0..self.inputs).filter(reads);
+        inputs.map(move |i| self.channel(o, i))
     }
 }
 
