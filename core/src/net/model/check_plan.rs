@@ -122,7 +122,10 @@ impl Model<'_> {
             let id = TensorId(u16::try_from(t).unwrap_or(u16::MAX));
             let length = plan.gradient(id).length;
             let made = self.nodes.iter().any(|n| n.output == id.0);
-            if length != 0 && (length != self.shape(id).len() * 4 || (id != to && !made)) {
+            let sound = length == self.shape(id).len() * 4
+                && (id == to || made)
+                && self.is_zeroed(plan, id);
+            if length != 0 && !sound {
                 return Err(place(id));
             }
         }
@@ -158,7 +161,9 @@ impl Model<'_> {
             return Err(place(node.output));
         }
         if !active {
-            return Ok(());
+            // What is there is written to when the node has run.
+            let keeps = plan.keep(i).length > 0;
+            return if keeps { Err(2 * tensors + i) } else { Ok(()) };
         }
         let step = 2 * self.nodes.len() - 1 - i;
         if !live_at(&plan.gradient(node.output), step) {
@@ -166,7 +171,7 @@ impl Model<'_> {
         }
         let unfit = |id: &TensorId| {
             let gradient = plan.gradient(*id);
-            gradient.length > 0 && !(live_at(&gradient, step) && self.is_zeroed(plan, *id))
+            gradient.length > 0 && !live_at(&gradient, step)
         };
         if let Some(id) = node.inputs().find(unfit) {
             return Err(place(id));
@@ -179,7 +184,8 @@ impl Model<'_> {
     }
 
     /// Whether a gradient is born at the backward step of a node that adds to
-    /// it (which clears it first), or is a score's and cleared by the seed.
+    /// it (which clears it first), or is a score's and cleared by the seed. One
+    /// that no node adds to would be read as the arena left it.
     fn is_zeroed(&self, plan: &Plan<'_>, id: TensorId) -> bool {
         let birth = usize::from(plan.gradient(id).birth);
         let is_score = [Score::Logit, Score::Probability]
@@ -205,8 +211,10 @@ impl Model<'_> {
             self.tensor(id).is_some_and(|t| t.constant.is_some())
                 || (plan.value(id).is_kept() && !self.is_short(plan, id))
         };
-        let kept = keeps.bytes == 0
-            || (keep.length >= keeps.bytes && usize::from(keep.birth) <= first && keep.is_kept());
+        let kept = match keeps.bytes {
+            0 => keep.length == 0,
+            bytes => keep.length >= bytes && usize::from(keep.birth) <= first && keep.is_kept(),
+        };
         kept && (!keeps.inputs || node.inputs().all(held)) && (!keeps.output || held(node.output))
     }
 }

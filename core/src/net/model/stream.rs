@@ -115,6 +115,8 @@ impl Model<'_> {
             .filter_map(|i| self.node(i))
             .map(|node| node.inputs().filter(|&input| input == id).count())
             .sum();
-        comes && spans && length.is_multiple_of(row.max(1)) && readers == 1
+        // A buffer longer than the tensor would be read to its end.
+        let short = length < tensor.size();
+        comes && spans && short && length.is_multiple_of(row.max(1)) && readers == 1
     }
 }

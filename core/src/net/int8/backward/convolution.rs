@@ -74,7 +74,7 @@ fn floats<'a>(
     floats.split_at_mut_checked(weights_len(node))
 }
 
-/// Writes `gradient * scale`.
+/// Writes `gradient * scale`; 0 stays 0 even where the scale is infinite.
 fn scale_gradient(
     node: &Node8<'_>,
     channels: &Channels<'_>,
@@ -83,8 +83,9 @@ fn scale_gradient(
 ) -> Option<()> {
     let c = node.output.c.max(1);
     for (out, g) in out.chunks_exact_mut(c).zip(gradient.chunks_exact(c)) {
-        for ((out, g), c) in out.iter_mut().zip(g).zip(0..) {
-            *out = g * channels.scale(node, c)?;
+        for ((out, &g), c) in out.iter_mut().zip(g).zip(0..) {
+            let scale = channels.scale(node, c)?;
+            *out = if g == 0.0 { 0.0 } else { g * scale };
         }
     }
     Some(())
