@@ -45,6 +45,13 @@ firmware() {
     (cd firmware && cargo clippy --locked --release --target thumbv7em-none-eabihf --bin mps2-an386 -- -D warnings)
 }
 
+fuzz() {
+    (cd tests/fuzz && cargo fmt --all -- --check)
+    cargo clippy --locked --release --manifest-path tests/fuzz/Cargo.toml --all-targets -- -D warnings
+    cargo test --locked --release --manifest-path tests/fuzz/Cargo.toml
+    cargo run --locked --release --manifest-path tests/fuzz/Cargo.toml -- model --inputs 500000 --seed 2
+}
+
 doc() {
     RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --no-deps -p foveola-core -p foveola
 }
@@ -56,5 +63,6 @@ step "core with overflow checks" cargo test --locked -p foveola-core
 step demo cargo run --locked --release
 step clippy cargo clippy --locked --release --workspace --all-targets -- -D warnings
 step firmware firmware
+step fuzz fuzz
 step test cargo test --locked --release --workspace
 step doc doc

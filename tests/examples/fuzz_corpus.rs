@@ -1,6 +1,6 @@
 //! Makes the corpus of `tests/fuzz`: the smallest of many random networks in
 //! which each operator, attribute and corner occurs, ones whose plans stream,
-//! and a network by hand.
+//! and a network by hand. Beside it the demo's network, whose bits are flipped.
 //!
 //! `cargo run --release -p foveola-tests --example fuzz_corpus`
 
@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use foveola::aligned::AlignedBytes;
 use foveola::compile::{CompileOptions, compile};
+use foveola::demo::NETWORKS;
+use foveola::model::Engine;
 use foveola_core::net::model::{Model, Pass};
 use foveola_tests::random::coverage::Coverage;
 use foveola_tests::random::{RandomNetwork, coverage, coverage8};
@@ -46,6 +48,17 @@ fn features(model: &Model<'_>) -> BTreeSet<String> {
     shown
 }
 
+/// The demo's honest network.
+fn demo() -> Vec<u8> {
+    let model = NETWORKS[0].open().expect("the demo's network opens");
+    let Engine::Graph(imported) = &model.engine else {
+        panic!("it is an ONNX file");
+    };
+    let options = CompileOptions::default();
+    let compiled = compile(imported.graph.clone(), &model.card, &options);
+    compiled.expect("it compiles").bytes
+}
+
 fn main() {
     // Seeds of their own: what other tests draw is not what breaks here.
     let networks = (0..SEEDS).flat_map(|i| {
@@ -75,6 +88,7 @@ fn main() {
     for (i, bytes) in files.iter().enumerate() {
         std::fs::write(folder.join(format!("{i:03}.fov")), bytes).expect("a file is written");
     }
+    std::fs::write(folder.with_file_name("demo.fov"), demo()).expect("a file is written");
     let total: usize = files.iter().map(Vec::len).sum();
     println!("{} files, {total} bytes", files.len());
 }

@@ -113,6 +113,20 @@ impl File {
         end
     }
 
+    /// Where sections of these kinds lie in the file.
+    pub fn places(&self, kinds: &[u16]) -> Vec<std::ops::Range<usize>> {
+        let mut end = HEAD;
+        let mut places = Vec::new();
+        for (kind, section) in (1..).zip(&self.sections) {
+            let start = end.next_multiple_of(ALIGNMENT);
+            end = start + section.len();
+            if kinds.contains(&kind) {
+                places.push(start..end);
+            }
+        }
+        places
+    }
+
     /// Lays the file out; its hashes are right if `sealed`, else zeros.
     pub fn write<'b>(&self, buffer: &'b mut Aligned, sealed: bool) -> &'b mut [u8] {
         let bytes = buffer.first(self.length());

@@ -20,8 +20,9 @@
 //! kernels; every file of the corpus, and inputs made from them):
 //! ```text
 //! cd tests/fuzz
-//! MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test
+//! MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test --target armv7-unknown-linux-gnueabihf
 //! ```
+//! (that target has words of 32 bits, as boards do, and no assembly in `libm`),
 //! and with its address sanitizer (kernels of this processor):
 //! ```text
 //! RUSTFLAGS=-Zsanitizer=address cargo +nightly run --release --target x86_64-unknown-linux-gnu -- model --inputs 1000000

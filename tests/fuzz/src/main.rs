@@ -7,7 +7,7 @@ use foveola_fuzz::{corpus, corpus_folder, flips, fuzz};
 
 const USAGE: &str = "\
 foveola-fuzz model [--inputs N] [--seed N] [--threads N] [--only INDEX]
-foveola-fuzz flips FILE";
+foveola-fuzz flips FILE [--sample N]";
 
 /// The number behind a flag.
 fn number(args: &[String], flag: &str) -> Result<Option<u64>, String> {
@@ -57,10 +57,15 @@ fn model(args: &[String]) -> Result<String, String> {
     ))
 }
 
-fn every_bit(path: &str) -> Result<String, String> {
+fn every_bit(path: &str, args: &[String]) -> Result<String, String> {
     let bytes = std::fs::read(path).map_err(|e| format!("{path}: {e}"))?;
     fuzz::quiet_panics();
-    let flips = flips::flips(&bytes, 0, 1)?;
+    let choice = flips::Choice {
+        first: 0,
+        step: 1,
+        sample: number(args, "--sample")?.unwrap_or(1).max(1) as usize,
+    };
+    let flips = flips::flips(&bytes, choice)?;
     let table = flips.tally.table();
     match (&flips.unnoticed[..], &flips.findings[..]) {
         ([], []) => Ok(format!(
@@ -79,7 +84,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let result = match words[..] {
         ["model", ..] => model(&args),
-        ["flips", path] => every_bit(path),
+        ["flips", path, ..] => every_bit(path, &args),
         _ => Err(USAGE.to_owned()),
     };
     match result {

@@ -30,8 +30,8 @@ pub enum Finding {
 /// What became of an accepted file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ran {
-    /// It is sound, and larger than what is run here.
-    TooLarge,
+    /// It is sound, and was not run: too large, or not chosen.
+    OnlyChecked,
     /// Every pass ran, so many of them.
     Passes(usize),
     /// A pass met NaN, and said so.
@@ -48,36 +48,59 @@ struct Way {
     scratch: usize,
 }
 
-/// Memory that is used again and again.
-#[derive(Debug, Default)]
+/// Memory that is used again and again, and how much of it may be.
+#[derive(Debug)]
 pub struct Runner {
     arena: Aligned,
     picture: Vec<f32>,
+    most_arena: usize,
+    most_work: usize,
+}
+
+impl Default for Runner {
+    fn default() -> Self {
+        Self::with_limits(MOST_ARENA, MOST_WORK)
+    }
 }
 
 impl Runner {
+    /// A runner that leaves out networks with a larger arena (bytes) or more
+    /// work (multiplications, roughly).
+    pub fn with_limits(most_arena: usize, most_work: usize) -> Self {
+        Self {
+            arena: Aligned::default(),
+            picture: Vec::new(),
+            most_arena,
+            most_work,
+        }
+    }
+
     /// Runs every pass of an accepted file.
     ///
     /// # Errors
     /// What must not happen.
     pub fn run(&mut self, model: &Model<'_>, random: &mut Random) -> Result<Ran, Finding> {
         let shape = model.input();
-        if work(model) > MOST_WORK || shape.len() > MOST_WORK {
-            return Ok(Ran::TooLarge);
+        if work(model) > self.most_work || shape.len() > self.most_work {
+            return Ok(Ran::OnlyChecked);
         }
         self.picture.clear();
         self.picture
             .extend((0..shape.len()).map(|_| 3.0 * random.real()));
-        let mut ran = Ran::TooLarge;
+        let mut ran = Ran::OnlyChecked;
         for pass in model.passes() {
             let arena = model.plan(pass).map_or(usize::MAX, |p| p.arena_len());
-            if arena > MOST_ARENA {
+            if arena > self.most_arena {
                 continue;
             }
             // An exact arena full of NaN and -1, then one with room to spare.
             let scratch = random.pick(&[0, 64, 4096]);
             // An interpreter has no other instruction sets.
-            let best = if cfg!(miri) { Isa::portable() } else { Isa::detect() };
+            let best = if cfg!(miri) {
+                Isa::portable()
+            } else {
+                Isa::detect()
+            };
             let ways = [(Isa::portable(), 0xff, 0), (best, 0x41, scratch)];
             let rule = random.pick(&[Rule::Gradient, Rule::Guided, Rule::Deconvolution]);
             let target = random.below(model.classes());
@@ -138,7 +161,7 @@ fn judge(pass: Pass, answers: [Result<u64, Error>; 2], ran: Ran) -> Result<Ran, 
     }
     match (answers[0], ran) {
         (Ok(_), Ran::Passes(n)) => Ok(Ran::Passes(n + 1)),
-        (Ok(_), Ran::TooLarge) => Ok(Ran::Passes(1)),
+        (Ok(_), Ran::OnlyChecked) => Ok(Ran::Passes(1)),
         (Ok(_), Ran::NotFinite) | (Err(Error::NotFinite { .. }), _) => Ok(Ran::NotFinite),
         (Err(error), _) => Err(Finding::Fails(pass, error)),
     }

@@ -20,8 +20,8 @@ pub struct Tally {
     pub passes: u64,
     /// Accepted, run, and NaN met.
     pub not_finite: u64,
-    /// Accepted and too large to be run here.
-    pub too_large: u64,
+    /// Accepted and not run: too large, or not chosen.
+    pub only_checked: u64,
     /// Rejected: error, what about it, how often.
     pub rejected: BTreeMap<(&'static str, u16), u64>,
 }
@@ -31,7 +31,7 @@ impl Tally {
     pub fn accept(&mut self, ran: Ran) {
         self.inputs += 1;
         match ran {
-            Ran::TooLarge => self.too_large += 1,
+            Ran::OnlyChecked => self.only_checked += 1,
             Ran::NotFinite => self.not_finite += 1,
             Ran::Passes(n) => {
                 self.ran += 1;
@@ -52,7 +52,7 @@ impl Tally {
         self.ran += other.ran;
         self.passes += other.passes;
         self.not_finite += other.not_finite;
-        self.too_large += other.too_large;
+        self.only_checked += other.only_checked;
         for (reason, count) in &other.rejected {
             *self.rejected.entry(*reason).or_insert(0) += count;
         }
@@ -60,7 +60,7 @@ impl Tally {
 
     /// How many were accepted.
     pub const fn accepted(&self) -> u64 {
-        self.ran + self.not_finite + self.too_large
+        self.ran + self.not_finite + self.only_checked
     }
 
     /// The counts, a line each.
@@ -73,7 +73,7 @@ impl Tally {
         line("inputs", self.inputs);
         line("accepted and run", self.ran);
         line("accepted and run until NaN was met", self.not_finite);
-        line("accepted, larger than what is run", self.too_large);
+        line("accepted, not run", self.only_checked);
         for (&(name, detail), &count) in &self.rejected {
             line(&format!("{name}{}", in_words(name, detail)), count);
         }
