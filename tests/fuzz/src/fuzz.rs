@@ -135,6 +135,7 @@ struct Shared<'a> {
 
 impl Shared<'_> {
     fn work(&self, watch: &Watch) -> Tally {
+        watch.this_thread();
         let mut feeder = Feeder::default();
         let Options {
             first,

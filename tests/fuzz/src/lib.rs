@@ -6,7 +6,7 @@
 //! not: the reader returns; what it accepts runs forward and backward without a
 //! panic, an overflow or [`Error::Internal`](foveola_core::Error::Internal); the
 //! answer is the same bits with every instruction set and whatever lay in the
-//! arena before; nothing takes more than [`watch::LIMIT`]. With its hashes on,
+//! arena before; nothing takes more than [`watch::LIMIT`] of a processor. With its hashes on,
 //! the reader rejects every change.
 //!
 //! ```text
