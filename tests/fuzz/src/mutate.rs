@@ -177,7 +177,7 @@ fn number(file: &mut File, kind: u16, random: &mut Random) {
             .wrapping_sub(64),
         (5, _) => section.get(that).map_or(0, read),
         (6, _) => old ^ (1 << random.below(32)),
-        _ => random.next() as u32,
+        _ => random.word() as u32,
     };
     section[this].copy_from_slice(&new.to_le_bytes()[..width.bytes()]);
 }
@@ -237,7 +237,7 @@ fn resize(section: &mut Vec<u8>, random: &mut Random) {
         true => random.below(section.len() + 1),
         false => (section.len() + random.below(40)).min(MOST),
     };
-    section.resize(length, random.next() as u8);
+    section.resize(length, random.word() as u8);
 }
 
 fn nodes(file: &mut File) -> &mut [NodeRecord] {

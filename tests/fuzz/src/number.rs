@@ -8,11 +8,11 @@ impl Random {
     /// The stream of one input.
     pub fn new(seed: u64, index: u64) -> Self {
         let mut random = Self(seed);
-        Self(random.next() ^ index.wrapping_mul(0xA076_1D64_78BD_642F))
+        Self(random.word() ^ index.wrapping_mul(0xA076_1D64_78BD_642F))
     }
 
     /// 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -21,7 +21,7 @@ impl Random {
 
     /// `0..n`; 0 where `n` is 0.
     pub fn below(&mut self, n: usize) -> usize {
-        ((u128::from(self.next()) * n as u128) >> 64) as usize
+        ((u128::from(self.word()) * n as u128) >> 64) as usize
     }
 
     /// True once in `n` times.
@@ -36,6 +36,6 @@ impl Random {
 
     /// `-1..1`
     pub fn real(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0
+        (self.word() >> 40) as f32 / (1 << 23) as f32 - 1.0
     }
 }

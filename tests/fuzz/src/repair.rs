@@ -254,15 +254,12 @@ fn buffers_of(tables: &Tables, backward: bool) -> Option<Vec<BufferRecord>> {
         }
     ];
     let size = |t: usize| Some(tables.shape(TensorId(t as u16))?.len());
-    for t in 0..tensors {
-        let record = &tables.tensors[t];
+    for (t, (record, length)) in tables.tensors.iter().zip(&mut lengths).enumerate() {
         let width = if record.data_type == 0 { 4 } else { 1 };
-        let maker = tables
-            .nodes
-            .iter()
-            .position(|n| usize::from(n.output.get()) == t);
+        let made = |n: &NodeRecord| usize::from(n.output.get()) == t;
+        let maker = tables.nodes.iter().position(made);
         if record.kind == 0 {
-            lengths[t] = (size(t)? * width, maker.unwrap_or(0));
+            *length = (size(t)? * width, maker.unwrap_or(0));
         }
     }
     let mut depends = vec![false; tensors];
