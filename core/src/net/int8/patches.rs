@@ -1,9 +1,15 @@
 //! What each output pixel of a convolution sees of its input.
 
+#[cfg(foveola_dsp)]
+mod walk;
+
 use super::conv::under;
 use super::{Node8, Rows8};
 use crate::net::op::Geometry;
 use crate::tensor::Shape;
+
+#[cfg(foveola_dsp)]
+pub(super) use walk::Walk;
 
 /// The patches of output rows from some row on; pixel 0 is the first of that row.
 pub(super) struct Patches<'a> {
@@ -24,6 +30,12 @@ pub(super) struct Patches<'a> {
 }
 
 impl<'a> Patches<'a> {
+    /// Stands at the first pixel.
+    #[cfg(foveola_dsp)]
+    pub fn walk(&self, group: usize) -> Walk<'_, 'a> {
+        Walk::new(self, group)
+    }
+
     pub fn new(
         node: &Node8<'_>,
         geometry: Geometry,
@@ -61,12 +73,6 @@ impl<'a> Patches<'a> {
             && pad == [0, 0]
             && (self.height - 1) * stride_h < self.input.h
             && (self.width - 1) * stride_w < self.input.w
-    }
-
-    /// Whether the rows of a patch consist of whole fours of elements.
-    #[cfg(foveola_dsp)]
-    pub fn rows_are_fours(&self) -> bool {
-        (usize::from(self.geometry.kernel[1]) * self.inputs).is_multiple_of(4)
     }
 
     /// Row and column of a pixel.
@@ -153,39 +159,6 @@ impl<'a> Patches<'a> {
             }
         }
         Some(())
-    }
-
-    /// Calls `visit` with the rows of a pixel's patch if all of it lies inside
-    /// the input and each row is one run. Whether it does.
-    #[cfg(foveola_dsp)]
-    pub fn runs(
-        &self,
-        pixel: usize,
-        mut visit: impl FnMut(&'a [i8]) -> Option<()>,
-    ) -> Option<bool> {
-        let Geometry {
-            kernel,
-            stride,
-            dilation,
-            pad,
-        } = self.geometry;
-        let (y, x) = self.place(pixel);
-        let [h, w] = kernel.map(usize::from);
-        let [top, left] = [y * usize::from(stride[0]), x * usize::from(stride[1])];
-        let start = top
-            .checked_sub(pad[0].into())
-            .zip(left.checked_sub(pad[1].into()));
-        let whole = self.inputs == self.input.c && dilation == [1; 2];
-        let Some((top, left)) = start
-            .filter(|&(top, left)| whole && top + h <= self.input.h && left + w <= self.input.w)
-        else {
-            return Some(false);
-        };
-        for row in top..top + h {
-            let line = self.source.line(row as isize)?;
-            visit(line.get(left * self.input.c..)?.get(..w * self.input.c)?)?;
-        }
-        Some(true)
     }
 
     /// Writes one patch whose rows lie in one run each.
