@@ -27,7 +27,7 @@ impl Normalisation {
     };
 
     /// Mean and scale of channel `c`.
-    fn of(&self, c: usize) -> Option<(f32, f32)> {
+    pub(crate) fn of(&self, c: usize) -> Option<(f32, f32)> {
         Some((*self.mean.get(c)?, *self.scale.get(c)?))
     }
 }

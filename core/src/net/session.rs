@@ -2,6 +2,7 @@
 
 mod backward;
 mod forward;
+mod pixels;
 mod stream;
 
 pub use forward::Tap;

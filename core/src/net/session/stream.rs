@@ -3,6 +3,7 @@
 use core::ops::Range;
 
 use super::forward::Tap;
+use super::pixels::Pixels;
 use super::{Place, Session, carve, floats_mut, integers_mut};
 use crate::classifier::Rule;
 use crate::error::Error;
@@ -41,12 +42,15 @@ impl<'m> Session<'m, '_> {
         let last = self.view(nodes.end.saturating_sub(1))?;
         let height = self.model.shape(last.output).h;
         let mut stages: Stages = [Stage { done: 0, needs: 0 }; MAX_STREAMED + 1];
-        if !self.model.loads_rows(plan, &first) {
+        let mut pixels = None;
+        if self.model.loads_rows(plan, &first) {
+            pixels = self.pixels(plan, &first, x)?;
+        } else {
             stages.first_mut().ok_or(Error::Internal)?.done = usize::MAX;
         }
         let count = nodes.len();
         for (stage, index) in stages.iter_mut().skip(1).zip(nodes.clone()) {
-            stage.needs = self.needs(index, 0)?;
+            stage.needs = self.needs(&self.view(index)?, 0)?;
         }
         while stages.get(count).ok_or(Error::Internal)?.done < height {
             let ready = ready_stage(stages.get(..=count).ok_or(Error::Internal)?);
@@ -54,12 +58,18 @@ impl<'m> Session<'m, '_> {
             let y = stage.done;
             stage.done += 1;
             if ready == 0 {
-                self.load_row(plan, x, y)?;
+                if pixels.is_none() {
+                    self.load_row(plan, x, y)?;
+                }
                 continue;
             }
             let index = nodes.start + ready - 1;
-            stage.needs = self.needs(index, y + 1)?;
-            self.make_row(plan, index, y, rule)?;
+            let Some(view) = self.model.node(index) else {
+                return Err(Error::Internal);
+            };
+            stage.needs = self.needs(&view, y + 1)?;
+            let pixels = pixels.filter(|_| ready == 1);
+            self.make_row(plan, (index, &view), y, rule, pixels)?;
             if let Some(tap) = &mut tap {
                 let (first, values) = self.row_values(plan, index, y)?;
                 tap(index, first, values)?;
@@ -77,10 +87,9 @@ impl<'m> Session<'m, '_> {
     }
 
     /// Input rows that must be there before a node makes row `y`.
-    fn needs(&self, index: usize, y: usize) -> Result<usize, Error> {
-        let node = self.view(index)?;
-        let window = self.model.row_window(&node).ok_or(Error::Internal)?;
-        let height = self.part_shape(&node, 0)?.h;
+    fn needs(&self, node: &NodeView<'m>, y: usize) -> Result<usize, Error> {
+        let window = self.model.row_window(node).ok_or(Error::Internal)?;
+        let height = self.part_shape(node, 0)?.h;
         Ok(window.end(y).min(height))
     }
 
@@ -104,15 +113,15 @@ impl<'m> Session<'m, '_> {
     fn make_row(
         &mut self,
         plan: &Plan<'_>,
-        index: usize,
+        (index, view): (usize, &NodeView<'m>),
         y: usize,
         rule: Option<Rule>,
+        pixels: Option<Pixels<'_>>,
     ) -> Result<(), Error> {
-        let view = self.view(index)?;
         let saw_nan = match view.op {
-            Op::Conv { .. } | Op::Depthwise { .. } => self.window_row(plan, &view, y)?,
-            Op::Quantise { .. } | Op::Dequantise => self.convert_row(plan, index, y, rule)?,
-            _ => self.even_row(plan, &view, y)?,
+            Op::Conv { .. } | Op::Depthwise { .. } => self.window_row(plan, view, y)?,
+            Op::Quantise { .. } | Op::Dequantise => self.convert_row(plan, (index, view), y, rule, pixels)?,
+            _ => self.even_row(plan, view, y)?,
         };
         if saw_nan {
             return Err(Error::NotFinite { node: index });
@@ -131,17 +140,17 @@ impl<'m> Session<'m, '_> {
         let from = Place::of(self.model, plan, view.input(0).ok_or(Error::Internal)?)?;
         let to = self.row_range(plan, view.output, y)?;
         let row = self.part_shape(view, 0)?.row();
-        let integer_node = self.model.integer_node(view, 0);
-        let real_node = self.kernel_node(view, 0)?;
         let ranges = [to, from.range(), self.scratch_range(plan)];
-        let [to, bytes, scratch] = carve(self.arena, ranges)?;
-        if let Some(node) = integer_node {
+        if let Some(node) = self.model.integer_node(view, 0) {
+            let [to, bytes, scratch] = carve(self.arena, ranges)?;
             let data = from.operand8(bytes)?.data;
             let modulo = data.len().checked_div(row).unwrap_or(0);
             let rows = Rows { data, row, modulo };
             int8::forward_row(&node, rows, y, integers_mut(to)?, scratch, self.isa)?;
             return Ok(false);
         }
+        let real_node = self.kernel_node(view, 0)?;
+        let [to, bytes, _] = carve(self.arena, ranges)?;
         let data = from.operand(bytes)?.data;
         let modulo = data.len().checked_div(row).unwrap_or(0);
         let rows = Rows { data, row, modulo };
@@ -153,19 +162,24 @@ impl<'m> Session<'m, '_> {
     fn convert_row(
         &mut self,
         plan: &Plan<'_>,
-        index: usize,
+        (index, view): (usize, &NodeView<'m>),
         y: usize,
         rule: Option<Rule>,
+        pixels: Option<Pixels<'_>>,
     ) -> Result<bool, Error> {
-        let view = self.view(index)?;
+        let range = self.row_range(plan, view.output, y)?;
+        if let Some(pixels) = pixels {
+            self.look_up_row(plan, &pixels, y, range.clone())?;
+            let keep = rule.map_or(0..0, |_| plan.keep(index).range());
+            let [out, keep] = carve(self.arena, [range, keep])?;
+            let out = integers_mut(out)?;
+            quant::record_gate(out, y * out.len(), keep);
+            return Ok(false);
+        }
         let id = view.input(0).ok_or(Error::Internal)?;
         let from = Place::of(self.model, plan, id)?;
         let keep = rule.map_or(0..0, |_| plan.keep(index).range());
-        let ranges = [
-            self.row_range(plan, view.output, y)?,
-            self.place_row(plan, id, y)?,
-            keep,
-        ];
+        let ranges = [range, self.place_row(plan, id, y)?, keep];
         let [out, bytes, keep] = carve(self.arena, ranges)?;
         if let Op::Quantise { scale, zero_point } = view.op {
             let to = Quantisation { scale, zero_point };

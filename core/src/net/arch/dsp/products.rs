@@ -136,6 +136,99 @@ impl Patches {
     }
 }
 
+/// A patch that does not lie in one run, put together.
+pub(in crate::net) struct Narrow {
+    bytes: MaybeUninit<[i8; MOST]>,
+    /// Elements that are there.
+    len: usize,
+}
+
+impl Narrow {
+    pub const fn new() -> Self {
+        Self {
+            bytes: MaybeUninit::uninit(),
+            len: 0,
+        }
+    }
+
+    /// Room for `count` more elements.
+    #[inline(always)]
+    fn room(&mut self, count: usize) -> Option<*mut i8> {
+        if count > MOST - self.len {
+            return None;
+        }
+        // SAFETY: `len` is at most MOST.
+        Some(unsafe { self.bytes.as_mut_ptr().cast::<i8>().add(self.len) })
+    }
+
+    pub const fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// Appends a run. `None` if it does not fit, here and below.
+    #[inline(always)]
+    pub fn push(&mut self, _: Dsp, from: &[i8]) -> Option<()> {
+        let to = self.room(from.len())?;
+        // SAFETY: there is room for all of `from`.
+        unsafe { copy(from.as_ptr(), to, from.len()) };
+        self.len += from.len();
+        Some(())
+    }
+
+    /// Appends padding.
+    pub fn pad(&mut self, value: i8, count: usize) -> Option<()> {
+        let to = self.room(count)?;
+        for i in 0..count {
+            // SAFETY: there is room for `count` elements.
+            unsafe { to.add(i).write(value) };
+        }
+        self.len += count;
+        Some(())
+    }
+
+    /// What is there.
+    pub fn elements(&mut self) -> &mut [i8] {
+        // SAFETY: the first `len` elements are written.
+        unsafe { core::slice::from_raw_parts_mut(self.bytes.as_mut_ptr().cast(), self.len) }
+    }
+}
+
+/// Copies so many elements.
+///
+/// # Safety
+/// All may be read and written. The DSP extension exists.
+#[inline(always)]
+unsafe fn copy(from: *const i8, to: *mut i8, count: usize) {
+    // SAFETY: as many words as `count` holds, and less than 4 bytes behind them.
+    unsafe {
+        asm!(
+            cpu!(),
+            "lsrs {t}, {n}, #2",
+            "beq 3f",
+            "2:",
+            "ldr {v}, [{from}], #4",
+            "subs {t}, {t}, #1",
+            "str {v}, [{to}], #4",
+            "bne 2b",
+            "3:",
+            "ands {n}, {n}, #3",
+            "beq 5f",
+            "4:",
+            "ldrb {v}, [{from}], #1",
+            "subs {n}, {n}, #1",
+            "strb {v}, [{to}], #1",
+            "bne 4b",
+            "5:",
+            from = inout(reg) from => _,
+            to = inout(reg) to => _,
+            n = inout(reg) count => _,
+            t = out(reg) _,
+            v = out(reg) _,
+            options(nostack),
+        );
+    }
+}
+
 impl Dsp {
     /// Output channels of so many pixels from their patches, `fours` items a
     /// pair of pixels; the last one of an odd number must fill both places.

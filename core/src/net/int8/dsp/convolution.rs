@@ -2,7 +2,7 @@
 //! output channels of these pixels are made, two at a time.
 
 use super::{is_short, limit};
-use crate::net::arch::dsp::{Dsp, Filters, MOST, Patches as Wide};
+use crate::net::arch::dsp::{Dsp, Filters, MOST, Narrow, Patches as Wide};
 use crate::net::int8::Node8;
 use crate::net::int8::channels::Channels;
 use crate::net::int8::patches::{Patches, Walk};
@@ -48,7 +48,8 @@ pub(in crate::net::int8) fn convolve(
             dsp,
             walk: patches.walk(group),
             len,
-            narrow: (!patches.in_place()).then_some([0; MOST]),
+            in_place: patches.in_place(),
+            narrow: Narrow::new(),
         };
         for out in out.chunks_mut(most.checked_mul(c)?.max(1)) {
             let pixels = out.len().checked_div(c)?;
@@ -74,38 +75,36 @@ struct Window<'p, 'a> {
     walk: Walk<'p, 'a>,
     /// Elements of a patch.
     len: usize,
-    /// A patch that does not lie in one run.
-    narrow: Option<[i8; MOST]>,
+    /// Whether each patch is one pixel of the input.
+    in_place: bool,
+    narrow: Narrow,
 }
 
 impl Window<'_, '_> {
     /// Widens its patch into items from `at` on.
     fn widen(&mut self, wide: &mut Wide, mut at: usize, second: bool) -> Option<()> {
+        let dsp = self.dsp;
         self.walk.settle()?;
-        let Some(narrow) = &mut self.narrow else {
-            wide.widen(self.dsp, self.walk.pointed(self.len)?, at, second)?;
+        if self.in_place {
+            wide.widen(dsp, self.walk.pointed(self.len)?, at, second)?;
             return Some(());
-        };
-        if let Some(runs) = self.walk.inside() {
-            if runs.size.is_multiple_of(4) {
+        }
+        self.narrow.clear();
+        match self.walk.inside() {
+            Some(runs) if runs.size.is_multiple_of(4) => {
                 for run in runs {
-                    at = wide.widen(self.dsp, run?, at, second)?;
+                    at = wide.widen(dsp, run?, at, second)?;
                 }
                 return Some(());
             }
-            let mut rest = narrow.as_mut_slice();
-            for run in runs {
-                let run = run?;
-                let (to, behind) = rest.split_at_mut_checked(run.len())?;
-                self.dsp.copy(run, to);
-                rest = behind;
+            Some(runs) => {
+                for run in runs {
+                    self.narrow.push(dsp, run?)?;
+                }
             }
-        } else {
-            self.walk.gather(narrow.get_mut(..self.len)?, |from, to| {
-                self.dsp.copy(from, to);
-            })?;
+            None => self.walk.gather(dsp, self.len, &mut self.narrow)?,
         }
-        wide.widen(self.dsp, narrow.get(..self.len)?, at, second)?;
+        wide.widen(dsp, self.narrow.elements(), at, second)?;
         Some(())
     }
 }

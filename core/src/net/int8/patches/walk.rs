@@ -1,6 +1,7 @@
 //! Output pixels one behind another, with the input rows that they see at hand.
 
 use super::Patches;
+use crate::net::arch::dsp::{Dsp, Narrow};
 
 /// Most rows of a kernel whose patches are runs.
 const ROWS: usize = 8;
@@ -17,7 +18,6 @@ pub struct Walk<'p, 'a> {
     first: usize,
     /// Whether the rows of patches are runs.
     runs: bool,
-    in_place: bool,
     /// Rows and columns of the kernel.
     kernel: [usize; 2],
     /// Columns that only patches inside begin at: from 0 to here, less than this.
@@ -59,7 +59,6 @@ impl<'p, 'a> Walk<'p, 'a> {
             passed: 0,
             first: group * of.inputs,
             runs: whole && kernel[0] <= ROWS,
-            in_place: of.in_place(),
             kernel,
             most_left: (of.input.w + 1).saturating_sub(kernel[1]),
             settled: false,
@@ -137,11 +136,14 @@ impl<'p, 'a> Walk<'p, 'a> {
         })
     }
 
-    /// Writes the patch, wherever it lies; `copy` moves runs.
+    /// Puts the patch together, of `len` elements, wherever it lies.
     #[inline(never)]
-    pub fn gather(&self, patch: &mut [i8], copy: impl Fn(&[i8], &mut [i8])) -> Option<()> {
-        if !self.runs || self.in_place {
-            return self.of.gather(self.passed, 1, self.first, 1, patch);
+    pub fn gather(&self, dsp: Dsp, len: usize, patch: &mut Narrow) -> Option<()> {
+        let padding = self.of.padding;
+        if !self.runs {
+            patch.pad(padding, len)?;
+            let to = patch.elements();
+            return self.of.gather(self.passed, 1, self.first, 1, to);
         }
         let (c, w) = (self.of.input.c, self.kernel[1]);
         let [_, stride] = self.of.geometry.stride.map(usize::from);
@@ -151,13 +153,15 @@ impl<'p, 'a> Walk<'p, 'a> {
         let before = pad.saturating_sub(at).min(w);
         let start = (at + before).saturating_sub(pad).min(self.of.input.w);
         let inside = (self.of.input.w - start).min(w - before);
-        let rows = patch.chunks_exact_mut((w * c).max(1));
-        for (row, line) in rows.zip(&self.lines) {
-            row.fill(self.of.padding);
-            if !line.is_empty() {
-                let to = row.get_mut(before * c..)?.get_mut(..inside * c)?;
-                copy(line.get(start * c..)?, to);
+        for line in self.lines.get(..self.kernel[0])? {
+            if line.is_empty() {
+                patch.pad(padding, w * c)?;
+                continue;
             }
+            let run = line.get(start * c..)?.get(..inside * c)?;
+            patch.pad(padding, before * c)?;
+            patch.push(dsp, run)?;
+            patch.pad(padding, (w - before - inside) * c)?;
         }
         Some(())
     }

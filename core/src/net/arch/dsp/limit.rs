@@ -1,48 +1,9 @@
-//! Bytes moved and limited, four at a time.
+//! Bytes limited, four at a time.
 
 use super::Dsp;
 use core::arch::asm;
 
 impl Dsp {
-    /// Copies the elements that both slices have.
-    #[inline(always)]
-    pub fn copy(self, from: &[i8], to: &mut [i8]) {
-        let count = if from.len() < to.len() {
-            from.len()
-        } else {
-            to.len()
-        };
-        // SAFETY: both slices have `count` bytes: as many words as `count`
-        // holds, and less than 4 bytes behind them.
-        unsafe {
-            asm!(
-                cpu!(),
-                "lsrs {t}, {n}, #2",
-                "beq 3f",
-                "2:",
-                "ldr {v}, [{from}], #4",
-                "subs {t}, {t}, #1",
-                "str {v}, [{to}], #4",
-                "bne 2b",
-                "3:",
-                "ands {n}, {n}, #3",
-                "beq 5f",
-                "4:",
-                "ldrb {v}, [{from}], #1",
-                "subs {n}, {n}, #1",
-                "strb {v}, [{to}], #1",
-                "bne 4b",
-                "5:",
-                from = inout(reg) from.as_ptr() => _,
-                to = inout(reg) to.as_mut_ptr() => _,
-                n = inout(reg) count => _,
-                t = out(reg) _,
-                v = out(reg) _,
-                options(nostack),
-            );
-        }
-    }
-
     /// Limits values to `low..=high`.
     pub fn limit(self, [low, high]: [i8; 2], values: &mut [i8]) {
         let (words, rest) = values.as_chunks_mut::<4>();
