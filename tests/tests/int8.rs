@@ -13,6 +13,7 @@ use foveola::import::{Options, load};
 use foveola_core::net::arch::Isa;
 use foveola_core::net::model::Pass;
 use foveola_core::net::session::Session;
+use foveola_core::picture::Normalisation;
 use foveola_core::{Masked, Picture, Shape, TensorId, Values};
 use foveola_tests::tflite::{Reference, folder, names};
 use foveola_tests::zoo;
@@ -59,14 +60,18 @@ impl Network {
 
     /// The stored numbers of every int8 tensor, by id; empty for f32 ones.
     fn tensors(&self, input: &[f32], isa: Isa) -> Vec<Vec<i8>> {
+        let picture = Picture::Tensor {
+            shape: self.file.model().input(),
+            data: input,
+        };
+        self.tensors_of(picture, isa)
+    }
+
+    fn tensors_of(&self, picture: Picture<'_>, isa: Isa) -> Vec<Vec<i8>> {
         let model = self.file.model();
         let plan = model.plan(Pass::Forward).expect("a forward plan");
         let mut arena = AlignedBytes::zeros(plan.arena_len());
         let mut session = Session::new(model, &mut arena, isa).expect("a session");
-        let picture = Picture::Tensor {
-            shape: model.input(),
-            data: input,
-        };
         let mut tensors = vec![Vec::new(); model.tensor_count()];
         session
             .forward_tapped(&Masked::whole(picture), &mut |node, first, values| {
@@ -167,6 +172,44 @@ fn every_operator_gives_the_integers_of_tflite() {
         wrong.join("\n")
     );
     assert!(tensors > 160, "only {tensors} tensors were compared");
+}
+
+/// Pixels may take another way into int8 than numbers: with one table for all
+/// channels, with one each, and, where tables have no room, with none.
+#[test]
+fn pixels_give_the_integers_of_their_numbers() {
+    let one = Normalisation {
+        mean: [128.0; 4],
+        scale: [1.0; 4],
+    };
+    let three = Normalisation {
+        mean: [127.3, 100.0, 140.5, 0.0],
+        scale: [0.97, 1.31, -0.8, 1.0],
+    };
+    for name in ["vww96_int8", "resnet8_cifar10_int8"] {
+        let path = zoo().join("models/tinyml").join(name);
+        let network = Network::open(&path.with_extension("tflite"));
+        let shape = network.file.model().input();
+        let pixels: Vec<u8> = (0..shape.len()).map(|i| (i * 89 % 256) as u8).collect();
+        for by in [one, three] {
+            let number = |(i, &p): (usize, &u8)| {
+                let c = i % shape.c;
+                (f32::from(p) - by.mean[c]) * by.scale[c]
+            };
+            let numbers: Vec<f32> = pixels.iter().enumerate().map(number).collect();
+            let picture = Picture::Pixels {
+                shape,
+                data: &pixels,
+                normalisation: &by,
+            };
+            let isa = Isa::detect();
+            let (found, wanted) = (
+                network.tensors_of(picture, isa),
+                network.tensors(&numbers, isa),
+            );
+            assert!(found == wanted, "{name} {by:?}");
+        }
+    }
 }
 
 #[test]

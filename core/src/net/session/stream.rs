@@ -120,7 +120,9 @@ impl<'m> Session<'m, '_> {
     ) -> Result<(), Error> {
         let saw_nan = match view.op {
             Op::Conv { .. } | Op::Depthwise { .. } => self.window_row(plan, view, y)?,
-            Op::Quantise { .. } | Op::Dequantise => self.convert_row(plan, (index, view), y, rule, pixels)?,
+            Op::Quantise { .. } | Op::Dequantise => {
+                self.convert_row(plan, (index, view), y, rule, pixels)?
+            }
             _ => self.even_row(plan, view, y)?,
         };
         if saw_nan {

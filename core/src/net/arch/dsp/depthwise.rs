@@ -189,10 +189,8 @@ impl<'a> Tile<'a> {
         } = self.view;
         let last = rows.checked_sub(1)?.checked_mul(row)?;
         let written = last.checked_add(width.checked_mul(channels)?)?;
-        let fits = first + 4 <= channels
-            && skip < 4
-            && filters.serve(channels)
-            && out.len() >= written;
+        let fits =
+            first + 4 <= channels && skip < 4 && filters.serve(channels) && out.len() >= written;
         if !fits {
             return None;
         }

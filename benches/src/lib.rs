@@ -1,0 +1,3 @@
+//! What several of the benchmarks need.
+
+pub mod elf;
