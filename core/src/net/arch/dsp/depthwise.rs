@@ -6,10 +6,14 @@
 //! first two rows' elements, then the pair of the third row's two elements. So
 //! a sum of nine products takes five multiplications.
 
+mod channels;
+mod words;
+
 use super::Dsp;
-use core::arch::asm;
+use channels::Channels;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
+use words::{take_apart, words};
 
 /// Words of a tile.
 pub(in crate::net) const WORDS: usize = 160;
@@ -105,6 +109,27 @@ impl DepthwiseFilters<'_> {
             && self.multiplier.len() >= channels
             && self.shift.len() >= channels
     }
+
+    /// Weights of four channels, like what is seen of three lines of columns.
+    ///
+    /// # Safety
+    /// The filters serve so many channels, `first + 4` at least. The DSP
+    /// extension exists.
+    #[inline(always)]
+    unsafe fn four(&self, first: usize, channels: usize) -> [Four; 2] {
+        // One word more than nine: columns are taken apart by twos.
+        let mut nine = MaybeUninit::<[u32; 10]>::uninit();
+        let mut taps = MaybeUninit::<[Four; 2]>::uninit();
+        // SAFETY: each of nine taps has so many weights. Ten words are two
+        // pairs of columns of three lines that are three words apart.
+        unsafe {
+            let nine = nine.as_mut_ptr().cast::<u32>();
+            nine.add(9).write(0);
+            words(self.weights.as_ptr().add(first), channels, nine, 9);
+            take_apart(nine, 3, taps.as_mut_ptr().cast(), 2);
+            taps.assume_init()
+        }
+    }
 }
 
 impl<'a> Tile<'a> {
@@ -199,14 +224,7 @@ impl<'a> Tile<'a> {
         // pixel.
         unsafe {
             self.take_in(first);
-            // One word more than nine: columns are taken apart by twos.
-            let mut nine = MaybeUninit::<[u32; 10]>::uninit();
-            let mut taps = MaybeUninit::<[Four; 2]>::uninit();
-            let weights = filters.weights.as_ptr().add(first);
-            let nine = nine.as_mut_ptr().cast::<u32>();
-            nine.add(9).write(0);
-            words(weights, channels, nine, 9);
-            take_apart(nine, 3, taps.as_mut_ptr().cast(), 2);
+            let taps = filters.four(first, channels);
             let from = first + skip;
             let zero = u32::from(i16::from(filters.zero) as u16);
             let mut arguments = Channels {
@@ -265,291 +283,6 @@ impl<'a> Tile<'a> {
                     take_apart(to, pitch, apart.add(row * triplets), triplets);
                 }
             }
-        }
-    }
-}
-
-/// Copies `count` words of 4 bytes that lie `step` bytes apart.
-///
-/// # Safety
-/// `count` is at least 1; all reads and writes are allowed. The DSP extension
-/// exists.
-#[inline(always)]
-unsafe fn words(from: *const i8, step: usize, to: *mut u32, count: usize) {
-    // SAFETY: the caller's.
-    unsafe {
-        asm!(
-            cpu!(),
-            "lsrs {n}, {n}, #1",
-            "bcc 3f",
-            "ldr {v}, [{from}]",
-            "add {from}, {from}, {step}",
-            "str {v}, [{to}], #4",
-            "beq 4f",
-            "3:",
-            "2:",
-            "ldr {v}, [{from}]",
-            "ldr {w}, [{from}, {step}]",
-            "subs {n}, {n}, #1",
-            "add {from}, {from}, {step}, lsl #1",
-            "strd {v}, {w}, [{to}], #8",
-            "bne 2b",
-            "4:",
-            from = inout(reg) from => _,
-            to = inout(reg) to => _,
-            n = inout(reg) count => _,
-            step = in(reg) step,
-            v = out(reg) _,
-            w = out(reg) _,
-            options(nostack),
-        );
-    }
-}
-
-/// Takes `count` pairs of columns of three lines apart, which lie `pitch` words
-/// apart.
-///
-/// # Safety
-/// `count` is at least 1, each line has twice as many readable words, `to`
-/// takes all. The DSP extension exists.
-unsafe fn take_apart(from: *const u32, pitch: usize, to: *mut Four, count: usize) {
-    // SAFETY: the caller's. r6 and r7 are restored.
-    unsafe {
-        asm!(
-            cpu!(),
-            "push {{r6, r7}}",
-            "add r1, r0, r1, lsl #2",
-            "rsb r2, r0, r1, lsl #1",
-            "2:",
-            "ldrd r5, r6, [r0], #8",
-            "ldrd r8, r9, [r1], #8",
-            "ldrd r10, r11, [r2], #8",
-            // Channels 0 and 1 of r5, r6 and r10, channels 2 and 3 of r8, r9 and r11.
-            "pkhbt r12, r5, r8, lsl #16",
-            "pkhtb r8, r8, r5, asr #16",
-            "pkhbt r5, r6, r9, lsl #16",
-            "pkhtb r9, r9, r6, asr #16",
-            "pkhbt r6, r10, r11, lsl #16",
-            "pkhtb r11, r11, r10, asr #16",
-            "sxtb16 r7, r12",
-            "sxtb16 r10, r5",
-            "sxtb16 lr, r6",
-            "stm r3!, {{r7, r10, lr}}",
-            "sxtb16 r7, r12, ror #8",
-            "sxtb16 r10, r5, ror #8",
-            "sxtb16 lr, r6, ror #8",
-            "stm r3!, {{r7, r10, lr}}",
-            "sxtb16 r7, r8",
-            "sxtb16 r10, r9",
-            "sxtb16 lr, r11",
-            "stm r3!, {{r7, r10, lr}}",
-            "subs r4, r4, #1",
-            "sxtb16 r7, r8, ror #8",
-            "sxtb16 r10, r9, ror #8",
-            "sxtb16 lr, r11, ror #8",
-            "stm r3!, {{r7, r10, lr}}",
-            "bne 2b",
-            "pop {{r6, r7}}",
-            inout("r0") from => _,
-            inout("r1") pitch => _,
-            out("r2") _,
-            inout("r3") to => _,
-            inout("r4") count => _,
-            out("r5") _, out("r8") _, out("r9") _, out("r10") _, out("r11") _,
-            out("r12") _, out("lr") _,
-        );
-    }
-}
-
-/// Arguments of [`Dsp::adjacent`] and [`Dsp::every_other`].
-#[repr(C)]
-struct Channels {
-    triplets: *const [u32; 3],
-    weights: *const [u32; 3],
-    bias: *const i32,
-    multiplier: *const i32,
-    shift: *const i8,
-    zero: u32,
-    half: i32,
-    out: *mut i8,
-    row: usize,
-    step: usize,
-    /// Of pixels in a row.
-    pairs: usize,
-    /// Whether there is one more.
-    odd: usize,
-    rows: usize,
-    channels: usize,
-    /// Where the current channel and row begin, and rows to go.
-    saved: MaybeUninit<[usize; 2]>,
-}
-
-/// All channels of all rows; `$body` makes two pixels. It has the weights in r0
-/// to r4, the bias in sp[3] and the triplets at r5, and leaves two sums in r8
-/// and r9 and r5 at the next triplets.
-macro_rules! channels {
-    ($arguments:expr, $($body:literal),*) => {
-        asm!(
-            cpu!(),
-            "push {{r0, r6, r7}}",
-            "sub sp, sp, #16",
-            // Channel: weights, without their zero point, and what sums are
-            // requantised by, at the stack's end.
-            "20:",
-            "ldr lr, [sp, #16]",
-            "ldrd r5, r12, [lr]",
-            "ldm r12, {{r0, r1, r3}}",
-            "add r10, r12, #48",
-            "ldm r10, {{r2, r4, r6}}",
-            "ldr r10, [lr, #20]",
-            "lsr r4, r3, #16",
-            "pkhbt r4, r4, r6, lsl #16",
-            "ssub16 r0, r0, r10",
-            "ssub16 r1, r1, r10",
-            "ssub16 r2, r2, r10",
-            "ssub16 r3, r3, r10",
-            "ssub16 r4, r4, r10",
-            "ldrd r6, r7, [lr, #8]",
-            "ldr r8, [lr, #16]",
-            "ldr r9, [lr, #24]",
-            "ldr r10, [r6], #4",
-            "str r10, [sp, #12]",
-            "ldr r10, [r7], #4",
-            "ldrsb r11, [r8], #1",
-            "lsl r10, r10, #1",
-            "mvn r11, r11",
-            "str r10, [sp]",
-            "str r11, [sp, #4]",
-            "str r9, [sp, #8]",
-            "add r12, r12, #12",
-            "add r10, r5, #12",
-            "strd r10, r12, [lr]",
-            "strd r6, r7, [lr, #8]",
-            "str r8, [lr, #16]",
-            "ldr r6, [lr, #28]",
-            "ldr r10, [lr, #48]",
-            "add r7, r6, #1",
-            "str r7, [lr, #28]",
-            "str r10, [lr, #56]",
-            // Row.
-            "21:",
-            "str r6, [lr, #60]",
-            "ldrd r10, r11, [lr, #36]",
-            "mov lr, r11",
-            "cmp lr, #0",
-            "beq 23f",
-            "22:",
-            $($body,)*
-            "ldm sp, {{r7, r11, r12}}",
-            "smmlar r8, r8, r7, r8",
-            "smmlar r9, r9, r7, r9",
-            "add r8, r8, r8, asr #31",
-            "add r9, r9, r9, asr #31",
-            "asr r8, r8, r11",
-            "asr r9, r9, r11",
-            "add r8, r8, r12",
-            "add r9, r9, r12",
-            "ssat r8, #8, r8, asr #1",
-            "ssat r9, #8, r9, asr #1",
-            "subs lr, lr, #1",
-            "strb r9, [r6, r10]",
-            "strb r8, [r6]",
-            "add r6, r6, r10, lsl #1",
-            "bne 22b",
-            // One more pixel: a pair that is written to one place.
-            "cmp r10, #0",
-            "beq 24f",
-            "23:",
-            "ldr lr, [sp, #16]",
-            "ldr lr, [lr, #44]",
-            "mov r10, #0",
-            "cmp lr, #0",
-            "bne 22b",
-            "24:",
-            "ldr lr, [sp, #16]",
-            "ldr r6, [lr, #60]",
-            "ldr r7, [lr, #32]",
-            "ldr r10, [lr, #56]",
-            "add r5, r5, #48",
-            "add r6, r6, r7",
-            "subs r10, r10, #1",
-            "str r10, [lr, #56]",
-            "bne 21b",
-            "ldr r10, [lr, #52]",
-            "subs r10, r10, #1",
-            "str r10, [lr, #52]",
-            "bne 20b",
-            "add sp, sp, #16",
-            "pop {{r0, r6, r7}}",
-            inout("r0") $arguments => _,
-            out("r1") _, out("r2") _, out("r3") _, out("r4") _, out("r5") _,
-            out("r8") _, out("r9") _, out("r10") _, out("r11") _, out("r12") _,
-            out("lr") _,
-        )
-    };
-}
-
-impl Dsp {
-    /// Where neighbouring pixels see neighbouring columns: two of them share
-    /// the two triplets that they see.
-    ///
-    /// # Safety
-    /// At least one channel, row and pixel. Weights, biases, multipliers and
-    /// shifts are there for all channels; triplets for all rows, one more than
-    /// there are pairs of pixels in each; `out` takes all.
-    #[inline(never)]
-    unsafe fn adjacent(self, arguments: &mut Channels) {
-        // SAFETY: the caller's. r6 and r7 are restored.
-        unsafe {
-            channels!(
-                &raw mut *arguments,
-                "ldr r8, [sp, #12]",
-                "ldm r5, {{r7, r11, r12}}",
-                "add r5, r5, #48",
-                "smlad r9, r11, r0, r8",
-                "smlad r8, r7, r0, r8",
-                "smlad r8, r11, r1, r8",
-                "smlad r8, r12, r3, r8",
-                "smlatb r9, r12, r3, r9",
-                "ldm r5, {{r7, r11, r12}}",
-                "smlad r9, r7, r1, r9",
-                "smlad r8, r7, r2, r8",
-                "smlad r9, r11, r2, r9",
-                "smlabt r8, r12, r4, r8",
-                "smlad r9, r12, r4, r9"
-            );
-        }
-    }
-
-    /// Where neighbouring pixels see every other column.
-    ///
-    /// # Safety
-    /// As [`Self::adjacent`], with one more triplet than twice the pairs.
-    #[inline(never)]
-    unsafe fn every_other(self, arguments: &mut Channels) {
-        // SAFETY: the caller's. r6 and r7 are restored.
-        unsafe {
-            channels!(
-                &raw mut *arguments,
-                "ldr r8, [sp, #12]",
-                "ldm r5, {{r7, r11, r12}}",
-                "add r5, r5, #48",
-                "mov r9, r8",
-                "smlad r8, r7, r0, r8",
-                "smlad r8, r11, r1, r8",
-                "smlad r8, r12, r3, r8",
-                "ldm r5, {{r7, r11, r12}}",
-                "add r5, r5, #48",
-                "smlad r8, r7, r2, r8",
-                "smlabt r8, r12, r4, r8",
-                "smlad r9, r7, r0, r9",
-                "smlad r9, r11, r1, r9",
-                "smlad r9, r12, r3, r9",
-                "ldr r7, [r5]",
-                "ldr r12, [r5, #8]",
-                "smlad r9, r7, r2, r9",
-                "smlabt r9, r12, r4, r9"
-            );
         }
     }
 }

@@ -77,62 +77,72 @@ impl Patches {
         if end > *ready {
             *ready = end;
         }
-        let to = self.items.as_mut_ptr().cast::<u32>();
-        // SAFETY: items from `at` to `end` lie inside; two of the four words
-        // of each are written, the first or last two. `from` has 4 bytes for
-        // each of `fours` and `tail`, less than 4, more. The token proves that
+        // SAFETY: items from `at` to `end` lie inside; the token proves that
         // the instructions exist.
         unsafe {
-            let to = to.add(4 * at + 2 * usize::from(second));
-            asm!(
-                cpu!(),
-                "lsrs {n}, {n}, #1",
-                "bcc 3f",
-                "ldr {v}, [{from}], #4",
-                "sxtb16 {a}, {v}",
-                "sxtb16 {v}, {v}, ror #8",
-                "strd {a}, {v}, [{to}], #16",
-                "3:",
-                "cmp {n}, #0",
-                "beq 4f",
-                "2:",
-                "ldr {v}, [{from}], #4",
-                "ldr {w}, [{from}], #4",
-                "subs {n}, {n}, #1",
-                "sxtb16 {a}, {v}",
-                "sxtb16 {v}, {v}, ror #8",
-                "strd {a}, {v}, [{to}], #16",
-                "sxtb16 {a}, {w}",
-                "sxtb16 {w}, {w}, ror #8",
-                "strd {a}, {w}, [{to}], #16",
-                "bne 2b",
-                "4:",
-                // The tail.
-                "cmp {t}, #1",
-                "blo 6f",
-                "ldrb {v}, [{from}]",
-                "beq 5f",
-                "ldrh {v}, [{from}]",
-                "cmp {t}, #2",
-                "beq 5f",
-                "ldrb {w}, [{from}, #2]",
-                "orr {v}, {v}, {w}, lsl #16",
-                "5:",
-                "sxtb16 {a}, {v}",
-                "sxtb16 {v}, {v}, ror #8",
-                "strd {a}, {v}, [{to}]",
-                "6:",
-                from = inout(reg) from.as_ptr() => _,
-                to = inout(reg) to => _,
-                n = inout(reg) from.len() / 4 => _,
-                t = in(reg) from.len() % 4,
-                v = out(reg) _,
-                w = out(reg) _,
-                a = out(reg) _,
-                options(nostack),
-            );
+            let to = self.items.as_mut_ptr().cast::<u32>();
+            widen(from, to.add(4 * at + 2 * usize::from(second)));
         }
         Some(end)
+    }
+}
+
+/// Widens elements four by four into two words of every item.
+///
+/// # Safety
+/// `to` takes two of each four words, one time for each four elements and for
+/// what is behind them. The DSP extension exists.
+#[inline(always)]
+unsafe fn widen(from: &[i8], to: *mut u32) {
+    // SAFETY: `from` has 4 bytes for each of `n` and `t`, less than 4, more.
+    unsafe {
+        asm!(
+            cpu!(),
+            "lsrs {n}, {n}, #1",
+            "bcc 3f",
+            "ldr {v}, [{from}], #4",
+            "sxtb16 {a}, {v}",
+            "sxtb16 {v}, {v}, ror #8",
+            "strd {a}, {v}, [{to}], #16",
+            "3:",
+            "cmp {n}, #0",
+            "beq 4f",
+            "2:",
+            "ldr {v}, [{from}], #4",
+            "ldr {w}, [{from}], #4",
+            "subs {n}, {n}, #1",
+            "sxtb16 {a}, {v}",
+            "sxtb16 {v}, {v}, ror #8",
+            "strd {a}, {v}, [{to}], #16",
+            "sxtb16 {a}, {w}",
+            "sxtb16 {w}, {w}, ror #8",
+            "strd {a}, {w}, [{to}], #16",
+            "bne 2b",
+            "4:",
+            // The tail.
+            "cmp {t}, #1",
+            "blo 6f",
+            "ldrb {v}, [{from}]",
+            "beq 5f",
+            "ldrh {v}, [{from}]",
+            "cmp {t}, #2",
+            "beq 5f",
+            "ldrb {w}, [{from}, #2]",
+            "orr {v}, {v}, {w}, lsl #16",
+            "5:",
+            "sxtb16 {a}, {v}",
+            "sxtb16 {v}, {v}, ror #8",
+            "strd {a}, {v}, [{to}]",
+            "6:",
+            from = inout(reg) from.as_ptr() => _,
+            to = inout(reg) to => _,
+            n = inout(reg) from.len() / 4 => _,
+            t = in(reg) from.len() % 4,
+            v = out(reg) _,
+            w = out(reg) _,
+            a = out(reg) _,
+            options(nostack),
+        );
     }
 }
 
