@@ -303,6 +303,50 @@ fn compiled_files_explain_alike() {
     );
 }
 
+/// `compile` says what it removed, and removes nothing if told so.
+#[test]
+fn constant_channels_go_unless_told_otherwise() {
+    let Some(zoo) = foveola_tests::zoo() else {
+        return;
+    };
+    let room = Room::new();
+    let model = zoo.join("models/tinyml/vww96_int8.tflite");
+    let model = model.display().to_string();
+    let said = room.run(&["compile", &model, "--out", "small.fov", "--verbose"]);
+    let table = said.out.contains("7489664 -> 3") && said.out.contains("26.CONV_2D");
+    assert!(table, "{said:?}");
+    let said = room.run(&["compile", &model, "--out", "whole.fov", "--no-prune"]);
+    assert!(!said.out.contains("constant channels"), "{said:?}");
+    let photo = zoo.join("images/coco/train2017_000000000030.jpg");
+    let photo = photo.display().to_string();
+    let run = |net: &str| {
+        let out = format!("out-{net}");
+        room.succeed(&[
+            "explain",
+            net,
+            &photo,
+            "--out",
+            &out,
+            "-m",
+            "guided-backprop",
+        ]);
+        let files = std::fs::read_dir(room.path(&out)).expect("a folder");
+        let mut names: Vec<String> = files
+            .filter_map(|f| f.ok()?.file_name().into_string().ok())
+            .filter(|name| name.ends_with(".npy"))
+            .collect();
+        names.sort();
+        let maps = names
+            .iter()
+            .map(|name| room.bytes(&format!("{out}/{name}")));
+        maps.collect::<Vec<_>>()
+    };
+    let maps = run("small.fov");
+    assert!(!maps.is_empty() && maps == run("whole.fov"));
+    let sizes = ["small.fov", "whole.fov"].map(|name| room.bytes(name).len());
+    assert!(4 * sizes[0] < sizes[1], "{sizes:?}");
+}
+
 /// Both backends give the same scores and maps, within rounding.
 #[test]
 fn tract_gives_the_same_answers() {
