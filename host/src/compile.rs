@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 
 use foveola_core::net::format::{MAX_ELEMENTS, MAX_NODES, MAX_TENSORS};
+use foveola_core::net::int8;
 use foveola_core::net::model::Pass;
+use foveola_core::net::ops::packing;
 use foveola_core::{At, TensorId};
 
 use crate::card::Card;
-use crate::graph::{Graph, Node};
+use crate::graph::{Graph, Node, Tensor};
 
 mod affine;
 pub mod fold;
@@ -17,6 +19,10 @@ pub mod network;
 mod plan;
 pub mod prune;
 mod write;
+
+/// Most bytes of weights, constants and names: beside the other sections they
+/// stay below the 4 GiB that a file's offsets reach.
+const MOST_BYTES: usize = 3 << 30;
 
 /// Why a graph cannot become a model file.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +54,16 @@ pub enum CompileError {
         name: String,
         /// Its operator.
         op: String,
+    },
+    /// A layer that the scores do not depend on.
+    #[error(
+        "no gradient reaches layer {name:?}: the scores before the last softmax or sigmoid ({logits:?}) do not depend on it; choose a layer before them"
+    )]
+    NoGradient {
+        /// The layer.
+        name: String,
+        /// Tensor of these scores.
+        logits: String,
     },
     /// The written file does not pass the check of its reader.
     #[error("the compiled model does not pass its own check: {0}; please report this model")]
@@ -143,7 +159,9 @@ pub fn as_it_is(
     check_size(&graph)?;
     let cam_layer = fold::default_cam_layer(&graph);
     let mut passes = vec![Pass::Forward, Pass::Backward(At::Input)];
-    let layers = layers.iter().map(|name| layer(&graph, &report, name));
+    let layers = layers
+        .iter()
+        .map(|name| gradient_layer(&graph, &report, name));
     let layers = layers.collect::<Result<Vec<_>, _>>()?;
     for id in cam_layer.into_iter().chain(layers) {
         let at = if id == graph.input {
@@ -162,6 +180,7 @@ pub fn as_it_is(
         .into_iter()
         .map(|pass| plan::plan(&network, pass))
         .collect();
+    check_arenas(&plans)?;
     let bytes = write::write(&network, Some(card), &plans);
     Ok(Compiled {
         bytes,
@@ -183,6 +202,23 @@ fn layer(graph: &Graph, report: &fold::Report, name: &str) -> Result<TensorId, C
         })
 }
 
+/// A layer at which gradients may end.
+fn gradient_layer(
+    graph: &Graph,
+    report: &fold::Report,
+    name: &str,
+) -> Result<TensorId, CompileError> {
+    let id = layer(graph, report, name)?;
+    let depends = plan::depends_on(graph, id);
+    if depends[usize::from(graph.logits.0)] {
+        return Ok(id);
+    }
+    Err(CompileError::NoGradient {
+        name: name.to_owned(),
+        logits: graph.tensor(graph.logits).name.clone(),
+    })
+}
+
 fn check_scales(graph: &Graph) -> Result<(), CompileError> {
     let mut nodes = graph.nodes.iter();
     let unfit = |node: &&Node| {
@@ -197,14 +233,14 @@ fn check_scales(graph: &Graph) -> Result<(), CompileError> {
     }
 }
 
+fn limit(what: &'static str, have: usize, most: usize) -> Result<(), CompileError> {
+    if have > most {
+        return Err(CompileError::TooLarge { what, have, most });
+    }
+    Ok(())
+}
+
 fn check_size(graph: &Graph) -> Result<(), CompileError> {
-    let limit = |what, have, most| {
-        if have > most {
-            Err(CompileError::TooLarge { what, have, most })
-        } else {
-            Ok(())
-        }
-    };
     limit("nodes", graph.nodes.len(), MAX_NODES - 1)?;
     limit("tensors", graph.tensors.len(), MAX_TENSORS - 1)?;
     let weights: usize = graph
@@ -213,11 +249,44 @@ fn check_size(graph: &Graph) -> Result<(), CompileError> {
         .map(|n| n.weights.len() + n.bias.len())
         .sum();
     limit("weights", weights, 1 << 27)?;
-    let largest = graph
-        .tensors
-        .iter()
-        .map(|t| t.shape.len())
-        .max()
-        .unwrap_or(0);
-    limit("elements of a tensor", largest, MAX_ELEMENTS)
+    let shapes = graph.tensors.iter().map(|t| t.shape.len());
+    limit(
+        "elements of a tensor",
+        shapes.max().unwrap_or(0),
+        MAX_ELEMENTS,
+    )?;
+    let bytes = graph.tensors.iter().map(tensor_bytes).sum::<usize>()
+        + graph
+            .nodes
+            .iter()
+            .map(|n| node_bytes(graph, n))
+            .sum::<usize>();
+    limit("bytes of weights and constants", bytes, MOST_BYTES)
+}
+
+/// Bytes of a constant and of a name in the model file.
+fn tensor_bytes(tensor: &Tensor) -> usize {
+    let constant = tensor.constant.as_ref().map_or(0, |_| tensor.size());
+    tensor.name.len() + constant
+}
+
+/// Bytes of a node's weights, in the order that kernels read, and of its name.
+fn node_bytes(graph: &Graph, node: &Node) -> usize {
+    let shape = |id| graph.tensor(id).shape;
+    let output = shape(node.output);
+    let first = node.inputs.first().map_or(output, |&id| shape(id));
+    let numbers = match integers::is_integer(graph, node) {
+        true => {
+            int8::bytes_len(node.op, first, output)
+                + 4 * int8::words_len(node.op, node.inputs.len(), output)
+        }
+        false => 4 * (packing::packed_len(node.op, first, output) + node.bias.len()),
+    };
+    node.name.len() + numbers
+}
+
+/// Offsets are of 32 bits.
+fn check_arenas(plans: &[plan::Plan]) -> Result<(), CompileError> {
+    let arena = plans.iter().map(|plan| plan.arena).max().unwrap_or(0);
+    limit("bytes of memory in a pass", arena, u32::MAX as usize)
 }

@@ -8,6 +8,7 @@
 //! can be looked at. Only operators between quantisers become int8 nodes, as
 //! that is what such a file means.
 
+mod arity;
 mod array;
 mod builder;
 mod call;
@@ -36,8 +37,8 @@ use tract_onnx::prelude::Framework;
 
 use self::builder::Builder;
 use self::call::{Call, Value, node_name, operator};
-use self::error::Stop;
 pub use self::error::{ImportError, UnsupportedNode};
+use self::error::{Stop, malformed};
 use self::quantised::fuse::{Fused, fuse};
 use crate::graph::{Graph, InputType, Node};
 
@@ -354,7 +355,14 @@ fn lower_node(b: &mut Builder, call: &Call) -> Result<(Vec<Value>, Option<String
     {
         return Ok((vec![], None));
     }
-    match table::lower(b, call) {
+    let lowered = match arity::most(call.op()) {
+        Some(most) if call.inputs.len() > most => malformed(format!(
+            "it has {} inputs and takes {most} at most",
+            call.inputs.len()
+        )),
+        _ => table::lower(b, call),
+    };
+    match lowered {
         Ok(values) => Ok((values, None)),
         Err(Stop::Unsupported(reason)) => Ok((vec![], Some(reason))),
         Err(Stop::Malformed(reason)) => Err(ImportError::Node {

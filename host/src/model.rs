@@ -45,14 +45,26 @@ pub enum ModelError {
         reason: String,
     },
     /// The ONNX or TFLite file does not become a network.
-    #[error(transparent)]
-    Import(#[from] ImportError),
+    #[error("{}: {source}", path.display())]
+    Import {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: ImportError,
+    },
     /// tract does not run the model.
-    #[error(transparent)]
-    Tract(#[from] TractError),
+    #[error("{}: {source}", path.display())]
+    Tract {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: TractError,
+    },
     /// Neither engine runs the model.
-    #[error("{import}\ntract does not run it either: {tract}")]
+    #[error("{}: {import}\ntract does not run it either: {tract}", path.display())]
     NoEngine {
+        /// The file.
+        path: PathBuf,
         /// Why not `core`.
         import: ImportError,
         /// Why not tract.
@@ -79,8 +91,13 @@ pub enum ModelError {
     #[error(transparent)]
     Card(#[from] CardError),
     /// The network does not compile.
-    #[error(transparent)]
-    Compile(#[from] CompileError),
+    #[error("{}: {source}", path.display())]
+    Compile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: CompileError,
+    },
     /// No layer has this name.
     #[error("there is no layer `{name}`: {hint}")]
     Layer {
@@ -328,7 +345,10 @@ fn open_network(
     if options.backend == Some(BackendKind::Tract) {
         return match import::tflite::is_tflite(bytes) {
             true => Err(ModelError::TfliteOnTract(path.to_path_buf())),
-            false => Ok(tract()?),
+            false => tract().map_err(|source| ModelError::Tract {
+                path: path.to_path_buf(),
+                source,
+            }),
         };
     }
     match import::from_bytes(bytes, Some(folder), &how) {
@@ -339,12 +359,22 @@ fn open_network(
         Err(import @ ImportError::Unsupported { .. }) if options.backend.is_none() => {
             let engine = match tract() {
                 Ok(engine) => engine,
-                Err(tract) => return Err(ModelError::NoEngine { import, tract }),
+                Err(tract) => {
+                    let path = path.to_path_buf();
+                    return Err(ModelError::NoEngine {
+                        path,
+                        import,
+                        tract,
+                    });
+                }
             };
             notes.push(format!("{import}, which is used now"));
             Ok(engine)
         }
-        Err(import) => Err(import.into()),
+        Err(source) => Err(ModelError::Import {
+            path: path.to_path_buf(),
+            source,
+        }),
     }
 }
 

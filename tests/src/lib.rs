@@ -3,6 +3,7 @@
 pub mod compiled;
 pub mod elf;
 pub mod interpreter;
+pub mod malformed;
 pub mod onnx;
 pub mod random;
 pub mod small;

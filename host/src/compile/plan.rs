@@ -10,7 +10,7 @@ use foveola_core::{At, TensorId};
 
 use self::rings::Rings;
 use super::network::Network;
-use crate::graph::Node;
+use crate::graph::{Graph, Node};
 
 mod rings;
 
@@ -104,7 +104,7 @@ fn add_backward(network: &Network, rings: &Rings, to: TensorId, buffers: &mut Ve
     let graph = &network.graph;
     let (tensors, nodes) = (graph.tensors.len(), graph.nodes.len());
     buffers.resize(2 * tensors + nodes, Buffer::default());
-    let depends = depends_on(network, to);
+    let depends = depends_on(graph, to);
     if to != graph.input {
         buffers[usize::from(to.0)].death = FOREVER;
     }
@@ -146,8 +146,7 @@ fn keeps(network: &Network, node: &Node) -> Keeps {
 }
 
 /// Which tensors change when `to` changes.
-fn depends_on(network: &Network, to: TensorId) -> Vec<bool> {
-    let graph = &network.graph;
+pub fn depends_on(graph: &Graph, to: TensorId) -> Vec<bool> {
     let mut depends = vec![false; graph.tensors.len()];
     depends[usize::from(to.0)] = true;
     for node in &graph.nodes {

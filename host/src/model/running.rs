@@ -120,7 +120,10 @@ impl OpenModel {
                 return Err(unknown(layer, graph.names.keys()));
             }
         }
-        Ok(compile(graph.clone(), &self.card, options)?)
+        compile(graph.clone(), &self.card, options).map_err(|source| ModelError::Compile {
+            path: self.path.clone(),
+            source,
+        })
     }
 }
 
