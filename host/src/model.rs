@@ -66,7 +66,7 @@ pub enum ModelError {
         /// The file.
         path: PathBuf,
         /// Why not `core`.
-        import: ImportError,
+        import: Box<ImportError>,
         /// Why not tract.
         tract: TractError,
     },
@@ -363,7 +363,7 @@ fn open_network(
                     let path = path.to_path_buf();
                     return Err(ModelError::NoEngine {
                         path,
-                        import,
+                        import: Box::new(import),
                         tract,
                     });
                 }

@@ -334,6 +334,6 @@ pub(super) fn small(value: i64, what: &str) -> Result<u16, Stop> {
     match u16::try_from(value) {
         Ok(v) => Ok(v),
         Err(_) if value < 0 => malformed(format!("{what} {value} is negative")),
-        Err(_) => unsupported_because(format!("{what} {value} is larger than {}", u16::MAX)),
+        Err(_) => malformed(format!("{what} {value} is larger than {}", u16::MAX)),
     }
 }

@@ -8,6 +8,9 @@ use super::call::{Call, Value};
 use super::error::{Stop, unsupported_because};
 use super::{elementwise, evaluate, linear, parts, quantised, reduce, rename, tail};
 
+/// Most elements of a constant that is made of fewer.
+const MOST_EXPANDED: usize = 1 << 24;
+
 /// What is not supported about an operator, if it is not in the table.
 pub(super) fn missing(op: &str, domain: &str) -> Option<&'static str> {
     if tail::is_tail(op, domain) {
@@ -72,7 +75,12 @@ pub(super) fn lower(b: &mut Builder, call: &Call) -> Result<Vec<Value>, Stop> {
         return tail::cut(b, call);
     }
     if evaluate::is_known(call.op()) && evaluate::all_constant(call) {
-        let array = evaluate::evaluate(call, b.elements_left())?;
+        // These make much of little: not more than a file may reasonably mean.
+        let most = match call.op() {
+            "ConstantOfShape" | "Expand" => MOST_EXPANDED.min(b.elements_left()),
+            _ => b.elements_left(),
+        };
+        let array = evaluate::evaluate(call, most)?;
         return Ok(vec![Value::Constant(b.charge(array)?)]);
     }
     if let ("Shape" | "Size", Some(Some(Value::Activation(view)))) =

@@ -5,7 +5,7 @@ use foveola_core::net::op::Geometry;
 
 use super::builder::{MAX_AXIS, small};
 use super::call::Call;
-use super::error::{Stop, malformed, unsupported_because};
+use super::error::{Stop, malformed};
 
 /// A window and what it makes of an input.
 pub(super) struct Window {
@@ -71,7 +71,7 @@ fn pair(call: &Call, key: &str, default: usize) -> Result<[usize; 2], Stop> {
         return Ok([default; 2]);
     };
     let &[h, w] = values else {
-        return unsupported_because(format!("{key} is {values:?}; only two directions work"));
+        return malformed(format!("{key} is {values:?} for two directions"));
     };
     for v in [h, w] {
         if v < 1 {
@@ -94,7 +94,7 @@ fn pads(call: &Call) -> Result<[usize; 4], Stop> {
         return Ok([0; 4]);
     };
     let &[top, left, bottom, right] = values else {
-        return unsupported_because(format!("pads is {values:?}; only two directions work"));
+        return malformed(format!("pads is {values:?} for two directions"));
     };
     let mut pads = [0; 4];
     for (pad, value) in pads.iter_mut().zip([top, left, bottom, right]) {
@@ -181,7 +181,7 @@ impl Window {
                 after: self.pad_end[d].into(),
             };
             if !(0..self.output[d]).all(|o| line.touches(o)) {
-                return unsupported_because("one of its windows holds nothing but padding");
+                return malformed("one of its windows holds nothing but padding");
             }
         }
         Ok(())

@@ -4,6 +4,9 @@
 use super::Case;
 use super::tflite::sound;
 
+/// Indices of fields and their names.
+type Fields = &'static [(usize, &'static str)];
+
 /// Fields of the schema's `Model` and `SubGraph` that are offsets.
 const MODEL: [(usize, &str); 3] = [(1, "operator_codes"), (2, "subgraphs"), (4, "buffers")];
 const SUBGRAPH: [(usize, &str); 4] = [
@@ -63,7 +66,7 @@ fn truncated() -> Vec<Case> {
 fn patched(what: String, at: usize, value: u32) -> Case {
     let mut bytes = sound();
     bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
-    Case::tflite("TFLite offsets and lengths", what, bytes, &["TFLite"])
+    Case::tflite("TFLite offsets and lengths", what, bytes, &[])
 }
 
 fn offsets() -> Vec<Case> {
@@ -72,7 +75,7 @@ fn offsets() -> Vec<Case> {
     let graph = element(&bytes, model, 2, 0);
     let tensor = element(&bytes, graph, 0, 0);
     let operator = element(&bytes, graph, 3, 0);
-    let tables: [(&str, usize, &[(usize, &str)]); 4] = [
+    let tables: [(&str, usize, Fields); 4] = [
         ("Model", model, &MODEL),
         ("SubGraph", graph, &SUBGRAPH),
         ("Tensor", tensor, &TENSOR),

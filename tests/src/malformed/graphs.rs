@@ -239,9 +239,10 @@ fn versions() -> Vec<Case> {
         &foreign,
         &["opset 7 to 21"],
     ));
-    for domain in ["com.example", "ai.onnx.training"] {
+    for domain in ["com.example", "org.example"] {
         let mut model = classifier();
         model.graph().node[0].domain = domain.into();
+        model.graph().node[0].op_type = "Fancy".into();
         let what = format!("an operator of {domain}");
         cases.push(Case::onnx("unknown opset", what, &model, &["domain"]));
     }
@@ -337,7 +338,7 @@ fn inputs() -> Vec<Case> {
     cases.push(with(
         "no input at all",
         &|m| m.graph().input.clear(),
-        &["nothing makes"],
+        &["no output depends"],
     ));
     cases.push(with(
         "an input without a type",

@@ -160,7 +160,11 @@ const BETWEEN: [(&str, Change, &str); 22] = [
         |t| t[2] = floats("w", &[3, 3, 1, 1], &[0.5; 9]),
         "DequantizeLinear",
     ),
-    ("weights of another shape", |t| t[2].dims = vec![9], "Conv"),
+    (
+        "weights of another shape",
+        |t| t[2].dims = vec![9],
+        "DequantizeLinear",
+    ),
     (
         "weights for 9 channels",
         |t| t[2].dims = vec![1, 9, 1, 1],

@@ -184,6 +184,10 @@ fn not_finite() -> Vec<Case> {
             ("BatchNormalization", "x v v k v"),
             ("BatchNormalization", "x v v v k"),
         ] {
+            // An infinite variance makes a scale of 0, which is a number.
+            if inputs == "x v v v k" && value == f32::INFINITY {
+                continue;
+            }
             let mut model = Onnx::new(13, &[1, 3, 5, 4]);
             let dims: &[i64] = if op == "BatchNormalization" {
                 &[3]
