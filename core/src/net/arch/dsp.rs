@@ -34,7 +34,7 @@ mod products;
 mod sum;
 
 pub(in crate::net) use depthwise::{DepthwiseFilters, LINES, TRIPLETS, Tile, View, WORDS};
-pub(in crate::net) use products::{Filters, MOST, Narrow, Patches};
+pub(in crate::net) use products::{Filters, MOST, Narrow, NarrowRoom, PatchRoom, Patches};
 pub(in crate::net) use sum::Addition;
 
 /// Proof that the extension exists: only `Isa::detect` makes one.

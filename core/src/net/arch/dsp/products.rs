@@ -10,11 +10,18 @@ pub(in crate::net) const MOST: usize = 576;
 /// Places for four elements of two patches each.
 const ITEMS: usize = MOST / 4;
 
+/// Where [`Patches`] lie. A room of its own, since what is made as one value
+/// with anything else is cleared first.
+pub(in crate::net) type PatchRoom = MaybeUninit<[[u32; 4]; ITEMS]>;
+
+/// Where a [`Narrow`] patch lies.
+pub(in crate::net) type NarrowRoom = MaybeUninit<[i8; MOST]>;
+
 /// Patches of pairs of pixels, one pair behind another. Each item has four
 /// elements of both: pairs 0, 2 and 1, 3 of the first pixel, then those of the
 /// second.
-pub(in crate::net) struct Patches {
-    items: MaybeUninit<[[u32; 4]; ITEMS]>,
+pub(in crate::net) struct Patches<'r> {
+    items: &'r mut PatchRoom,
     /// Items up to here hold something of the first pixel, of the second.
     ready: [usize; 2],
 }
@@ -55,10 +62,10 @@ struct Products {
     fours: usize,
 }
 
-impl Patches {
-    pub const fn new() -> Self {
+impl<'r> Patches<'r> {
+    pub const fn new(items: &'r mut PatchRoom) -> Self {
         Self {
-            items: MaybeUninit::uninit(),
+            items,
             ready: [0; 2],
         }
     }
@@ -147,18 +154,15 @@ unsafe fn widen(from: &[i8], to: *mut u32) {
 }
 
 /// A patch that does not lie in one run, put together.
-pub(in crate::net) struct Narrow {
-    bytes: MaybeUninit<[i8; MOST]>,
+pub(in crate::net) struct Narrow<'r> {
+    bytes: &'r mut NarrowRoom,
     /// Elements that are there.
     len: usize,
 }
 
-impl Narrow {
-    pub const fn new() -> Self {
-        Self {
-            bytes: MaybeUninit::uninit(),
-            len: 0,
-        }
+impl<'r> Narrow<'r> {
+    pub const fn new(bytes: &'r mut NarrowRoom) -> Self {
+        Self { bytes, len: 0 }
     }
 
     /// Room for `count` more elements.
@@ -247,7 +251,7 @@ impl Dsp {
     /// ([`super::is_short`]). `None` if a slice is too short.
     pub fn products(
         self,
-        patches: &Patches,
+        patches: &Patches<'_>,
         fours: usize,
         pixels: usize,
         filters: &Filters<'_>,

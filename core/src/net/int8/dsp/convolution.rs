@@ -2,7 +2,7 @@
 //! output channels of these pixels are made, two at a time.
 
 use super::{is_short, limit};
-use crate::net::arch::dsp::{Dsp, Filters, MOST, Narrow, Patches as Wide};
+use crate::net::arch::dsp::{Dsp, Filters, MOST, Narrow, NarrowRoom, PatchRoom, Patches as Wide};
 use crate::net::int8::Node8;
 use crate::net::int8::channels::Channels;
 use crate::net::int8::patches::{Patches, Walk};
@@ -33,7 +33,8 @@ pub(in crate::net::int8) fn convolve(
     let fours = len.div_ceil(4).max(1);
     // Pixels whose patches fit.
     let most = (MOST / 4).checked_div(fours)?.max(1) * 2;
-    let mut wide = Wide::new();
+    let (mut room, mut narrow) = (PatchRoom::uninit(), NarrowRoom::uninit());
+    let mut wide = Wide::new(&mut room);
     for (group, first) in (0..c).step_by(outputs).enumerate() {
         let filters = Filters {
             weights: node.bytes.get(first * len..)?,
@@ -49,7 +50,7 @@ pub(in crate::net::int8) fn convolve(
             walk: patches.walk(group),
             len,
             in_place: patches.in_place(),
-            narrow: Narrow::new(),
+            narrow: Narrow::new(&mut narrow),
         };
         for out in out.chunks_mut(most.checked_mul(c)?.max(1)) {
             let pixels = out.len().checked_div(c)?;
@@ -77,12 +78,12 @@ struct Window<'p, 'a> {
     len: usize,
     /// Whether each patch is one pixel of the input.
     in_place: bool,
-    narrow: Narrow,
+    narrow: Narrow<'p>,
 }
 
 impl Window<'_, '_> {
     /// Widens its patch into items from `at` on.
-    fn widen(&mut self, wide: &mut Wide, mut at: usize, second: bool) -> Option<()> {
+    fn widen(&mut self, wide: &mut Wide<'_>, mut at: usize, second: bool) -> Option<()> {
         let dsp = self.dsp;
         self.walk.settle()?;
         if self.in_place {

@@ -138,7 +138,7 @@ impl<'p, 'a> Walk<'p, 'a> {
 
     /// Puts the patch together, of `len` elements, wherever it lies.
     #[inline(never)]
-    pub fn gather(&self, dsp: Dsp, len: usize, patch: &mut Narrow) -> Option<()> {
+    pub fn gather(&self, dsp: Dsp, len: usize, patch: &mut Narrow<'_>) -> Option<()> {
         let padding = self.of.padding;
         if !self.runs {
             patch.pad(padding, len)?;
