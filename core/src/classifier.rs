@@ -53,6 +53,11 @@ pub type Edits<'a> = dyn Fn(usize) -> Edit + Sync + 'a;
 /// An error (also [`Error::Stopped`]) ends the batch and is handed on.
 pub type Sink<'a> = dyn FnMut(usize, &[f32]) -> Result<(), Error> + 'a;
 
+/// Takes a piece of a gradient: the index of its first element (HWC), its
+/// values. Pieces come in order and leave no gap. An error ends the pass and
+/// is handed on.
+pub type Pieces<'a> = dyn FnMut(usize, &[f32]) -> Result<(), Error> + 'a;
+
 /// A black box: a masked picture in, one score a class out. This is all that
 /// RISE, HOC and Occlusion need; any engine can implement it.
 pub trait Classifier {
@@ -157,6 +162,22 @@ pub trait Layers {
     /// respect to the last run's `at`, HWC.
     ///
     /// # Errors
-    /// [`Error::BadOrder`] without a run, a target out of range.
+    /// [`Error::BadOrder`] without a run, a target out of range,
+    /// [`Error::NoPlan`] if this gradient never exists as a whole: then
+    /// [`Layers::backward_pieces`] hands it out.
     fn backward(&mut self, seed: &[(usize, f32)], score: Score) -> Result<&[f32], Error>;
+
+    /// As [`Layers::backward`], handed to `sink` as it is made: row by row, or
+    /// all of it at once.
+    ///
+    /// # Errors
+    /// As [`Layers::backward`], and what `sink` reports.
+    fn backward_pieces(
+        &mut self,
+        seed: &[(usize, f32)],
+        score: Score,
+        sink: &mut Pieces<'_>,
+    ) -> Result<(), Error> {
+        sink(0, self.backward(seed, score)?)
+    }
 }

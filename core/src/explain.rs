@@ -14,6 +14,7 @@ mod nets;
 mod occlusion;
 mod pass;
 mod rise;
+mod rows;
 mod table;
 
 use crate::classifier::{Classifier, Score};
@@ -27,6 +28,7 @@ pub use hoc::{Hoc, HocMethod};
 pub use map::{strongest_channel, upsample_bilinear};
 pub use occlusion::Occlusion;
 pub use rise::{Rise, StoredMasks};
+pub use rows::gradient_rows;
 pub use table::{METHODS, MapKind, MethodRow, Needs, Parameter};
 
 /// What is asked of a method.

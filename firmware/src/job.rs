@@ -18,6 +18,7 @@
 //! | `screen` | `1`: draw each map over the picture into `screenN.ppm`, or what went wrong into `fail.ppm` | `0` |
 //! | `show` | instructions in millions for which a board's panel keeps its last picture, be it FAIL | `0` |
 //! | `profile` | `1`: also say what each node costs, forward and, for methods with gradients, backward | `0` |
+//! | `rows` | `1`: maps of gradients at the input go into their files row by row, as they are made; they take no memory and are not drawn | `0` |
 //! | `layers` | `1`: write the output of every node as well | `0` |
 //! | `arena` | bytes of arena, instead of what each pass needs | exact |
 //! | `limit` | instructions in millions after which a method is stopped | none |
@@ -135,6 +136,8 @@ pub struct Job<'t> {
     pub show: u64,
     /// Whether to say what each node costs.
     pub profile: bool,
+    /// Whether to write gradients at the input row by row.
+    pub rows: bool,
     /// Whether to write every layer.
     pub layers: bool,
     /// Bytes of arena.
@@ -162,6 +165,7 @@ impl<'t> Job<'t> {
             screen: false,
             show: 0,
             profile: false,
+            rows: false,
             layers: false,
             arena: None,
             limit: None,
@@ -205,6 +209,7 @@ impl<'t> Job<'t> {
             "screen" => self.screen = number::<u8>(value, "screen=0 or 1")? != 0,
             "show" => self.show = number(value, "show=MILLIONS")?,
             "profile" => self.profile = number::<u8>(value, "profile=0 or 1")? != 0,
+            "rows" => self.rows = number::<u8>(value, "rows=0 or 1")? != 0,
             "layers" => self.layers = number::<u8>(value, "layers=0 or 1")? != 0,
             "arena" => self.arena = Some(number(value, "arena=BYTES")?),
             "limit" => self.limit = Some(number(value, "limit=MILLIONS")?),
@@ -233,7 +238,7 @@ mod tests {
     fn every_key() {
         let job = Job::parse(
             "# a job\nmodel=n.fov\npicture=p.bin\r\nformat=f32\nshape=6/7/3\ntarget=2\n\
-             score=logit\nseed=9\nscreen=1\nshow=5\nprofile=1\nlayers=1\narena=512\nlimit=70\n\nmethod=gradient\n\
+             score=logit\nseed=9\nscreen=1\nshow=5\nprofile=1\nrows=1\nlayers=1\narena=512\nlimit=70\n\nmethod=gradient\n\
              method=rise:masks=4,keep=0.25\n",
         );
         let job = job.expect("a job");
@@ -245,7 +250,7 @@ mod tests {
         assert_eq!((job.target, job.score), (Some(2), Some(Score::Logit)));
         assert_eq!((job.seed, job.layers, job.arena), (9, true, Some(512)));
         assert_eq!((job.limit, job.screen, job.show), (Some(70), true, 5));
-        assert!(job.profile);
+        assert!(job.profile && job.rows);
         assert_eq!(job.methods, ["gradient", "rise:masks=4,keep=0.25"]);
     }
 

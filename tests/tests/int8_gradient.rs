@@ -67,8 +67,14 @@ impl Network {
                 Ok(())
             })
             .expect("it runs");
-        let gradient = session.backward(&[(class, 1.0)], Score::Logit);
-        let gradient = gradient.expect("a gradient").to_vec();
+        let mut gradient = Vec::new();
+        session
+            .backward_pieces(&[(class, 1.0)], Score::Logit, &mut |first, piece| {
+                assert_eq!(first, gradient.len());
+                gradient.extend_from_slice(piece);
+                Ok(())
+            })
+            .expect("a gradient");
         let of = |id: &Option<TensorId>| id.map_or(vec![], |id| stored[usize::from(id.0)].clone());
         (self.tensors.iter().map(of).collect(), gradient)
     }

@@ -56,7 +56,14 @@ impl GradCam {
     ) -> Result<(), Error> {
         let score = query.score.unwrap_or(Score::Logit);
         score_of(layers.scores(score)?, target)?;
-        mean_gradients(layers.backward(&[(target, 1.0)], score)?, shape, weights);
+        weights.fill(0.0);
+        layers.backward_pieces(&[(target, 1.0)], score, &mut |_, piece| {
+            add_pixels(piece, weights);
+            Ok(())
+        })?;
+        for weight in &mut *weights {
+            *weight /= shape.area() as f32;
+        }
         match self.layer()? {
             At::Input => weigh_picture(&query.picture, shape, weights, map)?,
             At::Tensor(_) => weigh(layers.activation()?, shape, weights, map),
@@ -70,16 +77,12 @@ impl GradCam {
     }
 }
 
-/// Mean of each channel.
-fn mean_gradients(gradient: &[f32], shape: Shape, weights: &mut [f32]) {
-    weights.fill(0.0);
-    for pixel in gradient.chunks_exact(shape.c.max(1)) {
-        for (weight, value) in weights.iter_mut().zip(pixel) {
-            *weight += *value;
+/// Adds pixels, as many channels as there are weights, to the sum of each channel.
+fn add_pixels(gradient: &[f32], sums: &mut [f32]) {
+    for pixel in gradient.chunks_exact(sums.len().max(1)) {
+        for (sum, value) in sums.iter_mut().zip(pixel) {
+            *sum += *value;
         }
-    }
-    for weight in weights {
-        *weight /= shape.area() as f32;
     }
 }
 

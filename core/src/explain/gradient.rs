@@ -54,10 +54,13 @@ fn backpropagate(
             continue;
         }
         score_of(layers.scores(score)?, target)?;
-        let gradient = layers.backward(&[(target, 1.0)], score)?;
-        for (out, value) in map.iter_mut().zip(gradient) {
-            *out = *value;
-        }
+        layers.backward_pieces(&[(target, 1.0)], score, &mut |first, piece| {
+            let part = map
+                .get_mut(first..)
+                .and_then(|map| map.get_mut(..piece.len()));
+            part.ok_or(Error::Internal)?.copy_from_slice(piece);
+            Ok(())
+        })?;
         *outcome = judge(map);
         running = passes.step().is_ok();
     }

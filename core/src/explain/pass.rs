@@ -100,11 +100,14 @@ pub(super) fn unless_stopped(result: Result<(), Error>) -> Result<(), Error> {
     }
 }
 
+/// A map with NaN or infinity.
+pub(super) const NOT_FINITE: Outcome = Outcome::Undefined("the map is not finite");
+
 /// Whether a map says anything. One with NaN or infinity is cleared.
 pub(super) fn judge(map: &mut [f32]) -> Outcome {
     if !map.iter().all(|value| value.is_finite()) {
         map.fill(0.0);
-        return Outcome::Undefined("the map is not finite");
+        return NOT_FINITE;
     }
     let mut rest = map.iter();
     let Some(first) = rest.next() else {

@@ -55,7 +55,7 @@ mod softmax;
 mod tests;
 mod wide;
 
-pub use backward::backward;
+pub use backward::{backward, backward_row, portable_scratch_len};
 pub use check::check;
 pub use gate::{gate, keeps, record_gate};
 

@@ -33,6 +33,7 @@ pub(super) mod tile;
 pub use check::check;
 
 use activation::{Needs, gate_bytes, needs, settle};
+use conv_backward::Part;
 use layout::Padding;
 use normalise::Lrn;
 
@@ -259,28 +260,28 @@ pub(super) fn own_bytes(op: Op, output: Shape) -> usize {
     }
 }
 
-/// Records the gate of the activation for `rule` from the node's output, into
-/// the bytes that [`keeps`] states.
-pub fn record_gate(node: &Node<'_>, rule: Rule, out: &[f32], keep: &mut [u8]) {
+/// Records the gate of the activation for `rule` from elements `first..` of the
+/// node's output, into the bytes that [`keeps`] states.
+pub fn record_gate(node: &Node<'_>, rule: Rule, out: &[f32], first: usize, keep: &mut [u8]) {
     if let Some(bits) = keep.get_mut(own_bytes(node.op, node.output)..) {
-        activation::record_gate(node.activation, rule, out, bits);
+        activation::record_gate(node.activation, rule, out, first, bits);
     }
 }
 
-/// Applies the rule of the node's `Relu`, `Clip` or `LeakyRelu` to the gradient
-/// of its output, in place; comes before [`backward`].
+/// Applies the rule of the node's `Relu`, `Clip` or `LeakyRelu` to elements
+/// `first..` of the gradient of its output, in place; comes before [`backward`].
 ///
 /// # Errors
 /// [`Error::Internal`] if `keep` is too short.
-pub fn gate(node: &Node<'_>, rule: Rule, keep: &[u8], gradient: &mut [f32]) -> Result<(), Error> {
-    let gradient = gradient
-        .get_mut(..node.output.len())
-        .ok_or(Error::Internal)?;
+pub fn gate(
+    node: &Node<'_>,
+    rule: Rule,
+    keep: &[u8],
+    first: usize,
+    gradient: &mut [f32],
+) -> Result<(), Error> {
     let bits = keep.get(own_bytes(node.op, node.output)..).unwrap_or(&[]);
-    let needed = gate_bytes(node.activation, gradient.len());
-    let bits = bits.get(..needed).ok_or(Error::Internal)?;
-    activation::gate(node.activation, rule, bits, gradient);
-    Ok(())
+    activation::gate(node.activation, rule, bits, first, gradient).ok_or(Error::Internal)
 }
 
 /// Adds to `grad_in` the gradient of input `part` (of shape `node.input`), given
@@ -304,8 +305,10 @@ pub fn backward(
     let g = grad_out.get(..node.output.len()).ok_or(Error::Internal)?;
     let to = grad_in.get_mut(..node.input.len()).ok_or(Error::Internal)?;
     match node.op {
-        Op::Conv { .. } | Op::Dense => conv_backward::backward(node, g, to, scratch, isa),
-        Op::Depthwise { geometry } => depthwise::backward(node, geometry, g, to, isa),
+        Op::Conv { .. } | Op::Dense => {
+            conv_backward::backward(node, Part::Whole(g), to, scratch, isa)
+        }
+        Op::Depthwise { geometry } => depthwise::backward(node, geometry, Part::Whole(g), to, isa),
         Op::PRelu | Op::Binary(_) => binary::backward(node, part, rule, g, saved, to),
         Op::Activate => {
             let value = match needs(node.activation) {
@@ -318,6 +321,29 @@ pub fn backward(
             layout::concat_backward(node, axis, offset, g, to).ok_or(Error::Internal)
         }
         _ => plain_backward(node, g, saved, to, scratch).ok_or(Error::Internal),
+    }
+}
+
+/// Adds row `y` of the input gradient of a `Conv` or `Depthwise` to `grad_in`
+/// (one row of the input), from rows of the output's gradient: those whose
+/// windows reach row `y` are there. The bits are those of [`backward`].
+///
+/// # Errors
+/// [`Error::Internal`] for another operator or a buffer that does not fit.
+pub fn backward_row(
+    node: &Node<'_>,
+    grad_out: Rows<'_>,
+    y: usize,
+    grad_in: &mut [f32],
+    scratch: &mut [f32],
+    isa: Isa,
+) -> Result<(), Error> {
+    let to = grad_in.get_mut(..node.input.row()).ok_or(Error::Internal)?;
+    let part = Part::Row(y, grad_out);
+    match node.op {
+        Op::Conv { .. } => conv_backward::backward(node, part, to, scratch, isa),
+        Op::Depthwise { geometry } => depthwise::backward(node, geometry, part, to, isa),
+        _ => Err(Error::Internal),
     }
 }
 

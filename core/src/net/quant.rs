@@ -83,8 +83,16 @@ pub(super) fn record_gate(stored: &[i8], first: usize, keep: &mut [u8]) {
 
 /// Adds the gradient of a `Quantise`: `factor` real steps of the output a step
 /// of the input, where the gate is open.
-pub(super) fn quantise_backward(grad_out: &[f32], factor: f32, keep: &[u8], grad_in: &mut [f32]) {
-    for (index, (to, &g)) in grad_in.iter_mut().zip(grad_out).enumerate() {
+///
+/// `first` is the index of the first element.
+pub(super) fn quantise_backward(
+    grad_out: &[f32],
+    factor: f32,
+    first: usize,
+    keep: &[u8],
+    grad_in: &mut [f32],
+) {
+    for (index, (to, &g)) in (first..).zip(grad_in.iter_mut().zip(grad_out)) {
         let open = keep
             .get(index / 8)
             .is_some_and(|b| b >> (index % 8) & 1 != 0);

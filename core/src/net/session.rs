@@ -4,20 +4,23 @@ mod backward;
 mod forward;
 mod pixels;
 mod stream;
+mod stream_back;
 
 pub use forward::Tap;
+pub use stream_back::gap_part;
 
 use core::ops::Range;
 
 use zerocopy::FromBytes;
 
+use self::backward::Watch;
 use super::arch::Isa;
 use super::format::ALIGNMENT;
 use super::int8::Operand8;
 use super::model::{Buffer, Model, NodeView, Pass, Plan};
 use super::ops::{Node, Operand};
 use super::quant::Quantisation;
-use crate::classifier::{At, Classifier, Layers, Rule, Score};
+use crate::classifier::{At, Classifier, Layers, Pieces, Rule, Score};
 use crate::error::Error;
 use crate::mask::Masked;
 use crate::tensor::{Shape, TensorId, Values};
@@ -325,8 +328,30 @@ impl Layers for Session<'_, '_> {
 
     fn backward(&mut self, seed: &[(usize, f32)], score: Score) -> Result<&[f32], Error> {
         let (plan, run) = self.backward_plan()?;
+        let id = self.id(run.at);
+        if self.model.is_short_gradient(&plan, id) {
+            return Err(Error::NoPlan);
+        }
         self.seed(&plan, seed, score)?;
-        self.run_backward(&plan, score, run.rule, None)?;
-        self.values(&plan.gradient(self.id(run.at)))
+        self.run_backward(&plan, score, run.rule, &mut Watch::default())?;
+        self.values(&plan.gradient(id))
+    }
+
+    fn backward_pieces(
+        &mut self,
+        seed: &[(usize, f32)],
+        score: Score,
+        sink: &mut Pieces<'_>,
+    ) -> Result<(), Error> {
+        let (plan, run) = self.backward_plan()?;
+        if !self.model.is_short_gradient(&plan, self.id(run.at)) {
+            return sink(0, self.backward(seed, score)?);
+        }
+        self.seed(&plan, seed, score)?;
+        let mut watch = Watch {
+            tap: None,
+            sink: Some(sink),
+        };
+        self.run_backward(&plan, score, run.rule, &mut watch)
     }
 }

@@ -5,7 +5,7 @@ use core::cell::RefCell;
 use foveola_core::explain::hoc::{Step, Storage, UNUSED_WINDOW};
 use foveola_core::explain::{
     Deconvolution, GradCam, Gradient, GuidedBackprop, Hoc, HocMethod, Method, Occlusion, Outcome,
-    Query, Rise,
+    Query, Rise, gradient_rows,
 };
 use foveola_core::net::arch::Isa;
 use foveola_core::net::model::{Model, Pass};
@@ -129,6 +129,9 @@ impl<B: Board> Work<'_, '_, B> {
             let way = (question.pass, question.rule);
             self.profile_gradient(pool.scope(), number, way, question.target)?;
         }
+        if self.job.rows && question.pass == Pass::Backward(At::Input) {
+            return self.ask_rows(pool, question);
+        }
         let (shape, scratch) = {
             // Shapes and costs need no arena, but an aligned one.
             let mut session = Session::new(self.model, pool.take(0, 0)?, Isa::detect())?;
@@ -153,6 +156,52 @@ impl<B: Board> Work<'_, '_, B> {
             shape,
         };
         self.draw(pool, &answered)
+    }
+
+    /// As [`Work::ask`] for a gradient at the input, which is never held.
+    fn ask_rows(&mut self, mut pool: Pool<'_>, question: &Question<'_>) -> Result<(), Failure> {
+        let number = question.number;
+        let arena = self.arena(&mut pool, question.pass)?;
+        let bytes = arena.len();
+        let mut session = Session::new(self.model, arena, Isa::detect())?;
+        let query = Query {
+            picture: self.picture,
+            targets: &[question.target],
+            score: self.job.score,
+            seed: self.job.seed,
+        };
+        let name = format_args!("map{number}.bin");
+        let (outcome, measured) = self.folder.create(name, |mut file| {
+            let mut lost = None;
+            let mut sink = |_, row: &[f32]| {
+                lost = file.put(row.as_bytes()).err();
+                if lost.is_some() {
+                    Err(Error::Stopped)
+                } else {
+                    Ok(())
+                }
+            };
+            self.meter.begin();
+            let rule = question.rule;
+            let result = gradient_rows(rule, &mut session, &query, &mut sink, self.meter);
+            let measured = self.meter.end();
+            match lost {
+                Some(failure) => Err(failure),
+                None => Ok((result?, measured)),
+            }
+        })?;
+        let shape = self.model.input();
+        if matches!(outcome, Outcome::Undefined(_)) {
+            self.folder.create(name, |mut file| {
+                (0..shape.len()).try_for_each(|_| file.put(&[0; 4]))
+            })?;
+        }
+        let (h, w, c) = (shape.h, shape.w, shape.c);
+        let answer = &mut *self.answer;
+        answer.line(format_args!("shape.{number}={h}/{w}/{c}"))?;
+        answer.outcome(number, outcome)?;
+        let cost = Cost::new(measured, bytes, 0, 0);
+        answer.line(format_args!("cost.{number}={cost}"))
     }
 
     /// Runs the method with exactly the memory that it needs.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use foveola_core::classifier::{Sink, Views};
+use foveola_core::classifier::{Pieces, Sink, Views};
 use foveola_core::net::arch::Isa;
 use foveola_core::net::model::Model;
 use foveola_core::net::ops;
@@ -286,5 +286,14 @@ impl Layers for CoreBackend {
     fn backward(&mut self, seed: &[(usize, f32)], score: Score) -> Result<&[f32], Error> {
         self.sessions
             .with_dependent_mut(|_, s| s.first_mut().ok_or(Error::Internal)?.backward(seed, score))
+    }
+
+    fn backward_pieces(
+        &mut self,
+        seed: &[(usize, f32)],
+        score: Score,
+        sink: &mut Pieces<'_>,
+    ) -> Result<(), Error> {
+        self.first(|session| session.backward_pieces(seed, score, sink))
     }
 }

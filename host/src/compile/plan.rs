@@ -6,12 +6,15 @@
 use foveola_core::net::format::{ALIGNMENT, FOREVER};
 use foveola_core::net::model::Pass;
 use foveola_core::net::ops::Keeps;
+use foveola_core::net::session::gap_part;
 use foveola_core::{At, TensorId};
 
+use self::gradients::Gradients;
 use self::rings::Rings;
 use super::network::Network;
 use crate::graph::{Graph, Node};
 
+mod gradients;
 mod rings;
 
 /// A buffer of a plan; length 0 for none.
@@ -40,20 +43,23 @@ pub struct Plan {
 
 /// Makes the plan of a pass.
 pub fn plan(network: &Network, pass: Pass) -> Plan {
-    plan_with(network, pass, &rings::choose(network, pass))
+    let (rings, gradients) = rings::choose(network, pass);
+    plan_with(network, pass, &rings, &gradients)
 }
 
-/// Makes the plan in which these tensors are rings of rows.
-fn plan_with(network: &Network, pass: Pass, rings: &Rings) -> Plan {
+/// Makes the plan in which these values and gradients are rings of rows.
+fn plan_with(network: &Network, pass: Pass, rings: &Rings, gradients: &Gradients) -> Plan {
     let mut buffers = values(network, rings);
-    if let Pass::Backward(at) = pass {
+    let arena = if let Pass::Backward(at) = pass {
         let to = match at {
             At::Input => network.graph.input,
             At::Tensor(id) => id,
         };
-        add_backward(network, rings, to, &mut buffers);
-    }
-    let arena = place(&mut buffers);
+        add_backward(network, (rings, gradients), to, &mut buffers);
+        place_with_scratch(network, gradients, to, &mut buffers)
+    } else {
+        place(&mut buffers)
+    };
     Plan {
         pass,
         arena,
@@ -100,7 +106,12 @@ fn values(network: &Network, rings: &Rings) -> Vec<Buffer> {
 }
 
 /// Adds gradients and kept bytes, and keeps alive the values that backward reads.
-fn add_backward(network: &Network, rings: &Rings, to: TensorId, buffers: &mut Vec<Buffer>) {
+fn add_backward(
+    network: &Network,
+    (rings, gradients): (&Rings, &Gradients),
+    to: TensorId,
+    buffers: &mut Vec<Buffer>,
+) {
     let graph = &network.graph;
     let (tensors, nodes) = (graph.tensors.len(), graph.nodes.len());
     buffers.resize(2 * tensors + nodes, Buffer::default());
@@ -109,7 +120,7 @@ fn add_backward(network: &Network, rings: &Rings, to: TensorId, buffers: &mut Ve
         buffers[usize::from(to.0)].death = FOREVER;
     }
     for id in (0..tensors).filter(|&t| depends[t]) {
-        buffers[tensors + id] = gradient(network, to, TensorId(step(id)));
+        buffers[tensors + id] = gradients.buffer(network, to, TensorId(step(id)));
     }
     for (i, node) in graph.nodes.iter().enumerate() {
         let active = node.inputs.iter().any(|id| depends[usize::from(id.0)]);
@@ -157,29 +168,32 @@ pub fn depends_on(graph: &Graph, to: TensorId) -> Vec<bool> {
     depends
 }
 
-/// The gradient of a tensor lives from its last reader's backward step (for
-/// scores from the seed on) to its maker's.
-fn gradient(network: &Network, to: TensorId, id: TensorId) -> Buffer {
-    let graph = &network.graph;
-    let nodes = graph.nodes.len();
-    let back = |i: usize| 2 * nodes - 1 - i;
-    let is_score = [network.logits, network.probabilities].contains(&id);
-    let birth = match graph.nodes.iter().rposition(|n| n.inputs.contains(&id)) {
-        Some(reader) if !is_score => back(reader),
-        _ => nodes,
-    };
-    let maker = graph.nodes.iter().position(|n| n.output == id);
-    let death = match maker {
-        Some(maker) if id != to => step(back(maker)),
-        _ => FOREVER,
-    };
-    let length = graph.tensor(id).shape.len() * 4;
-    Buffer {
-        offset: 0,
-        length,
-        birth: step(birth),
-        death,
+/// Bytes of a whole gradient.
+fn size_of_gradient(network: &Network, id: TensorId) -> usize {
+    network.graph.tensor(id).shape.len() * size_of::<f32>()
+}
+
+/// As [`place`], with room for what int8 nodes write as they run backward.
+fn place_with_scratch(
+    network: &Network,
+    gradients: &Gradients,
+    to: TensorId,
+    buffers: &mut Vec<Buffer>,
+) -> usize {
+    let count = buffers.len();
+    let mut arena = place(buffers);
+    // What is found free begins and ends with a part of the arena.
+    for _ in 0..3 {
+        let more = 2 * gap_part(arena);
+        buffers.truncate(count);
+        buffers.extend(gradients.scratch(network, to, more));
+        arena = place(buffers);
+        if more >= 2 * gap_part(arena) {
+            break;
+        }
     }
+    buffers.truncate(count);
+    arena
 }
 
 /// Gives each buffer its offset; returns the bytes of the arena.

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use foveola_core::classifier::{Edits, Sink, Views};
+use foveola_core::classifier::{Edits, Pieces, Sink, Views};
 use foveola_core::{At, Classifier, Error, Layers, Masked, Rule, Score, Shape, Values};
 
 use super::Passes;
@@ -113,5 +113,15 @@ impl Layers for Counting<'_> {
     fn backward(&mut self, seed: &[(usize, f32)], score: Score) -> Result<&[f32], Error> {
         self.passes.backward += 1;
         self.inner_layers()?.backward(seed, score)
+    }
+
+    fn backward_pieces(
+        &mut self,
+        seed: &[(usize, f32)],
+        score: Score,
+        sink: &mut Pieces<'_>,
+    ) -> Result<(), Error> {
+        self.passes.backward += 1;
+        self.inner_layers()?.backward_pieces(seed, score, sink)
     }
 }

@@ -8,11 +8,14 @@ use crate::net::arch::Isa;
 use crate::net::op::{Activation, Arithmetic, Op};
 use crate::net::ops::activation::{derivative, pass};
 use crate::net::ops::binary;
+use crate::net::ops::conv_backward::Part;
 use crate::net::ops::one_by_one;
-use crate::net::ops::{self, Saved};
+use crate::net::ops::{self, Rows, Saved};
 
 mod convolution;
+mod outer;
 
+pub use convolution::portable_scratch_len;
 pub(super) use convolution::scratch_len;
 
 /// Adds to `grad_in` the gradient of input `part` (of shape `node.input`), given
@@ -38,7 +41,7 @@ pub fn backward(
     let to = grad_in.get_mut(..node.input.len()).ok_or(Error::Internal)?;
     match node.op {
         Op::Conv { .. } | Op::Depthwise { .. } | Op::Dense => {
-            return convolution::backward(node, g, to, scratch, isa);
+            return convolution::backward(node, Part::Whole(g), to, scratch, isa);
         }
         Op::Binary(Arithmetic::Mul) => product(node, part, g, saved, to),
         Op::Activate => activate(node, rule, g, saved, to),
@@ -46,6 +49,30 @@ pub fn backward(
         _ => return as_f32(node, part, offset, rule, g, saved, to, isa),
     }
     .ok_or(Error::Internal)
+}
+
+/// Adds row `y` of the input gradient of a `Conv` or `Depthwise` to `grad_in`
+/// (one row of the input), from rows of the output's gradient: those whose
+/// windows reach row `y` are there. The bits are those of [`backward`];
+/// `scratch` as there.
+///
+/// # Errors
+/// [`Error::Internal`] for another operator or a buffer that does not fit.
+pub fn backward_row(
+    node: &Node8<'_>,
+    grad_out: Rows<'_>,
+    y: usize,
+    grad_in: &mut [f32],
+    scratch: &mut [u8],
+    isa: Isa,
+) -> Result<(), Error> {
+    let to = grad_in.get_mut(..node.input.row()).ok_or(Error::Internal)?;
+    match node.op {
+        Op::Conv { .. } | Op::Depthwise { .. } => {
+            convolution::backward(node, Part::Row(y, grad_out), to, scratch, isa)
+        }
+        _ => Err(Error::Internal),
+    }
 }
 
 /// Operators whose derivative does not depend on any value.

@@ -4,7 +4,7 @@ use super::Node8;
 use crate::classifier::Rule;
 use crate::error::Error;
 use crate::net::op::{Activation, Arithmetic, Op};
-use crate::net::ops::activation::{positive, record, through};
+use crate::net::ops::activation::{positive, record_from, through};
 use crate::net::ops::{Keeps, own_bytes};
 use crate::tensor::Shape;
 
@@ -49,48 +49,61 @@ pub fn keeps(op: Op, activation: Activation, _input: Shape, output: Shape) -> Ke
     }
 }
 
-/// Records the gates for `rule` from the node's output, into the bytes that
-/// [`keeps`] states. A deconvolution ignores the lower bound of a ReLU kind.
-pub fn record_gate(node: &Node8<'_>, rule: Rule, out: &[i8], keep: &mut [u8]) {
+/// Records the gates for `rule` from elements `first..` of the node's output,
+/// into the bytes that [`keeps`] states. A deconvolution ignores the lower
+/// bound of a ReLU kind.
+pub fn record_gate(node: &Node8<'_>, rule: Rule, out: &[i8], first: usize, keep: &mut [u8]) {
     let [low, high] = node.range;
     let gates = gate_bytes(node.op, node.activation, node.output);
-    let first = own_bytes(node.op, node.output);
-    let Some(bits) = keep.get_mut(first..).and_then(|k| k.get_mut(..gates)) else {
+    let own = own_bytes(node.op, node.output);
+    let Some(bits) = keep.get_mut(own..).and_then(|k| k.get_mut(..gates)) else {
         return;
     };
-    let out = out.get(..node.output.len()).unwrap_or(out);
-    if rule == Rule::Deconvolution && is_relu(node.activation) {
-        record(bits, out, |q| q < high);
+    // A closed lower end is i8::MIN, which nothing lies below.
+    let ignores_low = rule == Rule::Deconvolution && is_relu(node.activation);
+    let least = if ignores_low {
+        i8::MIN
     } else {
-        record(bits, out, |q| q > low && q < high);
-    }
+        low.saturating_add(1)
+    };
+    let steps = i16::from(high) - i16::from(least);
+    let steps = u8::try_from(steps).unwrap_or(0);
+    // One comparison does for both ends: what lies below wraps round.
+    let open = |q: i8| (q.wrapping_sub(least) as u8) < steps;
+    record_from(first, bits, out, open);
 }
 
-/// Applies gates and the ReLU's rule to the gradient of the node's output, in
-/// place; comes before [`super::backward`].
+/// Applies gates and the ReLU's rule to elements `first..` of the gradient of
+/// the node's output, in place; comes before [`super::backward`].
 ///
 /// # Errors
 /// [`Error::Internal`] if `keep` is too short.
-pub fn gate(node: &Node8<'_>, rule: Rule, keep: &[u8], gradient: &mut [f32]) -> Result<(), Error> {
+pub fn gate(
+    node: &Node8<'_>,
+    rule: Rule,
+    keep: &[u8],
+    first: usize,
+    gradient: &mut [f32],
+) -> Result<(), Error> {
     let gates = gate_bytes(node.op, node.activation, node.output);
     if gates == 0 {
         return Ok(());
     }
-    let gradient = gradient
-        .get_mut(..node.output.len())
-        .ok_or(Error::Internal)?;
     let bits = keep.get(own_bytes(node.op, node.output)..);
     let bits = bits
         .and_then(|bits| bits.get(..gates))
         .ok_or(Error::Internal)?;
     if rule == Rule::Gradient || !is_relu(node.activation) {
-        through(gradient, bits, |g, open| if open { g } else { 0.0 });
+        through(first, gradient, bits, |g, open| if open { g } else { 0.0 })
     } else {
         through(
+            first,
             gradient,
             bits,
-            |g, open| if open { positive(g) } else { 0.0 },
-        );
+            |g, open| {
+                if open { positive(g) } else { 0.0 }
+            },
+        )
     }
-    Ok(())
+    .ok_or(Error::Internal)
 }

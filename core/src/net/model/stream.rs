@@ -32,6 +32,18 @@ impl RowWindow {
         (y * self.stride + self.span).saturating_sub(self.pad)
     }
 
+    /// One past the last output row whose window reaches input row `y`, where
+    /// there are so many.
+    pub fn back_end(&self, y: usize) -> usize {
+        (y + self.pad).checked_div(self.stride).unwrap_or(0) + 1
+    }
+
+    /// Most output rows whose windows reach one input row.
+    pub fn reach(&self) -> usize {
+        let steps = self.span.saturating_sub(1).checked_div(self.stride);
+        steps.unwrap_or(0) + 1
+    }
+
     /// Of an operator that can make each row of its output from a few rows of
     /// its inputs; `None` for others.
     pub fn of(op: Op, inputs: &[Shape], output: Shape) -> Option<Self> {
@@ -98,6 +110,67 @@ impl Model<'_> {
         self.is_short(plan, input) && node.inputs().any(|id| id == input)
     }
 
+    /// Whether a gradient's buffer holds some of its rows only.
+    pub fn is_short_gradient(&self, plan: &Plan<'_>, id: TensorId) -> bool {
+        let length = plan.gradient(id).length;
+        length > 0 && length < self.gradient_size(id)
+    }
+
+    /// Bytes of a whole gradient.
+    pub(super) fn gradient_size(&self, id: TensorId) -> usize {
+        self.shape(id).len() * size_of::<f32>()
+    }
+
+    /// The nodes that run backward together, the last of them being `last`:
+    /// each of the others reads a ring of gradients that the one behind it writes.
+    pub fn together_back(&self, plan: &Plan<'_>, last: usize) -> Range<usize> {
+        let mut first = last;
+        while last - first + 1 < MAX_STREAMED {
+            let Some(before) = first.checked_sub(1).and_then(|i| self.node(i)) else {
+                break;
+            };
+            let Some(node) = self.node(first) else { break };
+            let ring = before.output;
+            if !self.is_short_gradient(plan, ring) || node.inputs().all(|id| id != ring) {
+                break;
+            }
+            first -= 1;
+        }
+        first..last + 1
+    }
+
+    /// Whether a group of [`Model::together_back`] passes gradients on row by row.
+    pub fn streams_back(&self, plan: &Plan<'_>, group: &Range<usize>) -> bool {
+        let to_rows = |node: NodeView<'_>| self.hands_rows(plan, &node);
+        group.len() > 1 || self.node(group.start).is_some_and(to_rows)
+    }
+
+    /// Whether a node hands the gradient of the picture on row by row.
+    pub fn hands_rows(&self, plan: &Plan<'_>, node: &NodeView<'_>) -> bool {
+        let input = self.input_id();
+        self.is_short_gradient(plan, input) && node.inputs().any(|id| id == input)
+    }
+
+    /// Whether a ring of gradients has whole rows, as many as the windows of
+    /// their reader reach at a time (`reach`), and one node alone adds to it.
+    pub(super) fn is_gradient_ring(&self, plan: &Plan<'_>, id: TensorId, reach: usize) -> bool {
+        let row = self.shape(id).row() * size_of::<f32>();
+        let length = plan.gradient(id).length;
+        let rows = length.checked_div(row).unwrap_or(0);
+        rows >= reach.max(1)
+            && length.is_multiple_of(row.max(1))
+            && self.reads(id) == 1
+            && !self.is_score(id)
+    }
+
+    /// How often nodes read a tensor.
+    pub(super) fn reads(&self, id: TensorId) -> usize {
+        (0..self.node_count())
+            .filter_map(|i| self.node(i))
+            .map(|node| node.inputs().filter(|&input| input == id).count())
+            .sum()
+    }
+
     /// Whether the ring that node `index` reads is sound: it has whole rows, as
     /// many as the node's window spans, comes from the picture or the node
     /// before, and nobody else reads it.
@@ -111,12 +184,8 @@ impl Model<'_> {
         let length = plan.value(id).length;
         let rows = length.checked_div(row).unwrap_or(0);
         let spans = self.row_window(&node).is_some_and(|w| rows >= w.span);
-        let readers: usize = (0..self.node_count())
-            .filter_map(|i| self.node(i))
-            .map(|node| node.inputs().filter(|&input| input == id).count())
-            .sum();
         // A buffer longer than the tensor would be read to its end.
         let short = length < tensor.size();
-        comes && spans && short && length.is_multiple_of(row.max(1)) && readers == 1
+        comes && spans && short && length.is_multiple_of(row.max(1)) && self.reads(id) == 1
     }
 }

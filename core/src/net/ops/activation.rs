@@ -195,7 +195,31 @@ pub(super) const fn gate_bytes(activation: Activation, len: usize) -> usize {
     }
 }
 
-/// Writes one bit a value, least significant first: whether `open` holds.
+/// Writes one bit a value, least significant first: whether `open` holds. The
+/// first value is number `first` of those that `bits` is about.
+#[inline(always)]
+pub(in crate::net) fn record_from<T: Copy>(
+    first: usize,
+    bits: &mut [u8],
+    values: &[T],
+    open: impl Fn(T) -> bool,
+) {
+    let Some(bits) = bits.get_mut(first / 8..) else {
+        return;
+    };
+    if first.is_multiple_of(8) {
+        record(bits, values, open);
+        return;
+    }
+    for (place, &value) in (first % 8..).zip(values) {
+        if let Some(byte) = bits.get_mut(place / 8) {
+            let bit = place % 8;
+            *byte = (*byte & !(1 << bit)) | u8::from(open(value)) << bit;
+        }
+    }
+}
+
+#[inline(always)]
 pub(in crate::net) fn record<T: Copy>(bits: &mut [u8], values: &[T], open: impl Fn(T) -> bool) {
     let (eights, rest) = values.as_chunks::<8>();
     let mut bits = bits.iter_mut();
@@ -203,6 +227,7 @@ pub(in crate::net) fn record<T: Copy>(bits: &mut [u8], values: &[T], open: impl 
         *byte = byte_of(values, &open);
     }
     if let (Some(byte), false) = (bits.next(), rest.is_empty()) {
+        // The bits behind belong to values that come later, or to none.
         *byte = byte_of(rest, &open);
     }
 }
@@ -215,12 +240,23 @@ fn byte_of<T: Copy>(values: &[T], open: &impl Fn(T) -> bool) -> u8 {
         .fold(0, |byte, (&v, i)| byte | (u8::from(open(v)) << i))
 }
 
-/// Records which outputs the activation's `rule` lets through.
-pub(super) fn record_gate(activation: Activation, rule: Rule, out: &[f32], bits: &mut [u8]) {
+/// Records which outputs the activation's `rule` lets through; the first of
+/// them is number `first` of the node's.
+pub(super) fn record_gate(
+    activation: Activation,
+    rule: Rule,
+    out: &[f32],
+    first: usize,
+    bits: &mut [u8],
+) {
     match (activation, rule) {
-        (Activation::Relu | Activation::LeakyRelu { .. }, _) => record(bits, out, |y| y > 0.0),
-        (Activation::Clip { hi, .. }, Rule::Deconvolution) => record(bits, out, |y| y < hi),
-        (Activation::Clip { lo, hi }, _) => record(bits, out, |y| y > lo && y < hi),
+        (Activation::Relu | Activation::LeakyRelu { .. }, _) => {
+            record_from(first, bits, out, |y| y > 0.0);
+        }
+        (Activation::Clip { hi, .. }, Rule::Deconvolution) => {
+            record_from(first, bits, out, |y| y < hi);
+        }
+        (Activation::Clip { lo, hi }, _) => record_from(first, bits, out, |y| y > lo && y < hi),
         _ => {}
     }
 }
@@ -253,10 +289,24 @@ pub(in crate::net) fn pass(rule: Rule, g: f32, open: bool, slope: f32) -> f32 {
     }
 }
 
-/// Applies `f(gradient, open)` in place.
+const BITS: [u32; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
+
+/// Applies `f(gradient, open)` in place; the first element is number `first` of
+/// those that `bits` is about. `None` if there are too few bits.
 #[inline(always)]
-pub(in crate::net) fn through(gradient: &mut [f32], bits: &[u8], f: impl Fn(f32, bool) -> f32) {
-    const BITS: [u32; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
+pub(in crate::net) fn through(
+    first: usize,
+    gradient: &mut [f32],
+    bits: &[u8],
+    f: impl Fn(f32, bool) -> f32,
+) -> Option<()> {
+    let bits = bits.get(first / 8..(first + gradient.len()).div_ceil(8))?;
+    if !first.is_multiple_of(8) {
+        for (place, g) in (first % 8..).zip(gradient) {
+            *g = f(*g, bits.get(place / 8)? >> (place % 8) & 1 != 0);
+        }
+        return Some(());
+    }
     let (eights, rest) = gradient.as_chunks_mut::<8>();
     let mut bits = bits.iter();
     for (gradient, &byte) in eights.iter_mut().zip(&mut bits) {
@@ -268,28 +318,38 @@ pub(in crate::net) fn through(gradient: &mut [f32], bits: &[u8], f: impl Fn(f32,
     for (g, bit) in rest.iter_mut().zip(BITS) {
         *g = f(*g, u32::from(last) & bit != 0);
     }
+    Some(())
 }
 
-/// Applies the activation's rule to the gradient of its output, in place.
-pub(in crate::net) fn gate(activation: Activation, rule: Rule, bits: &[u8], gradient: &mut [f32]) {
+/// Applies the activation's rule to elements `first..` of the gradient of its
+/// output, in place. `None` if there are too few bits.
+pub(in crate::net) fn gate(
+    activation: Activation,
+    rule: Rule,
+    bits: &[u8],
+    first: usize,
+    gradient: &mut [f32],
+) -> Option<()> {
     match (activation, rule) {
         (Activation::Relu, Rule::Deconvolution)
         | (Activation::LeakyRelu { .. }, Rule::Deconvolution) => {
             each(gradient, positive);
+            Some(())
         }
         (Activation::Relu | Activation::Clip { .. }, Rule::Gradient) => {
-            through(gradient, bits, |g, open| if open { g } else { 0.0 });
+            through(first, gradient, bits, |g, open| if open { g } else { 0.0 })
         }
-        (Activation::Relu | Activation::Clip { .. }, _) => {
-            through(
-                gradient,
-                bits,
-                |g, open| if open { positive(g) } else { 0.0 },
-            );
-        }
+        (Activation::Relu | Activation::Clip { .. }, _) => through(
+            first,
+            gradient,
+            bits,
+            |g, open| {
+                if open { positive(g) } else { 0.0 }
+            },
+        ),
         (Activation::LeakyRelu { slope }, rule) => {
-            through(gradient, bits, |g, open| pass(rule, g, open, slope));
+            through(first, gradient, bits, |g, open| pass(rule, g, open, slope))
         }
-        _ => {}
+        _ => Some(()),
     }
 }

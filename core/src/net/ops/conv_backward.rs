@@ -28,6 +28,33 @@ pub(in crate::net) struct Sizes {
     target_row: usize,
 }
 
+/// Whose gradient is wanted, and of what it is made.
+#[derive(Clone, Copy)]
+pub(in crate::net) enum Part<'a> {
+    /// All of it, from all of the output's.
+    Whole(&'a [f32]),
+    /// Row `y` of the input, from rows of the output's.
+    Row(usize, Rows<'a>),
+}
+
+impl<'a> Part<'a> {
+    /// Rows of the output's gradient.
+    pub fn source(self, output: Shape) -> Rows<'a> {
+        match self {
+            Self::Whole(data) => Rows::whole(data, output),
+            Self::Row(_, rows) => rows,
+        }
+    }
+
+    /// The wanted rows, of an axis that has them all.
+    pub const fn rows(self, all: Axis) -> Axis {
+        match self {
+            Self::Whole(_) => all,
+            Self::Row(y, _) => all.only(y),
+        }
+    }
+}
+
 impl Sizes {
     pub fn of(op: Op, input: Shape, output: Shape) -> Option<Self> {
         if let Some([pixels, inputs, outputs, groups]) = pointwise(op, input, output) {
@@ -57,11 +84,46 @@ impl Sizes {
         })
     }
 
+    /// As [`Sizes::of`], for that part of the gradient; and what it is read from.
+    pub fn part<'a>(
+        op: Op,
+        input: Shape,
+        output: Shape,
+        part: Part<'a>,
+    ) -> Option<(Self, Rows<'a>)> {
+        let whole = Self::of(op, input, output)?;
+        let (y, source) = match part {
+            Part::Whole(data) => {
+                let source = whole.source(data);
+                return Some((whole, source));
+            }
+            Part::Row(y, source) => (y, source),
+        };
+        if pointwise(op, input, output).is_none() {
+            let rows = whole.rows.only(y);
+            return Some((Self { rows, ..whole }, source));
+        }
+        // The row by itself, as a picture of one row.
+        let start = source.start(y)?;
+        let data = source.data.get(start..)?.get(..source.row)?;
+        let single = Self {
+            cols: Axis::pointwise(input.w),
+            source_row: source.row,
+            ..whole
+        };
+        Some((single, Rows::one(data)))
+    }
+
     /// Channels of one group: input, output.
     pub fn group(&self) -> (usize, usize) {
         // Never 0; said again where an optimiser for size sees it.
         let groups = self.groups.max(1);
         (self.inputs / groups, self.outputs / groups)
+    }
+
+    /// Input channels, all groups.
+    pub const fn inputs(&self) -> usize {
+        self.inputs
     }
 
     pub fn taps(&self) -> usize {
@@ -79,12 +141,12 @@ impl Sizes {
     pub fn backward(
         &self,
         weights: &[f32],
-        grad_out: &[f32],
+        source: Rows<'_>,
         grad_in: &mut [f32],
         isa: Isa,
     ) -> Result<(), Error> {
         let kernel = Convolution {
-            source: self.source(grad_out),
+            source,
             source_c: self.outputs,
             weights,
             bias: &[],
@@ -117,22 +179,23 @@ pub(super) fn scratch_len(node: &Node<'_>) -> usize {
     }
 }
 
-/// Adds the input gradient of a `Conv` or `Dense`.
+/// Adds the input gradient of a `Conv` or `Dense`, or a row of it.
 pub(super) fn backward(
     node: &Node<'_>,
-    grad_out: &[f32],
+    part: Part<'_>,
     grad_in: &mut [f32],
     scratch: &mut [f32],
     isa: Isa,
 ) -> Result<(), Error> {
-    let sizes = Sizes::of(node.op, node.input, node.output).ok_or(Error::Internal)?;
+    let found = Sizes::part(node.op, node.input, node.output, part);
+    let (sizes, source) = found.ok_or(Error::Internal)?;
     let need = scratch_len(node);
     match scratch.get_mut(..need) {
         Some(weights) if need > 0 => {
             transpose(&sizes, node.weights, weights).ok_or(Error::Internal)?;
-            sizes.backward(weights, grad_out, grad_in, isa)
+            sizes.backward(weights, source, grad_in, isa)
         }
-        _ => in_place(&sizes, node.weights, grad_out, grad_in).ok_or(Error::Internal),
+        _ => in_place(&sizes, node.weights, source, grad_in).ok_or(Error::Internal),
     }
 }
 
@@ -178,27 +241,64 @@ fn swap(source: &[[f32; LANES]], target: &mut [[f32; LANES]]) {
 const CHUNK: usize = 32;
 
 /// The gradient straight from the packed weights.
-fn in_place(sizes: &Sizes, weights: &[f32], grad_out: &[f32], grad_in: &mut [f32]) -> Option<()> {
+fn in_place(sizes: &Sizes, weights: &[f32], source: Rows<'_>, grad_in: &mut [f32]) -> Option<()> {
     let reader = InPlace {
         sizes,
         weights: weights.as_chunks().0,
-        source: sizes.source(grad_out),
+        source,
     };
-    for rows in sizes.rows.spans() {
-        for cols in sizes.cols.spans() {
-            let region = Region { rows, cols };
-            if region.is_blind() {
-                continue;
-            }
-            let mut walk = Walk::new(region);
-            while !walk.done() {
-                let [spot] = walk.tile(sizes.target_row, sizes.inputs).spots;
-                let pixel = grad_in.get_mut(spot.target..)?.get_mut(..sizes.inputs)?;
-                reader.pixel(&region, &spot, pixel)?;
+    sizes.pixels(grad_in, |region, spot, pixel| {
+        reader.pixel(region, spot, pixel)
+    })
+}
+
+impl Sizes {
+    /// Calls `visit` with every input pixel that some output reads.
+    #[inline(always)]
+    pub fn pixels(
+        &self,
+        grad_in: &mut [f32],
+        mut visit: impl FnMut(&Region, &Spot, &mut [f32]) -> Option<()>,
+    ) -> Option<()> {
+        for rows in self.rows.spans() {
+            for cols in self.cols.spans() {
+                let region = Region { rows, cols };
+                if region.is_blind() {
+                    continue;
+                }
+                let mut walk = Walk::new(region);
+                while !walk.done() {
+                    let [spot] = walk.tile(self.target_row, self.inputs).spots;
+                    let pixel = grad_in.get_mut(spot.target..)?.get_mut(..self.inputs)?;
+                    visit(&region, &spot, pixel)?;
+                }
             }
         }
+        Some(())
     }
-    Some(())
+
+    /// Calls `visit` with every tap of an input pixel: its index in the kernel,
+    /// and the gradients of the output pixel that reads it there.
+    #[inline(always)]
+    pub fn visit_taps<'a>(
+        &self,
+        region: &Region,
+        spot: &Spot,
+        source: Rows<'a>,
+        mut visit: impl FnMut(usize, &'a [f32]) -> Option<()>,
+    ) -> Option<()> {
+        let Region { rows, cols } = region;
+        for j in 0..rows.taps {
+            let line = source.line(spot.row + j as isize * rows.hop)?;
+            let ky = (rows.tap + j * rows.tap_step) * self.cols.kernel();
+            for i in 0..cols.taps {
+                let col = usize::try_from(spot.col + i as isize * cols.hop).ok()?;
+                let gradient = line.get(col * self.outputs..)?.get(..self.outputs)?;
+                visit(ky + cols.tap + i * cols.tap_step, gradient)?;
+            }
+        }
+        Some(())
+    }
 }
 
 /// Reads packed weights against their order.
@@ -234,19 +334,11 @@ impl InPlace<'_> {
         channel: usize,
         sums: &mut [f32],
     ) -> Option<()> {
-        let Region { rows, cols } = region;
         let (_, outputs) = self.sizes.group();
-        for j in 0..rows.taps {
-            let line = self.source.line(spot.row + j as isize * rows.hop)?;
-            let ky = (rows.tap + j * rows.tap_step) * self.sizes.cols.kernel();
-            for i in 0..cols.taps {
-                let col = usize::try_from(spot.col + i as isize * cols.hop).ok()?;
-                let gradient = line.get(col * self.sizes.outputs + group * outputs..)?;
-                let tap = ky + cols.tap + i * cols.tap_step;
-                self.tap(group, tap, channel, gradient.get(..outputs)?, sums)?;
-            }
-        }
-        Some(())
+        let own = group * outputs..(group + 1) * outputs;
+        let add =
+            |tap, gradient: &[f32]| self.tap(group, tap, channel, gradient.get(own.clone())?, sums);
+        self.sizes.visit_taps(region, spot, self.source, add)
     }
 
     /// Adds one tap's products with the gradients of one output pixel.

@@ -2,6 +2,7 @@
 //! sum of an element runs over kernel rows and columns, from the bias forward,
 //! from 0 backward.
 
+use super::conv_backward::Part as Wanted;
 use super::packing::LANES;
 use super::spans::Axis;
 use super::tile::{Finish, Region, Seen, Spot, Tile, Walk, finish, start, widen};
@@ -216,21 +217,21 @@ pub(super) fn forward_rows(
     isa.run(kernel).ok_or(Error::Internal)
 }
 
-/// Adds the input gradient.
+/// Adds the input gradient, or a row of it.
 pub(in crate::net) fn backward(
     node: &Node<'_>,
     geometry: Geometry,
-    grad_out: &[f32],
+    wanted: Wanted<'_>,
     grad_in: &mut [f32],
     isa: Isa,
 ) -> Result<(), Error> {
     let (input, output) = (node.input, node.output);
     let kernel = Depthwise {
-        source: Rows::whole(grad_out, output),
+        source: wanted.source(output),
         channels: input.c,
         weights: node.weights,
         bias: &[],
-        rows: Axis::backward(geometry, 0, output.h, input.h),
+        rows: wanted.rows(Axis::backward(geometry, 0, output.h, input.h)),
         cols: Axis::backward(geometry, 1, output.w, input.w),
         target: grad_in,
         target_row: input.row(),

@@ -73,6 +73,12 @@ impl Axis {
         }
     }
 
+    /// The one target pixel `first`, which then counts as pixel 0.
+    pub const fn only(mut self, first: usize) -> Self {
+        (self.first, self.count) = (first, 1);
+        self
+    }
+
     /// `count` pixels that each read their own source pixel.
     pub const fn pointwise(count: usize) -> Self {
         Self {
@@ -120,7 +126,8 @@ impl Axis {
         }
         let common = gcd(self.stride, self.dilation).max(1);
         let tap_step = self.stride / common;
-        let at = |k: usize| (class + self.pad) as isize - (k * self.dilation) as isize;
+        let place = self.first + class + self.pad;
+        let at = |k: usize| place as isize - (k * self.dilation) as isize;
         let tap = (0..self.kernel.min(tap_step))
             .find(|&k| at(k).unsigned_abs().is_multiple_of(self.stride));
         let taps = tap.map_or(0, |k| (self.kernel - k).div_ceil(tap_step.max(1)));

@@ -135,9 +135,9 @@ impl Case {
     ) -> Vec<f32> {
         let (out, mut keep, _) = self.forward(isa);
         let node = self.node(part);
-        record_gate(&node, rule, &out, &mut keep);
+        record_gate(&node, rule, &out, 0, &mut keep);
         let mut gradient = seed.to_vec();
-        gate(&node, rule, &keep, &mut gradient).unwrap();
+        gate(&node, rule, &keep, 0, &mut gradient).unwrap();
         let Keeps { inputs, output, .. } = self.keeps();
         let operands = self.operands();
         let saved = Saved {

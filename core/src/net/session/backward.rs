@@ -1,23 +1,58 @@
 //! The backward pass.
 
+use core::ops::Range;
+
 use super::forward::{Tap, extent};
 use super::{Place, Session, carve, floats, floats_mut};
-use crate::classifier::{Rule, Score};
+use crate::classifier::{Pieces, Rule, Score};
 use crate::error::Error;
 use crate::net::int8::{self, Saved8};
 use crate::net::model::{NodeView, Plan};
 use crate::net::op::{Activation, Op};
 use crate::net::ops::{self, Operand, Saved};
-use crate::net::quant;
 use crate::tensor::{TensorId, Values};
 
+/// Who is shown what as it is made.
+#[derive(Default)]
+pub(super) struct Watch<'w, 't> {
+    /// The gradient of each node's output.
+    pub tap: Option<&'w mut Tap<'t>>,
+    /// The gradient of the picture, where it exists by rows only.
+    pub sink: Option<&'w mut Pieces<'t>>,
+}
+
+impl Watch<'_, '_> {
+    /// Shows the gradient of a node's output from element `first` on.
+    pub fn show<'v>(
+        &mut self,
+        node: usize,
+        first: usize,
+        values: impl FnOnce() -> Result<&'v [f32], Error>,
+    ) -> Result<(), Error> {
+        match &mut self.tap {
+            Some(tap) => tap(node, first, Values::Real(values()?)),
+            None => Ok(()),
+        }
+    }
+
+    /// Hands the gradient of the picture on.
+    pub fn hand(&mut self, first: usize, row: &[f32]) -> Result<(), Error> {
+        match &mut self.sink {
+            Some(sink) => sink(first, row),
+            None => Ok(()),
+        }
+    }
+}
+
 impl<'m> Session<'m, '_> {
-    /// As [`Layers::backward`](crate::Layers::backward); shows `tap` the gradient
-    /// of each node's output (behind the node's own ReLU), last node first. Nodes
-    /// that no gradient passes are left out.
+    /// As [`Layers::backward_pieces`](crate::Layers::backward_pieces) without the
+    /// result; shows `tap` the gradient of each node's output (behind the node's
+    /// own ReLU), last node first; whole, or row by row where nodes run together.
+    /// Nodes that no gradient passes are left out.
     ///
     /// # Errors
-    /// As [`Layers::backward`](crate::Layers::backward), and what `tap` reports.
+    /// As [`Layers::backward_pieces`](crate::Layers::backward_pieces), and what
+    /// `tap` reports.
     pub fn backward_tapped(
         &mut self,
         seed: &[(usize, f32)],
@@ -26,7 +61,11 @@ impl<'m> Session<'m, '_> {
     ) -> Result<(), Error> {
         let (plan, run) = self.backward_plan()?;
         self.seed(&plan, seed, score)?;
-        self.run_backward(&plan, score, run.rule, Some(tap))
+        let mut watch = Watch {
+            tap: Some(tap),
+            sink: None,
+        };
+        self.run_backward(&plan, score, run.rule, &mut watch)
     }
 
     /// Clears the gradients of both kinds of scores and sets the seeds.
@@ -59,13 +98,15 @@ impl<'m> Session<'m, '_> {
         plan: &Plan<'_>,
         score: Score,
         rule: Rule,
-        mut tap: Option<&mut Tap<'_>>,
+        watch: &mut Watch<'_, '_>,
     ) -> Result<(), Error> {
         let seeded = self.model.score_id(score);
-        let count = self.model.node_count();
         let mut reached = false;
-        for index in (0..count).rev() {
-            let view = self.model.node(index).ok_or(Error::Internal)?;
+        let mut end = self.model.node_count();
+        while let Some(last) = end.checked_sub(1) {
+            let group = self.model.together_back(plan, last);
+            end = group.start;
+            let view = self.view(last)?;
             reached |= view.output == seeded;
             let active = view.inputs().any(|id| plan.gradient(id).length > 0);
             if !active {
@@ -73,36 +114,57 @@ impl<'m> Session<'m, '_> {
             }
             // Nodes behind the seed pass nothing on, but gradients that others
             // add to later are born there.
-            self.clear_born(plan, index, &view)?;
-            if reached {
-                self.step_back(plan, index, &view, rule)?;
-                if let Some(tap) = &mut tap {
-                    let values = self.values(&plan.gradient(view.output))?;
-                    tap(index, 0, Values::Real(values))?;
+            self.clear_born(plan, &group)?;
+            if self.model.streams_back(plan, &group) {
+                if reached {
+                    self.stream_back(plan, group, rule, watch)?;
+                } else {
+                    self.hand_zeros(plan, &group, watch)?;
+                }
+            } else if reached {
+                self.step_back(plan, last, &view, rule)?;
+                watch.show(last, 0, || self.values(&plan.gradient(view.output)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Clears the gradients that the way back through a group adds to first;
+    /// those of scores were cleared before the seed, rings are as they are made.
+    fn clear_born(&mut self, plan: &Plan<'_>, group: &Range<usize>) -> Result<(), Error> {
+        let (step, _) = self.model.back_steps(group);
+        let scores = [Score::Logit, Score::Probability].map(|s| self.model.score_id(s));
+        for index in group.clone() {
+            let view = self.view(index)?;
+            for id in view.inputs().filter(|id| !scores.contains(id)) {
+                let gradient = plan.gradient(id);
+                if gradient.length > 0 && usize::from(gradient.birth) == step {
+                    let [bytes] = carve(self.arena, [gradient.range()])?;
+                    bytes.fill(0);
                 }
             }
         }
         Ok(())
     }
 
-    /// Clears the gradients that the way back through a node adds to first;
-    /// those of scores were cleared before the seed.
-    fn clear_born(
+    /// The gradient of a picture on which the seed does not depend.
+    fn hand_zeros(
         &mut self,
         plan: &Plan<'_>,
-        index: usize,
-        view: &NodeView<'_>,
+        group: &Range<usize>,
+        watch: &mut Watch<'_, '_>,
     ) -> Result<(), Error> {
-        let step = 2 * self.model.node_count() - 1 - index;
-        let scores = [Score::Logit, Score::Probability].map(|s| self.model.score_id(s));
-        for id in view.inputs().filter(|id| !scores.contains(id)) {
-            let gradient = plan.gradient(id);
-            if gradient.length > 0 && usize::from(gradient.birth) == step {
-                let [bytes] = carve(self.arena, [gradient.range()])?;
-                bytes.fill(0);
-            }
+        if !self.model.hands_rows(plan, &self.view(group.start)?) {
+            return Ok(());
         }
-        Ok(())
+        let shape = self.model.input();
+        let bytes = shape.row() * size_of::<f32>();
+        let range = plan.gradient(self.model.input_id()).range();
+        let [ring] = carve(self.arena, [range])?;
+        let row = ring.get_mut(..bytes).ok_or(Error::Internal)?;
+        row.fill(0);
+        let row = floats(row)?;
+        (0..shape.h).try_for_each(|y| watch.hand(y * shape.row(), row))
     }
 
     fn step_back(
@@ -112,7 +174,8 @@ impl<'m> Session<'m, '_> {
         view: &NodeView<'_>,
         rule: Rule,
     ) -> Result<(), Error> {
-        self.gate(plan, index, view, rule)?;
+        let output = plan.gradient(view.output).range();
+        self.gate(plan, index, output, 0, rule)?;
         let mut offset = 0;
         for (part, id) in view.inputs().enumerate() {
             if plan.gradient(id).length > 0 {
@@ -125,15 +188,18 @@ impl<'m> Session<'m, '_> {
         Ok(())
     }
 
-    /// Applies the rule of the node's own ReLU to the gradient of its output;
-    /// int8 nodes also stop it where their output saturates.
-    fn gate(
+    /// Applies the rule of the node's own ReLU to elements `first..` of the
+    /// gradient of its output, which lie in `range`; int8 nodes also stop it
+    /// where their output saturates.
+    pub(super) fn gate(
         &mut self,
         plan: &Plan<'_>,
         index: usize,
-        view: &NodeView<'_>,
+        range: Range<usize>,
+        first: usize,
         rule: Rule,
     ) -> Result<(), Error> {
+        let view = self.view(index)?;
         let is_relu = matches!(
             view.activation,
             Activation::Relu | Activation::Clip { .. } | Activation::LeakyRelu { .. }
@@ -141,39 +207,14 @@ impl<'m> Session<'m, '_> {
         if !is_relu && view.integers.is_none() {
             return Ok(());
         }
-        let integer_node = self.model.integer_node(view, 0);
-        let node = self.kernel_node(view, 0)?;
-        let ranges = [plan.gradient(view.output).range(), plan.keep(index).range()];
-        let [gradient, keep] = carve(self.arena, ranges)?;
+        let integer_node = self.model.integer_node(&view, 0);
+        let node = self.kernel_node(&view, 0)?;
+        let [gradient, keep] = carve(self.arena, [range, plan.keep(index).range()])?;
         let gradient = floats_mut(gradient)?;
         match integer_node {
-            Some(node) => int8::gate(&node, rule, keep, gradient),
-            None => ops::gate(&node, rule, keep, gradient),
+            Some(node) => int8::gate(&node, rule, keep, first, gradient),
+            None => ops::gate(&node, rule, keep, first, gradient),
         }
-    }
-
-    /// The way back through `Quantise` and `Dequantise`.
-    fn convert_back(&mut self, plan: &Plan<'_>, index: usize) -> Result<(), Error> {
-        let view = self.model.node(index).ok_or(Error::Internal)?;
-        let ranges = [
-            plan.gradient(view.output).range(),
-            plan.gradient(view.input(0).ok_or(Error::Internal)?).range(),
-            plan.keep(index).range(),
-        ];
-        let output = self.model.tensor(view.output).ok_or(Error::Internal)?;
-        let [grad_out, grad_in, keep] = carve(self.arena, ranges)?;
-        let (grad_out, grad_in) = (floats(grad_out)?, floats_mut(grad_in)?);
-        match (view.op, output.quant) {
-            (Op::Quantise { scale, .. }, Some(quant)) => {
-                quant::quantise_backward(grad_out, quant.scale / scale, keep, grad_in);
-            }
-            _ => {
-                for (to, g) in grad_in.iter_mut().zip(grad_out) {
-                    *to += g;
-                }
-            }
-        }
-        Ok(())
     }
 
     fn add_gradient(
@@ -186,7 +227,9 @@ impl<'m> Session<'m, '_> {
     ) -> Result<(), Error> {
         let view = self.model.node(index).ok_or(Error::Internal)?;
         if matches!(view.op, Op::Quantise { .. } | Op::Dequantise) {
-            return self.convert_back(plan, index);
+            let from = plan.gradient(view.output).range();
+            let to = plan.gradient(view.input(0).ok_or(Error::Internal)?);
+            return self.convert_back(plan, index, (from, to.range()), 0);
         }
         let node = self.kernel_node(&view, part)?;
         let integer_node = self.model.integer_node(&view, part);
@@ -199,12 +242,16 @@ impl<'m> Session<'m, '_> {
         let (a, b) = (place(view.input(0))?, place(view.input(1))?);
         let range = |p: &Option<Place<'_>>| p.as_ref().map_or(0..0, Place::range);
         let same = range(&a) == range(&b);
+        let scratch = match integer_node {
+            Some(_) => self.back_scratch(plan, &(index..index + 1)),
+            None => self.scratch_range(plan),
+        };
         let ranges = [
             plan.gradient(view.output).range(),
             plan.gradient(view.input(part).ok_or(Error::Internal)?)
                 .range(),
             plan.keep(index).range(),
-            self.scratch_range(plan),
+            scratch,
             range(&a),
             if same { 0..0 } else { range(&b) },
             if keeps.output {

@@ -252,8 +252,8 @@ impl<'m> Session<'m, '_> {
         }
     }
 
-    /// Keeps the gates of a ReLU for the backward pass.
-    pub(super) fn record(
+    /// Keeps the gates of a ReLU for the backward pass, of the node's whole output.
+    fn record(
         &mut self,
         plan: &Plan<'_>,
         index: usize,
@@ -269,9 +269,9 @@ impl<'m> Session<'m, '_> {
         let real_node = self.kernel_node(view, 0)?;
         let [out, keep] = carve(self.arena, ranges)?;
         match (integer_node, view.op) {
-            (Some(node), _) => int8::record_gate(&node, rule, integers(out)?, keep),
+            (Some(node), _) => int8::record_gate(&node, rule, integers(out)?, 0, keep),
             (None, Op::Quantise { .. }) => quant::record_gate(integers(out)?, 0, keep),
-            (None, _) => ops::record_gate(&real_node, rule, floats_mut(out)?, keep),
+            (None, _) => ops::record_gate(&real_node, rule, floats_mut(out)?, 0, keep),
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use super::forward::Tap;
 use super::pixels::Pixels;
-use super::{Place, Session, carve, floats_mut, integers_mut};
+use super::{Place, Session, carve, floats, floats_mut, integers, integers_mut};
 use crate::classifier::Rule;
 use crate::error::Error;
 use crate::mask::Masked;
@@ -39,8 +39,8 @@ impl<'m> Session<'m, '_> {
         mut tap: Option<&mut Tap<'_>>,
     ) -> Result<(), Error> {
         let first = self.view(nodes.start)?;
-        let last = self.view(nodes.end.saturating_sub(1))?;
-        let height = self.model.shape(last.output).h;
+        let last = self.view(nodes.end.saturating_sub(1))?.output;
+        let height = self.model.shape(last).h;
         let mut stages: Stages = [Stage { done: 0, needs: 0 }; MAX_STREAMED + 1];
         let mut pixels = None;
         if self.model.loads_rows(plan, &first) {
@@ -70,19 +70,47 @@ impl<'m> Session<'m, '_> {
             stage.needs = self.needs(&view, y + 1)?;
             let pixels = pixels.filter(|_| ready == 1);
             self.make_row(plan, (index, &view), y, rule, pixels)?;
+            if let Some(rule) = rule {
+                self.record_row(plan, index, y, rule)?;
+            }
             if let Some(tap) = &mut tap {
                 let (first, values) = self.row_values(plan, index, y)?;
                 tap(index, first, values)?;
             }
         }
-        match rule {
-            // Gates of the others were recorded row by row.
-            Some(rule) => self.record(plan, nodes.end - 1, &last, rule),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
-    fn view(&self, index: usize) -> Result<NodeView<'m>, Error> {
+    /// Keeps the gates of row `y` of a node's output for the backward pass;
+    /// those of a `Quantise` are kept as it runs.
+    fn record_row(
+        &mut self,
+        plan: &Plan<'_>,
+        index: usize,
+        y: usize,
+        rule: Rule,
+    ) -> Result<(), Error> {
+        let keep = plan.keep(index);
+        if keep.length == 0 {
+            return Ok(());
+        }
+        let view = self.view(index)?;
+        if matches!(view.op, Op::Quantise { .. }) {
+            return Ok(());
+        }
+        let ranges = [self.row_range(plan, view.output, y)?, keep.range()];
+        let first = y * self.model.shape(view.output).row();
+        let integer_node = self.model.integer_node(&view, 0);
+        let real_node = self.kernel_node(&view, 0)?;
+        let [out, keep] = carve(self.arena, ranges)?;
+        match integer_node {
+            Some(node) => int8::record_gate(&node, rule, integers(out)?, first, keep),
+            None => ops::record_gate(&real_node, rule, floats(out)?, first, keep),
+        }
+        Ok(())
+    }
+
+    pub(super) fn view(&self, index: usize) -> Result<NodeView<'m>, Error> {
         self.model.node(index).ok_or(Error::Internal)
     }
 

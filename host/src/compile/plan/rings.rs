@@ -5,6 +5,7 @@ use foveola_core::net::model::{MAX_STREAMED, Pass, RowWindow};
 use foveola_core::net::op::Op;
 use foveola_core::{At, Shape, TensorId};
 
+use super::gradients::{self, Gradients};
 use super::{Plan, keeps, plan_with};
 use crate::compile::network::Network;
 use crate::graph::Node;
@@ -49,41 +50,53 @@ pub fn length(network: &Network, reader: usize, id: TensorId) -> usize {
     tensor.size() / tensor.shape.h * rows
 }
 
-/// Chooses rings. Networks of f32 and passes with gradients to come stream
-/// the picture alone (and the step into int8); forward passes through integers
-/// begin with every ring there may be and give up those that save nothing.
-pub fn choose(network: &Network, pass: Pass) -> Rings {
-    let all = every(network);
+/// Chooses rings. Networks of f32 stream the picture alone; integers begin
+/// with every ring there may be and give up those that save nothing.
+pub fn choose(network: &Network, pass: Pass) -> (Rings, Gradients) {
+    let mut all = every(network);
+    if pass != Pass::Forward {
+        leave_whole(network, pass, &mut all);
+    }
     let first = all.input.and_then(|input| {
         let reads = |node: &Node| node.inputs.contains(&input);
         network.graph.nodes.iter().position(reads)
     });
     let is_int8 = network.graph.tensors.iter().any(|t| t.quant.is_some());
-    if pass == Pass::Forward && is_int8 && all.links.len() <= MOST_TRIED {
-        return thin(network, pass, all);
+    if is_int8 && all.links.len() <= MOST_TRIED {
+        let gradients = gradients::choose(network, pass, &all);
+        return (thin(network, pass, all, &gradients), gradients);
     }
     let mut least = all;
-    let back = first.filter(|_| pass != Pass::Forward);
-    if back.is_some_and(|i| keeps(network, &network.graph.nodes[i]).inputs) {
-        least.input = None;
-    }
     for (i, link) in least.links.iter_mut().enumerate() {
         let is_quantise = matches!(network.graph.nodes[i].op, Op::Quantise { .. });
-        // A reader whose backward pass needs the values needs them all.
-        let reader = network.graph.nodes.get(i + 1);
-        let reads_back = pass != Pass::Forward && reader.is_some_and(|n| keeps(network, n).inputs);
-        let asked = link.is_some_and(|id| pass == Pass::Backward(At::Tensor(id)));
-        if !(is_quantise && Some(i) == first) || reads_back || asked {
+        if !(is_quantise && Some(i) == first) {
             *link = None;
         }
     }
-    least
+    (least, Gradients::whole(network))
+}
+
+/// Takes away what is read on the way back: it is read whole.
+fn leave_whole(network: &Network, pass: Pass, rings: &mut Rings) {
+    let nodes = &network.graph.nodes;
+    let reads_back = |node: &Node| keeps(network, node).inputs;
+    let of_picture = |node: &&Node| node.inputs.contains(&network.graph.input);
+    if nodes.iter().find(of_picture).is_some_and(reads_back) {
+        rings.input = None;
+    }
+    for (i, link) in rings.links.iter_mut().enumerate() {
+        let read = keeps(network, &nodes[i]).output || nodes.get(i + 1).is_some_and(reads_back);
+        let asked = link.is_some_and(|id| pass == Pass::Backward(At::Tensor(id)));
+        if read || asked {
+            *link = None;
+        }
+    }
 }
 
 /// Takes away, last one first, what does not make the arena smaller.
-fn thin(network: &Network, pass: Pass, mut rings: Rings) -> Rings {
+fn thin(network: &Network, pass: Pass, mut rings: Rings, gradients: &Gradients) -> Rings {
     let arena = |rings: &Rings| -> usize {
-        let plan: Plan = plan_with(network, pass, rings);
+        let plan: Plan = plan_with(network, pass, rings, gradients);
         plan.arena
     };
     let mut best = arena(&rings);
@@ -134,7 +147,7 @@ fn may_be_ring(network: &Network, node: &Node, id: TensorId) -> bool {
     node.inputs.contains(&id) && network.graph.readers(id) == 1 && !kept && short
 }
 
-fn window(network: &Network, node: &Node) -> Option<RowWindow> {
+pub fn window(network: &Network, node: &Node) -> Option<RowWindow> {
     let shape = |id: &TensorId| network.graph.tensor(*id).shape;
     let inputs: Vec<Shape> = node.inputs.iter().map(shape).collect();
     if inputs.len() > 2 {

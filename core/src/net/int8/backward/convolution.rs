@@ -1,109 +1,237 @@
 //! Gradients of `Conv`, `Depthwise` and `Dense`.
 //!
-//! A product with a weight is (gradient * scale of the channel) * (weight -
-//! zero point), each product rounded; sums run over kernel row, kernel column
-//! and output channel from 0 and are then added. Products with a gradient of
-//! 0 may be left out: such a sum is never -0.
+//! A weight is the real number (stored - zero point) * scale, where the scale
+//! is that of its channel in steps of the input and output; then all is as in
+//! f32: each product is rounded, sums run over kernel row, kernel column and
+//! output channel from 0 and are then added. Products with a gradient of 0 may
+//! be left out: weights are finite, and a sum that starts from +0 is never -0,
+//! so adding +0 or -0 to it changes nothing.
 //!
-//! With vectors and scratch, both factors are written out in f32 and the f32
-//! kernels do the rest, to the same bits; else the int8 weights are read as
-//! they lie.
+//! With scratch, weights are written out in f32: all of them for the kernels
+//! with vectors, else those of a few input channels at a time ([`outer`]).
+//! Without, they are read as they lie.
 
+use zerocopy::FromBytes;
+
+use super::outer;
 use crate::error::Error;
 use crate::net::arch::Isa;
 use crate::net::int8::Node8;
 use crate::net::int8::channels::Channels;
 use crate::net::int8::conv::as_conv;
 use crate::net::op::{Geometry, Op};
-use crate::net::ops::conv_backward::Sizes;
+use crate::net::ops::conv_backward::{Part, Sizes};
 use crate::net::ops::packing::LANES;
 use crate::net::ops::spans::Axis;
 use crate::net::ops::tile::{Region, Spot, Walk};
 use crate::net::ops::{self, Rows, depthwise as depthwise_f32};
-use zerocopy::FromBytes;
+use crate::tensor::Shape;
 
-/// Adds the input gradient.
+/// Adds the input gradient, or a row of it.
 pub(in crate::net::int8) fn backward(
     node: &Node8<'_>,
-    grad_out: &[f32],
+    part: Part<'_>,
     grad_in: &mut [f32],
     scratch: &mut [u8],
     isa: Isa,
 ) -> Result<(), Error> {
+    let weights = floats(node, scratch, isa);
     if let Op::Depthwise { geometry } = node.op {
-        return match floats(node, scratch, isa) {
-            Some(floats) => depthwise_from_floats(node, geometry, grad_out, grad_in, floats, isa),
-            None => depthwise(node, geometry, grad_out, grad_in).ok_or(Error::Internal),
+        return match weights {
+            Some(weights) => depthwise_widened(node, geometry, part, grad_in, weights, isa),
+            None => depthwise(node, geometry, part, grad_in).ok_or(Error::Internal),
         };
     }
-    let (node, geometry) = as_conv(node);
-    match floats(&node, scratch, isa) {
-        Some(floats) => conv_from_floats(&node, grad_out, grad_in, floats, isa),
-        None => conv(&node, geometry, grad_out, grad_in).ok_or(Error::Internal),
+    let (node, _) = as_conv(node);
+    let conv = Conv::of(&node, part).ok_or(Error::Internal)?;
+    match weights {
+        Some(weights) if isa.has_vectors() => {
+            conv.widen(weights).ok_or(Error::Internal)?;
+            conv.sizes.backward(weights, conv.source, grad_in, isa)
+        }
+        Some(weights) => outer::add(&conv, grad_in, weights).ok_or(Error::Internal),
+        None => conv.add(grad_in).ok_or(Error::Internal),
     }
 }
 
-/// f32 elements of the weights as the f32 kernels want them; 0 where so few
-/// pixels share them that writing them out does not pay.
-fn weights_len(node: &Node8<'_>) -> usize {
-    match node.op {
-        _ if node.output.area() <= 2 => 0,
-        Op::Depthwise { .. } => super::super::packing::packed_len(node.op, node.input, node.output),
-        op => Sizes::of(op, node.input, node.output).map_or(0, |sizes| sizes.transposed()),
+/// f32 elements of the weights that are written out at a time; 0 where so few
+/// pixels share them that it does not pay.
+fn weights_len(op: Op, input: Shape, output: Shape, vectors: bool) -> usize {
+    let few = if vectors { 2 } else { 9 };
+    match op {
+        _ if output.area() <= few => 0,
+        Op::Depthwise { .. } => super::super::packing::packed_len(op, input, output),
+        op => Sizes::of(op, input, output).map_or(0, |sizes| match vectors {
+            true => sizes.transposed(),
+            false => outer::weights_len(&sizes),
+        }),
     }
 }
 
-/// Bytes of scratch for the fastest variant: weights and gradient in f32.
+/// Bytes of scratch for the fastest variant that every machine has.
+pub fn portable_scratch_len(op: Op, input: Shape, output: Shape) -> usize {
+    match op {
+        Op::Conv { .. } | Op::Depthwise { .. } | Op::Dense => {
+            weights_len(op, input, output, false) * size_of::<f32>()
+        }
+        _ => 0,
+    }
+}
+
+/// Bytes of scratch for the fastest variant.
 pub(in crate::net::int8) fn scratch_len(node: &Node8<'_>, isa: Isa) -> usize {
-    match weights_len(node) {
-        0 => 0,
-        _ if !isa.has_vectors() => 0,
-        weights => (weights + node.output.len()) * size_of::<f32>(),
+    if isa.has_vectors() {
+        weights_len(node.op, node.input, node.output, true) * size_of::<f32>()
+    } else {
+        portable_scratch_len(node.op, node.input, node.output)
     }
 }
 
-/// Room for weights and gradient, if scratch has it.
-fn floats<'a>(
-    node: &Node8<'_>,
-    scratch: &'a mut [u8],
-    isa: Isa,
-) -> Option<(&'a mut [f32], &'a mut [f32])> {
+/// Room for weights, if scratch has it.
+fn floats<'a>(node: &Node8<'_>, scratch: &'a mut [u8], isa: Isa) -> Option<&'a mut [f32]> {
     let bytes = scratch_len(node, isa);
     let scratch = scratch.get_mut(..bytes).filter(|s| !s.is_empty())?;
-    let floats = <[f32]>::mut_from_bytes(scratch).ok()?;
-    floats.split_at_mut_checked(weights_len(node))
+    <[f32]>::mut_from_bytes(scratch).ok()
 }
 
-/// Writes `gradient * scale`; 0 stays 0 even where the scale is infinite.
-fn scale_gradient(
-    node: &Node8<'_>,
-    channels: &Channels<'_>,
-    gradient: &[f32],
-    out: &mut [f32],
-) -> Option<()> {
-    let c = node.output.c.max(1);
-    for (out, g) in out.chunks_exact_mut(c).zip(gradient.chunks_exact(c)) {
-        for ((out, &g), c) in out.iter_mut().zip(g).zip(0..) {
-            let scale = channels.scale(node, c)?;
-            *out = if g == 0.0 { 0.0 } else { g * scale };
-        }
+/// `2^power` for -126 <= power <= 127.
+fn power_of_two(power: i32) -> f32 {
+    f32::from_bits(((power + 127).unsigned_abs() & 0xFF) << 23)
+}
+
+impl Channels<'_> {
+    /// Real value of one step of channel `c`'s weights, in steps of the input
+    /// and output.
+    #[inline(always)]
+    fn scale(&self, node: &Node8<'_>, c: usize) -> Option<f32> {
+        // 256 steps of a weight stay finite, whatever a file says.
+        const MOST: f32 = f32::MAX / 256.0;
+        let factor = self.factor(c)?;
+        let ratio = factor.multiplier as f32 * power_of_two(i32::from(factor.shift) - 31);
+        let scale = ratio * (node.output_quant.scale / node.input_quant.scale);
+        Some(if scale < MOST { scale } else { MOST })
     }
-    Some(())
 }
 
-fn depthwise_from_floats(
+/// A `Conv` or `Dense` whose gradient is wanted.
+pub(super) struct Conv<'a> {
+    node: &'a Node8<'a>,
+    channels: Channels<'a>,
+    pub sizes: Sizes,
+    pub source: Rows<'a>,
+}
+
+/// Input channels whose sums are kept at once.
+const CHUNK: usize = 32;
+
+impl<'a> Conv<'a> {
+    fn of(node: &'a Node8<'a>, part: Part<'a>) -> Option<Self> {
+        let (sizes, source) = Sizes::part(node.op, node.input, node.output, part)?;
+        Some(Self {
+            node,
+            channels: Channels::of(node)?,
+            sizes,
+            source,
+        })
+    }
+
+    /// Hands on the weights of output channel `c`, `[tap][input channel]`, with
+    /// the number of the channel within its group, the stored zero and the scale.
+    pub fn filter(&self, c: usize) -> Option<(&'a [i8], f32, f32)> {
+        let zero = f32::from(self.node.weights_zero_point);
+        Some((
+            self.channels.filter(c)?,
+            zero,
+            self.channels.scale(self.node, c)?,
+        ))
+    }
+
+    /// Writes all weights in blocks of input channels; see [`Sizes::transposed`].
+    fn widen(&self, out: &mut [f32]) -> Option<()> {
+        let (inputs, outputs) = self.sizes.group();
+        let (blocks, taps) = (inputs.div_ceil(LANES), self.sizes.taps());
+        let (out, _) = out.as_chunks_mut::<LANES>();
+        for c in 0..self.node.output.c {
+            let group = c.checked_div(outputs)?;
+            let (filter, zero, scale) = self.filter(c)?;
+            for (tap, filter) in filter.chunks_exact(inputs.max(1)).enumerate() {
+                for (block, filter) in filter.chunks(LANES).enumerate() {
+                    let tap = (group * blocks + block) * taps + tap;
+                    let lanes = out.get_mut(tap * outputs + (c - group * outputs))?;
+                    *lanes = [0.0; LANES];
+                    for (lane, &w) in lanes.iter_mut().zip(filter) {
+                        *lane = (f32::from(w) - zero) * scale;
+                    }
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// Adds the gradient straight from the int8 weights.
+    fn add(&self, grad_in: &mut [f32]) -> Option<()> {
+        let (inputs, _) = self.sizes.group();
+        self.sizes.pixels(grad_in, |region, spot, pixel| {
+            for (group, target) in pixel.chunks_exact_mut(inputs.max(1)).enumerate() {
+                for (target, first) in target.chunks_mut(CHUNK).zip((0..).step_by(CHUNK)) {
+                    let mut sums = [0.0; CHUNK];
+                    let part = sums.get_mut(..target.len())?;
+                    self.sum(region, spot, group, first, part)?;
+                    for (target, sum) in target.iter_mut().zip(part) {
+                        *target += *sum;
+                    }
+                }
+            }
+            Some(())
+        })
+    }
+
+    /// Sums of the input channels of `group` from `first` on.
+    fn sum(
+        &self,
+        region: &Region,
+        spot: &Spot,
+        group: usize,
+        first: usize,
+        sums: &mut [f32],
+    ) -> Option<()> {
+        let (inputs, outputs) = self.sizes.group();
+        let own = group * outputs..(group + 1) * outputs;
+        self.sizes
+            .visit_taps(region, spot, self.source, |tap, gradient| {
+                for (&g, c) in gradient.get(own.clone())?.iter().zip(own.clone()) {
+                    if g == 0.0 {
+                        continue;
+                    }
+                    let (filter, zero, scale) = self.filter(c)?;
+                    let weights = filter.get(tap * inputs + first..)?;
+                    for (sum, &w) in sums.iter_mut().zip(weights) {
+                        *sum += g * ((f32::from(w) - zero) * scale);
+                    }
+                }
+                Some(())
+            })
+    }
+}
+
+fn depthwise_widened(
     node: &Node8<'_>,
     geometry: Geometry,
-    grad_out: &[f32],
+    part: Part<'_>,
     grad_in: &mut [f32],
-    (weights, scaled): (&mut [f32], &mut [f32]),
+    weights: &mut [f32],
     isa: Isa,
 ) -> Result<(), Error> {
     let channels = Channels::of(node).ok_or(Error::Internal)?;
-    scale_gradient(node, &channels, grad_out, scaled).ok_or(Error::Internal)?;
     let zero = f32::from(node.weights_zero_point);
-    for (out, &w) in weights.iter_mut().zip(channels.weights) {
-        *out = f32::from(w) - zero;
+    let c = node.output.c;
+    for first in 0..c {
+        let scale = channels.scale(node, first).ok_or(Error::Internal)?;
+        let stored = channels.weights.iter().skip(first).step_by(c.max(1));
+        let places = weights.iter_mut().skip(first).step_by(c.max(1));
+        for (out, &w) in places.zip(stored) {
+            *out = (f32::from(w) - zero) * scale;
+        }
     }
     let node = ops::Node {
         op: node.op,
@@ -113,102 +241,20 @@ fn depthwise_from_floats(
         weights,
         bias: &[],
     };
-    depthwise_f32::backward(&node, geometry, scaled, grad_in, isa)
+    depthwise_f32::backward(&node, geometry, part, grad_in, isa)
 }
 
-fn conv_from_floats(
-    node: &Node8<'_>,
-    grad_out: &[f32],
-    grad_in: &mut [f32],
-    (weights, scaled): (&mut [f32], &mut [f32]),
-    isa: Isa,
-) -> Result<(), Error> {
-    let channels = Channels::of(node).ok_or(Error::Internal)?;
-    scale_gradient(node, &channels, grad_out, scaled).ok_or(Error::Internal)?;
-    let sizes = Sizes::of(node.op, node.input, node.output).ok_or(Error::Internal)?;
-    transpose(node, &channels, &sizes, weights).ok_or(Error::Internal)?;
-    sizes.backward(weights, scaled, grad_in, isa)
-}
-
-/// Filters to blocks of input channels; see [`Sizes::transposed`].
-fn transpose(
-    node: &Node8<'_>,
-    channels: &Channels<'_>,
-    sizes: &Sizes,
-    out: &mut [f32],
-) -> Option<()> {
-    let (inputs, outputs) = sizes.group();
-    let (blocks, taps) = (inputs.div_ceil(LANES), sizes.taps());
-    let zero = f32::from(node.weights_zero_point);
-    let (out, _) = out.as_chunks_mut::<LANES>();
-    for c in 0..node.output.c {
-        let group = c.checked_div(outputs)?;
-        let filter = channels.filter(c)?.chunks_exact(inputs.max(1));
-        for (tap, filter) in filter.enumerate() {
-            for (block, filter) in filter.chunks(LANES).enumerate() {
-                let at = ((group * blocks + block) * taps + tap) * outputs + (c - group * outputs);
-                let lanes = out.get_mut(at)?;
-                *lanes = [0.0; LANES];
-                for (lane, &w) in lanes.iter_mut().zip(filter) {
-                    *lane = f32::from(w) - zero;
-                }
-            }
-        }
-    }
-    Some(())
-}
-
-/// `2^power` for -126 <= power <= 127.
-fn power_of_two(power: i32) -> f32 {
-    f32::from_bits(((power + 127).unsigned_abs() & 0xFF) << 23)
-}
-
-impl Channels<'_> {
-    /// Real value of one step of channel `c`'s weights.
-    #[inline(always)]
-    fn scale(&self, node: &Node8<'_>, c: usize) -> Option<f32> {
-        let factor = self.factor(c)?;
-        let ratio = factor.multiplier as f32 * power_of_two(i32::from(factor.shift) - 31);
-        Some(ratio * (node.output_quant.scale / node.input_quant.scale))
-    }
-}
-
-/// Input channels whose sums are kept at once.
-const CHUNK: usize = 32;
-
-/// Gradient of a `Conv` or `Dense` straight from the int8 weights.
-fn conv(node: &Node8<'_>, geometry: Geometry, grad_out: &[f32], grad_in: &mut [f32]) -> Option<()> {
-    let reader = Reader {
-        node,
-        channels: Channels::of(node)?,
-        source: Rows::whole(grad_out, node.output),
-        kernel_w: usize::from(geometry.kernel[1]),
-    };
-    pixels(node, geometry, grad_in, |region, spot, pixel| {
-        let inputs = reader.channels.filters.inputs.max(1);
-        for (group, target) in pixel.chunks_exact_mut(inputs).enumerate() {
-            for (target, first) in target.chunks_mut(CHUNK).zip((0..).step_by(CHUNK)) {
-                let mut sums = [0.0; CHUNK];
-                let part = sums.get_mut(..target.len())?;
-                reader.sum(region, spot, group, first, part)?;
-                for (target, sum) in target.iter_mut().zip(part) {
-                    *target += *sum;
-                }
-            }
-        }
-        Some(())
-    })
-}
-
-/// Calls `visit` with every input pixel that some output reads.
-fn pixels(
+/// Gradient of a `Depthwise` straight from the int8 weights.
+fn depthwise(
     node: &Node8<'_>,
     geometry: Geometry,
+    part: Part<'_>,
     grad_in: &mut [f32],
-    mut visit: impl FnMut(&Region, &Spot, &mut [f32]) -> Option<()>,
 ) -> Option<()> {
+    let channels = Channels::of(node)?;
     let (input, output) = (node.input, node.output);
-    let rows = Axis::backward(geometry, 0, output.h, input.h);
+    let source = part.source(output);
+    let rows = part.rows(Axis::backward(geometry, 0, output.h, input.h));
     let cols = Axis::backward(geometry, 1, output.w, input.w);
     for rows in rows.spans() {
         for cols in cols.spans() {
@@ -220,114 +266,38 @@ fn pixels(
             while !walk.done() {
                 let [spot] = walk.tile(input.row(), input.c).spots;
                 let pixel = grad_in.get_mut(spot.target..)?.get_mut(..input.c)?;
-                visit(&region, &spot, pixel)?;
+                for (target, c) in pixel.iter_mut().zip(0..) {
+                    *target +=
+                        depthwise_sum(node, &channels, (geometry, source), (&region, &spot), c)?;
+                }
             }
         }
     }
     Some(())
 }
 
-/// Calls `visit` with every tap of an input pixel: its index in the kernel,
-/// and the gradients of the output pixel that reads it there.
-fn taps<'a>(
-    region: &Region,
-    spot: &Spot,
-    kernel_w: usize,
-    source: Rows<'a>,
-    channels: usize,
-    mut visit: impl FnMut(usize, &'a [f32]) -> Option<()>,
-) -> Option<()> {
+/// Sum of channel `c` of one input pixel.
+fn depthwise_sum(
+    node: &Node8<'_>,
+    channels: &Channels<'_>,
+    (geometry, source): (Geometry, Rows<'_>),
+    (region, spot): (&Region, &Spot),
+    c: usize,
+) -> Option<f32> {
     let Region { rows, cols } = region;
+    let zero = f32::from(node.weights_zero_point);
+    let scale = channels.scale(node, c)?;
+    let mut sum = 0.0;
     for j in 0..rows.taps {
         let line = source.line(spot.row + j as isize * rows.hop)?;
-        let ky = (rows.tap + j * rows.tap_step) * kernel_w;
+        let ky = (rows.tap + j * rows.tap_step) * usize::from(geometry.kernel[1]);
         for i in 0..cols.taps {
             let col = usize::try_from(spot.col + i as isize * cols.hop).ok()?;
-            let gradient = line.get(col * channels..)?.get(..channels)?;
-            visit(ky + cols.tap + i * cols.tap_step, gradient)?;
+            let g = line.get(col * node.output.c + c)?;
+            let tap = ky + cols.tap + i * cols.tap_step;
+            let w = *channels.weights.get(tap * node.output.c + c)?;
+            sum += g * ((f32::from(w) - zero) * scale);
         }
     }
-    Some(())
-}
-
-/// Reads the filters of a convolution against their order.
-struct Reader<'a> {
-    node: &'a Node8<'a>,
-    channels: Channels<'a>,
-    source: Rows<'a>,
-    kernel_w: usize,
-}
-
-impl Reader<'_> {
-    /// Sums of the input channels of `group` from `first` on.
-    fn sum(
-        &self,
-        region: &Region,
-        spot: &Spot,
-        group: usize,
-        first: usize,
-        sums: &mut [f32],
-    ) -> Option<()> {
-        let filters = self.channels.filters;
-        let zero = f32::from(self.node.weights_zero_point);
-        let c = self.node.output.c;
-        taps(
-            region,
-            spot,
-            self.kernel_w,
-            self.source,
-            c,
-            |tap, gradient| {
-                let outputs = group * filters.outputs..(group + 1) * filters.outputs;
-                for (&g, c) in gradient.get(outputs.clone())?.iter().zip(outputs) {
-                    if g == 0.0 {
-                        continue;
-                    }
-                    let g = g * self.channels.scale(self.node, c)?;
-                    let weights = self
-                        .channels
-                        .filter(c)?
-                        .get(tap * filters.inputs + first..)?;
-                    for (sum, &w) in sums.iter_mut().zip(weights) {
-                        *sum += g * (f32::from(w) - zero);
-                    }
-                }
-                Some(())
-            },
-        )
-    }
-}
-
-/// Gradient of a `Depthwise`.
-fn depthwise(
-    node: &Node8<'_>,
-    geometry: Geometry,
-    grad_out: &[f32],
-    grad_in: &mut [f32],
-) -> Option<()> {
-    let channels = Channels::of(node)?;
-    let source = Rows::whole(grad_out, node.output);
-    let kernel_w = usize::from(geometry.kernel[1]);
-    let zero = f32::from(node.weights_zero_point);
-    let c = node.output.c;
-    pixels(node, geometry, grad_in, |region, spot, pixel| {
-        for (target, first) in pixel.chunks_mut(CHUNK).zip((0..).step_by(CHUNK)) {
-            let mut sums = [0.0; CHUNK];
-            taps(region, spot, kernel_w, source, c, |tap, gradient| {
-                let gradient = gradient.get(first..)?.iter();
-                let weights = channels.weights.get(tap * c + first..)?.iter();
-                for (((sum, &g), &w), c) in sums.iter_mut().zip(gradient).zip(weights).zip(first..)
-                {
-                    if g != 0.0 {
-                        *sum += g * channels.scale(node, c)? * (f32::from(w) - zero);
-                    }
-                }
-                Some(())
-            })?;
-            for (target, sum) in target.iter_mut().zip(sums) {
-                *target += sum;
-            }
-        }
-        Some(())
-    })
+    Some(sum)
 }

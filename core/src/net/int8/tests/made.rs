@@ -142,9 +142,9 @@ impl Made {
     ) -> Vec<f32> {
         let (out, mut keep) = self.forward(isa, share);
         let node = self.node(part);
-        record_gate(&node, rule, &out, &mut keep);
+        record_gate(&node, rule, &out, 0, &mut keep);
         let mut gradient = seed.to_vec();
-        gate(&node, rule, &keep, &mut gradient).unwrap();
+        gate(&node, rule, &keep, 0, &mut gradient).unwrap();
         let operands = self.operands();
         let reads = keeps(self.op, self.activation, self.inputs[0].0, self.output.0).inputs;
         let saved = Saved8 {

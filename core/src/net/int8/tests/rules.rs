@@ -34,9 +34,9 @@ fn behind(activation: Activation, rule: Rule) -> Vec<f32> {
     let node = made.node(0);
     let mut keep = vec![0; keeps(node.op, activation, SHAPE, SHAPE).bytes];
     assert_eq!(keep.len(), 2);
-    record_gate(&node, rule, &STORED, &mut keep);
+    record_gate(&node, rule, &STORED, 0, &mut keep);
     let mut gradient = GRADIENT.to_vec();
-    gate(&node, rule, &keep, &mut gradient).unwrap();
+    gate(&node, rule, &keep, 0, &mut gradient).unwrap();
     gradient
 }
 

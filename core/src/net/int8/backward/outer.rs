@@ -1,0 +1,145 @@
+//! Gradient of a convolution without vectors, as outer products: each gradient
+//! of an output that is not 0 adds its multiple of a row of weights to the
+//! sums of a few input channels, which stay in registers. Behind a ReLU most
+//! gradients are 0.
+
+use super::convolution::Conv;
+use crate::net::ops::conv_backward::Sizes;
+
+/// Most input channels whose sums are kept at once.
+const MOST: usize = 16;
+
+/// Most f32 elements of weights that are written out at a time, unless those
+/// of four input channels are more.
+const ROOM: usize = 4096;
+
+/// Input channels whose sums are kept at once: as many as there are, but their
+/// weights should not take much room.
+fn lanes(sizes: &Sizes) -> usize {
+    let (inputs, outputs) = sizes.group();
+    let mut lanes = MOST;
+    while lanes > 4 && (inputs <= lanes / 2 || lanes * sizes.taps() * outputs > ROOM) {
+        lanes /= 2;
+    }
+    lanes
+}
+
+/// f32 elements of weights that are written out at a time.
+pub(super) fn weights_len(sizes: &Sizes) -> usize {
+    let (_, outputs) = sizes.group();
+    lanes(sizes) * sizes.taps() * outputs
+}
+
+/// Adds the input gradient.
+pub(super) fn add(conv: &Conv<'_>, grad_in: &mut [f32], weights: &mut [f32]) -> Option<()> {
+    match lanes(&conv.sizes) {
+        16 => add_by::<16>(conv, grad_in, weights),
+        8 => add_by::<8>(conv, grad_in, weights),
+        _ => add_by::<4>(conv, grad_in, weights),
+    }
+}
+
+fn add_by<const N: usize>(conv: &Conv<'_>, grad_in: &mut [f32], weights: &mut [f32]) -> Option<()> {
+    let (inputs, outputs) = conv.sizes.group();
+    let (weights, _) = weights.as_chunks_mut::<N>();
+    let mut from = 0;
+    while from < conv.sizes.inputs() {
+        let group = from.checked_div(inputs)?;
+        let count = (inputs - (from - group * inputs)).min(N);
+        let part = Chunk {
+            outputs: group * outputs..(group + 1) * outputs,
+            within: from - group * inputs,
+        };
+        part.widen(conv, weights)?;
+        part.add(conv, grad_in, weights, from..from + count)?;
+        from += count;
+    }
+    Some(())
+}
+
+/// Some input channels of a group.
+struct Chunk {
+    /// The group's output channels.
+    outputs: core::ops::Range<usize>,
+    /// Number of the first input channel within the group.
+    within: usize,
+}
+
+impl Chunk {
+    /// Writes their weights, `[tap][output channel]`.
+    fn widen<const N: usize>(&self, conv: &Conv<'_>, out: &mut [[f32; N]]) -> Option<()> {
+        let (inputs, outputs) = conv.sizes.group();
+        for (c, place) in self.outputs.clone().zip(0..) {
+            let (filter, zero, scale) = conv.filter(c)?;
+            let places = out.get_mut(place..)?.iter_mut().step_by(outputs.max(1));
+            for (lanes, filter) in places.zip(filter.chunks_exact(inputs.max(1))) {
+                let stored = filter.get(self.within..)?;
+                if let Some(stored) = stored.first_chunk::<N>() {
+                    for (lane, &w) in lanes.iter_mut().zip(stored) {
+                        *lane = (f32::from(w) - zero) * scale;
+                    }
+                } else {
+                    *lanes = [0.0; N];
+                    for (lane, &w) in lanes.iter_mut().zip(stored) {
+                        *lane = (f32::from(w) - zero) * scale;
+                    }
+                }
+            }
+        }
+        Some(())
+    }
+
+    fn add<const N: usize>(
+        &self,
+        conv: &Conv<'_>,
+        grad_in: &mut [f32],
+        weights: &[[f32; N]],
+        channels: core::ops::Range<usize>,
+    ) -> Option<()> {
+        let count = self.outputs.len();
+        conv.sizes.pixels(grad_in, |region, spot, pixel| {
+            let mut sums = [0.0; N];
+            conv.sizes
+                .visit_taps(region, spot, conv.source, |tap, gradient| {
+                    let gradient = gradient.get(self.outputs.clone())?;
+                    let weights = weights.get(tap * count..)?.get(..count)?;
+                    accumulate(&mut sums, gradient, weights);
+                    Some(())
+                })?;
+            let target = pixel.get_mut(channels.clone())?;
+            for (target, sum) in target.iter_mut().zip(sums) {
+                *target += sum;
+            }
+            Some(())
+        })
+    }
+}
+
+/// Adds each gradient's multiple of its weights.
+#[inline(always)]
+fn accumulate<const N: usize>(sums: &mut [f32; N], gradient: &[f32], weights: &[[f32; N]]) {
+    let (fours, rest) = gradient.as_chunks::<4>();
+    let (rows, rest_rows) = weights.as_chunks::<4>();
+    for (gradient, weights) in fours.iter().zip(rows) {
+        // As integers, zeros are found without the floating-point unit.
+        let any = gradient.iter().fold(0, |any, g| any | g.to_bits());
+        if any == 0 {
+            continue;
+        }
+        for (&g, weights) in gradient.iter().zip(weights) {
+            add_multiple(sums, g, weights);
+        }
+    }
+    for (&g, weights) in rest.iter().zip(rest_rows) {
+        add_multiple(sums, g, weights);
+    }
+}
+
+#[inline(always)]
+fn add_multiple<const N: usize>(sums: &mut [f32; N], g: f32, weights: &[f32; N]) {
+    if g.to_bits() != 0 {
+        for (sum, w) in sums.iter_mut().zip(weights) {
+            *sum += g * w;
+        }
+    }
+}
