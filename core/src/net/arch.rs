@@ -8,6 +8,7 @@
 #[cfg(foveola_dsp)]
 pub(super) mod dsp;
 pub(super) mod int8;
+pub(super) mod products;
 
 use int8::IntegerKernel;
 

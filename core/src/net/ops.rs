@@ -29,6 +29,7 @@ pub mod spans;
 #[cfg(test)]
 pub(super) mod tests;
 pub(super) mod tile;
+pub(super) mod walk;
 
 pub use check::check;
 

@@ -9,6 +9,8 @@
 //! rounding as in gemmlowp: a saturating rounding doubling high multiply, then
 //! a rounding division by a power of two, so each result is rounded twice.
 
+use super::ops::activation::{BITS, record_from};
+
 /// Scale and zero point of a tensor: real = (stored - zero_point) * scale.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quantisation {
@@ -72,13 +74,9 @@ pub(super) fn record_gate(stored: &[i8], first: usize, keep: &mut [u8]) {
     if keep.is_empty() {
         return;
     }
-    for (index, &q) in (first..).zip(stored) {
-        let open = u8::from(i8::MIN < q && q < i8::MAX);
-        if let Some(byte) = keep.get_mut(index / 8) {
-            let bit = index % 8;
-            *byte = (*byte & !(1 << bit)) | open << bit;
-        }
-    }
+    // Less the least, what lies strictly inside is below 254.
+    let open = |q: i8| (q.wrapping_sub(i8::MIN + 1) as u8) < 254;
+    record_from(first, keep, stored, open);
 }
 
 /// Adds the gradient of a `Quantise`: `factor` real steps of the output a step
@@ -92,12 +90,22 @@ pub(super) fn quantise_backward(
     keep: &[u8],
     grad_in: &mut [f32],
 ) {
-    for (index, (to, &g)) in (first..).zip(grad_in.iter_mut().zip(grad_out)) {
-        let open = keep
-            .get(index / 8)
-            .is_some_and(|b| b >> (index % 8) & 1 != 0);
-        if open {
-            *to += g * factor;
+    if !first.is_multiple_of(8) {
+        for (index, (to, &g)) in (first..).zip(grad_in.iter_mut().zip(grad_out)) {
+            let byte = keep.get(index / 8).copied().unwrap_or(0);
+            if byte >> (index % 8) & 1 != 0 {
+                *to += g * factor;
+            }
+        }
+        return;
+    }
+    let bytes = keep.get(first / 8..).unwrap_or(&[]);
+    let eights = grad_in.chunks_mut(8).zip(grad_out.chunks(8));
+    for ((to, g), &byte) in eights.zip(bytes) {
+        for ((to, g), bit) in to.iter_mut().zip(g).zip(BITS) {
+            if u32::from(byte) & bit != 0 {
+                *to += g * factor;
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::net::ops::one_by_one;
 use crate::net::ops::{self, Rows, Saved};
 
 mod convolution;
+mod depthwise;
 mod outer;
 
 pub use convolution::portable_scratch_len;

@@ -4,7 +4,7 @@ use super::Node8;
 use crate::classifier::Rule;
 use crate::error::Error;
 use crate::net::op::{Activation, Arithmetic, Op};
-use crate::net::ops::activation::{positive, record_from, through};
+use crate::net::ops::activation::{close, positive, record_from};
 use crate::net::ops::{Keeps, own_bytes};
 use crate::tensor::Shape;
 
@@ -94,16 +94,9 @@ pub fn gate(
         .and_then(|bits| bits.get(..gates))
         .ok_or(Error::Internal)?;
     if rule == Rule::Gradient || !is_relu(node.activation) {
-        through(first, gradient, bits, |g, open| if open { g } else { 0.0 })
+        close(first, gradient, bits, |g| g)
     } else {
-        through(
-            first,
-            gradient,
-            bits,
-            |g, open| {
-                if open { positive(g) } else { 0.0 }
-            },
-        )
+        close(first, gradient, bits, positive)
     }
     .ok_or(Error::Internal)
 }

@@ -264,7 +264,14 @@ pub(super) fn record_gate(
 /// ReLU of a gradient. NaN passes, so that it is not taken for 0.
 #[inline(always)]
 pub(in crate::net) fn positive(g: f32) -> f32 {
-    if g <= 0.0 { 0.0 } else { g }
+    // As integers: -0 to -infinity are the numbers from the sign bit on, as far
+    // as infinity is from 0; NaN lies behind them.
+    const SIGN: u32 = 1 << 31;
+    if g.to_bits() ^ SIGN <= f32::INFINITY.to_bits() {
+        0.0
+    } else {
+        g
+    }
 }
 
 /// A gradient behind a ReLU kind whose gate is `open`; `slope` is that of the closed side.
@@ -289,7 +296,8 @@ pub(in crate::net) fn pass(rule: Rule, g: f32, open: bool, slope: f32) -> f32 {
     }
 }
 
-const BITS: [u32; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
+/// The bits of a byte, from the least on.
+pub(in crate::net) const BITS: [u32; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
 
 /// Applies `f(gradient, open)` in place; the first element is number `first` of
 /// those that `bits` is about. `None` if there are too few bits.
@@ -317,6 +325,46 @@ pub(in crate::net) fn through(
     let last = bits.next().copied().unwrap_or(0);
     for (g, bit) in rest.iter_mut().zip(BITS) {
         *g = f(*g, u32::from(last) & bit != 0);
+    }
+    Some(())
+}
+
+/// 0 where a gate is closed, `f` of the gradient where it is open; places as
+/// [`through`] has them. Looks only at what may pass: most gates are closed.
+#[inline(always)]
+pub(in crate::net) fn close(
+    first: usize,
+    gradient: &mut [f32],
+    bits: &[u8],
+    f: impl Fn(f32) -> f32,
+) -> Option<()> {
+    if !first.is_multiple_of(8) {
+        let gate = |g, open: bool| if open { f(g) } else { 0.0 };
+        return through(first, gradient, bits, gate);
+    }
+    let bits = bits.get(first / 8..(first + gradient.len()).div_ceil(8))?;
+    let (eights, rest) = gradient.as_chunks_mut::<8>();
+    let (bytes, last) = bits.split_at_checked(eights.len())?;
+    for (gradient, &byte) in eights.iter_mut().zip(bytes) {
+        if byte == 0 {
+            *gradient = [0.0; 8];
+            continue;
+        }
+        for (g, bit) in gradient.iter_mut().zip(BITS) {
+            *g = if u32::from(byte) & bit == 0 {
+                0.0
+            } else {
+                f(*g)
+            };
+        }
+    }
+    let last = last.first().copied().unwrap_or(0);
+    for (g, bit) in rest.iter_mut().zip(BITS) {
+        *g = if u32::from(last) & bit == 0 {
+            0.0
+        } else {
+            f(*g)
+        };
     }
     Some(())
 }

@@ -7,6 +7,7 @@ use super::conv::{Convolution, pointwise};
 use super::packing::LANES;
 use super::spans::Axis;
 use super::tile::{Finish, Region, Spot, Walk};
+use super::walk::Window;
 use super::{Node, Rows};
 use crate::error::Error;
 use crate::net::arch::Isa;
@@ -119,6 +120,18 @@ impl Sizes {
         // Never 0; said again where an optimiser for size sees it.
         let groups = self.groups.max(1);
         (self.inputs / groups, self.outputs / groups)
+    }
+
+    /// How its pixels are walked.
+    pub const fn window<'a>(&self, source: Rows<'a>) -> Window<'a> {
+        Window {
+            rows: self.rows,
+            cols: self.cols,
+            source,
+            source_c: self.outputs,
+            target_row: self.target_row,
+            target_c: self.inputs,
+        }
     }
 
     /// Input channels, all groups.

@@ -3,6 +3,7 @@
 use core::ops::Range;
 
 use super::forward::{Tap, extent};
+use super::stream_back::clear;
 use super::{Place, Session, carve, floats, floats_mut};
 use crate::classifier::{Pieces, Rule, Score};
 use crate::error::Error;
@@ -140,7 +141,7 @@ impl<'m> Session<'m, '_> {
                 let gradient = plan.gradient(id);
                 if gradient.length > 0 && usize::from(gradient.birth) == step {
                     let [bytes] = carve(self.arena, [gradient.range()])?;
-                    bytes.fill(0);
+                    clear(floats_mut(bytes)?);
                 }
             }
         }

@@ -13,7 +13,7 @@
 
 use zerocopy::FromBytes;
 
-use super::outer;
+use super::{depthwise, outer};
 use crate::error::Error;
 use crate::net::arch::Isa;
 use crate::net::int8::Node8;
@@ -24,6 +24,7 @@ use crate::net::ops::conv_backward::{Part, Sizes};
 use crate::net::ops::packing::LANES;
 use crate::net::ops::spans::Axis;
 use crate::net::ops::tile::{Region, Spot, Walk};
+use crate::net::ops::walk::Window;
 use crate::net::ops::{self, Rows, depthwise as depthwise_f32};
 use crate::tensor::Shape;
 
@@ -39,7 +40,7 @@ pub(in crate::net::int8) fn backward(
     if let Op::Depthwise { geometry } = node.op {
         return match weights {
             Some(weights) => depthwise_widened(node, geometry, part, grad_in, weights, isa),
-            None => depthwise(node, geometry, part, grad_in).ok_or(Error::Internal),
+            None => depthwise_in_place(node, geometry, part, grad_in).ok_or(Error::Internal),
         };
     }
     let (node, _) = as_conv(node);
@@ -49,15 +50,22 @@ pub(in crate::net::int8) fn backward(
             conv.widen(weights).ok_or(Error::Internal)?;
             conv.sizes.backward(weights, conv.source, grad_in, isa)
         }
-        Some(weights) => outer::add(&conv, grad_in, weights).ok_or(Error::Internal),
-        None => conv.add(grad_in).ok_or(Error::Internal),
+        Some(weights) if conv.window().is_walked() => {
+            outer::add(&conv, grad_in, weights).ok_or(Error::Internal)
+        }
+        _ => conv.add(grad_in).ok_or(Error::Internal),
     }
 }
 
 /// f32 elements of the weights that are written out at a time; 0 where so few
 /// pixels share them that it does not pay.
 fn weights_len(op: Op, input: Shape, output: Shape, vectors: bool) -> usize {
-    let few = if vectors { 2 } else { 9 };
+    // Weights of a `Depthwise` are few.
+    let few = match op {
+        Op::Depthwise { .. } => 1,
+        _ if vectors => 2,
+        _ => 9,
+    };
     match op {
         _ if output.area() <= few => 0,
         Op::Depthwise { .. } => super::super::packing::packed_len(op, input, output),
@@ -133,6 +141,10 @@ impl<'a> Conv<'a> {
             sizes,
             source,
         })
+    }
+
+    pub fn window(&self) -> Window<'a> {
+        self.sizes.window(self.source)
     }
 
     /// Hands on the weights of output channel `c`, `[tap][input channel]`, with
@@ -233,6 +245,17 @@ fn depthwise_widened(
             *out = (f32::from(w) - zero) * scale;
         }
     }
+    let window = Window {
+        rows: part.rows(Axis::backward(geometry, 0, node.output.h, node.input.h)),
+        cols: Axis::backward(geometry, 1, node.output.w, node.input.w),
+        source: part.source(node.output),
+        source_c: c,
+        target_row: node.input.row(),
+        target_c: c,
+    };
+    if !isa.has_vectors() && window.is_walked() {
+        return depthwise::add(&window, weights, grad_in).ok_or(Error::Internal);
+    }
     let node = ops::Node {
         op: node.op,
         activation: node.activation,
@@ -245,7 +268,7 @@ fn depthwise_widened(
 }
 
 /// Gradient of a `Depthwise` straight from the int8 weights.
-fn depthwise(
+fn depthwise_in_place(
     node: &Node8<'_>,
     geometry: Geometry,
     part: Part<'_>,

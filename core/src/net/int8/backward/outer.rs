@@ -4,7 +4,9 @@
 //! gradients are 0.
 
 use super::convolution::Conv;
+use crate::net::arch::products::add_multiples;
 use crate::net::ops::conv_backward::Sizes;
+use crate::net::ops::walk::Pixels;
 
 /// Most input channels whose sums are kept at once.
 const MOST: usize = 16;
@@ -97,49 +99,46 @@ impl Chunk {
         channels: core::ops::Range<usize>,
     ) -> Option<()> {
         let count = self.outputs.len();
-        conv.sizes.pixels(grad_in, |region, spot, pixel| {
-            let mut sums = [0.0; N];
-            conv.sizes
-                .visit_taps(region, spot, conv.source, |tap, gradient| {
-                    let gradient = gradient.get(self.outputs.clone())?;
-                    let weights = weights.get(tap * count..)?.get(..count)?;
-                    accumulate(&mut sums, gradient, weights);
-                    Some(())
-                })?;
-            let target = pixel.get_mut(channels.clone())?;
-            for (target, sum) in target.iter_mut().zip(sums) {
-                *target += sum;
-            }
-            Some(())
-        })
+        let lanes = channels.len();
+        let flat = weights.as_flattened();
+        conv.window()
+            .runs(flat, count * N, self.outputs.start, |pixels| {
+                let target = grad_in.get_mut(pixels.target + channels.start..)?;
+                let done = add_multiples::<N>(pixels.run, target, pixels.taps, count, lanes);
+                done.or_else(|| add_plainly::<N>(pixels, target, count, lanes))
+            })
     }
 }
 
 /// Adds each gradient's multiple of its weights.
-#[inline(always)]
-fn accumulate<const N: usize>(sums: &mut [f32; N], gradient: &[f32], weights: &[[f32; N]]) {
-    let (fours, rest) = gradient.as_chunks::<4>();
-    let (rows, rest_rows) = weights.as_chunks::<4>();
-    for (gradient, weights) in fours.iter().zip(rows) {
-        // As integers, zeros are found without the floating-point unit.
-        let any = gradient.iter().fold(0, |any, g| any | g.to_bits());
-        if any == 0 {
-            continue;
+fn add_plainly<const N: usize>(
+    pixels: &Pixels<'_, '_>,
+    target: &mut [f32],
+    count: usize,
+    lanes: usize,
+) -> Option<()> {
+    for p in 0..pixels.run.pixels {
+        let mut sums = [0.0; N];
+        for (gradient, weights) in pixels.taps {
+            let source = p * pixels.run.source_step;
+            let gradient = gradient.get(source..)?.get(..count)?;
+            let (weights, _) = weights.as_chunks::<N>();
+            for (g, weights) in gradient.iter().zip(weights) {
+                // As an integer, +0 is told apart without the floating-point unit.
+                if g.to_bits() == 0 {
+                    continue;
+                }
+                for (sum, w) in sums.iter_mut().zip(weights) {
+                    *sum += g * w;
+                }
+            }
         }
-        for (&g, weights) in gradient.iter().zip(weights) {
-            add_multiple(sums, g, weights);
+        let target = target
+            .get_mut(p * pixels.run.target_step..)?
+            .get_mut(..lanes)?;
+        for (target, sum) in target.iter_mut().zip(sums) {
+            *target += sum;
         }
     }
-    for (&g, weights) in rest.iter().zip(rest_rows) {
-        add_multiple(sums, g, weights);
-    }
-}
-
-#[inline(always)]
-fn add_multiple<const N: usize>(sums: &mut [f32; N], g: f32, weights: &[f32; N]) {
-    if g.to_bits() != 0 {
-        for (sum, w) in sums.iter_mut().zip(weights) {
-            *sum += g * w;
-        }
-    }
+    Some(())
 }
