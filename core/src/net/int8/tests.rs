@@ -11,6 +11,7 @@ mod gradients;
 mod hostile;
 mod made;
 mod real;
+mod rows_back;
 mod rules;
 mod sums;
 mod tflite;

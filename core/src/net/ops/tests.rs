@@ -13,6 +13,7 @@ pub(in crate::net) mod cases;
 mod gradients;
 mod hostile;
 pub(in crate::net) mod naive;
+pub(in crate::net) mod rows_back;
 mod rules;
 mod values;
 
