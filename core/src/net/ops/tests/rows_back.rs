@@ -25,10 +25,10 @@ pub(in crate::net) fn by_rows(
     let mut ring = vec![f32::NAN; width * modulo];
     let mut there = 0;
     for y in 0..input.h {
-        for o in there..window.back_end(y).min(output.h) {
-            let place = o % modulo * width;
-            ring[place..place + width].copy_from_slice(&gradient[o * width..][..width]);
-            there = o + 1;
+        while there < window.back_end(y).min(output.h) {
+            let place = there % modulo * width;
+            ring[place..place + width].copy_from_slice(&gradient[there * width..][..width]);
+            there += 1;
         }
         let rows = Rows {
             data: &ring,
