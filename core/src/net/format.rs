@@ -43,6 +43,10 @@
 //! values of the nodes that follow, each the only reader of the one before it:
 //! these nodes run together, row by row, and their buffers live as long as all
 //! of them do. A ring has at least the rows that its reader's window spans.
+//! Gradients alike: one that is shorter than its tensor is a ring between nodes
+//! that run backward together, with at least the rows of the output whose
+//! windows reach one row of the input of the node that reads it; that of the
+//! network's input is handed out row by row.
 //!
 //! **int8.** A node whose output is int8 is an int8 node, except `Quantise`;
 //! its inputs are int8 as well. `net::int8` says what its bytes and words are.

@@ -205,14 +205,6 @@ impl Plan<'_> {
         self.buffer(2 * self.tensors + node)
     }
 
-    /// What lies in the arena at a step between `from` and `to`.
-    pub(super) fn live(&self, from: usize, to: usize) -> impl Iterator<Item = Buffer> {
-        let buffers = (0..self.buffers.len()).map(|i| self.buffer(i));
-        buffers.filter(move |b| {
-            b.length > 0 && usize::from(b.birth) <= to && from <= usize::from(b.death)
-        })
-    }
-
     fn buffer(&self, index: usize) -> Buffer {
         self.buffers
             .get(index)

@@ -15,6 +15,7 @@ use foveola_core::picture::blur::{blur_pixels, blur_radius, blur_scratch, blur_t
 use foveola_core::{At, Error, Fill, Normalisation, Picture, Rule, TensorId};
 use zerocopy::IntoBytes;
 
+use super::files::Output;
 use super::meter::Cost;
 use super::screen::Answered;
 use super::{Failure, Work};
@@ -192,9 +193,8 @@ impl<B: Board> Work<'_, '_, B> {
         })?;
         let shape = self.model.input();
         if matches!(outcome, Outcome::Undefined(_)) {
-            self.folder.create(name, |mut file| {
-                (0..shape.len()).try_for_each(|_| file.put(&[0; 4]))
-            })?;
+            let zeros = |mut file: Output<'_>| (0..shape.len()).try_for_each(|_| file.put(&[0; 4]));
+            self.folder.create(name, zeros)?;
         }
         let (h, w, c) = (shape.h, shape.w, shape.c);
         let answer = &mut *self.answer;

@@ -118,15 +118,11 @@ impl Trace {
         let streamed = group.len() > 1 || model.loads_rows(plan, &first);
         for index in group.clone() {
             let view = model.node(index).ok_or(Error::Internal)?;
-            // What an earlier group recorded at its end, after its last row.
-            let mut counts = std::mem::take(&mut self.nodes[index]);
+            let mut counts = Counts::default();
             let keeps = plan.keep(index).length > 0;
             self.node(model, plan, &view, (keeps, streamed), &mut counts);
-            let last = index + 1 == group.end;
-            if let Some(rule) = rule.filter(|_| keeps && last) {
-                let node = node(model, &view, 0);
-                let next = self.nodes.get_mut(index + 1).filter(|_| streamed);
-                nodes::record(next.unwrap_or(&mut counts), &node, rule);
+            if let Some(rule) = rule.filter(|_| keeps) {
+                nodes::record(&mut counts, &node(model, &view, 0), rule);
             }
             self.nodes[index] = counts;
         }

@@ -3,7 +3,7 @@
 
 use core::ops::Range;
 
-use super::{Model, NodeView, Plan};
+use super::{Buffer, Model, NodeView, Plan};
 use crate::net::op::{Geometry, Op};
 use crate::tensor::{Shape, TensorId};
 
@@ -66,6 +66,16 @@ impl RowWindow {
             stride: s,
             span: k.saturating_sub(1).saturating_mul(d).saturating_add(1),
             pad: p,
+        })
+    }
+}
+
+impl Plan<'_> {
+    /// What lies in the arena at a step between `from` and `to`.
+    pub(in crate::net) fn live(&self, from: usize, to: usize) -> impl Iterator<Item = Buffer> {
+        let buffers = (0..self.buffers.len()).map(|i| self.buffer(i));
+        buffers.filter(move |b| {
+            b.length > 0 && usize::from(b.birth) <= to && from <= usize::from(b.death)
         })
     }
 }

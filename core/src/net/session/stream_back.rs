@@ -116,22 +116,33 @@ impl<'m> Session<'m, '_> {
                 }
                 _ => self.even_row_back(plan, index, part, y, (to.clone(), rule))?,
             }
-            if !ring {
-                continue;
+            if ring {
+                let first = y * self.model.shape(id).row();
+                self.pass_on(plan, (index, id), (to, first), rule, watch)?;
             }
-            let first = y * self.model.shape(id).row();
-            if id == self.model.input_id() {
-                let [row] = carve(self.arena, [to])?;
-                watch.hand(first, floats(row)?)?;
-                continue;
-            }
-            let maker = index.checked_sub(1).ok_or(Error::Internal)?;
-            self.gate(plan, maker, to.clone(), first, rule)?;
-            watch.show(maker, first, || {
-                floats(self.arena.get(to).ok_or(Error::Internal)?)
-            })?;
         }
         Ok(())
+    }
+
+    /// The picture's row leaves; on another one acts the rule of the node before
+    /// `index`, which made what it is the gradient of.
+    fn pass_on(
+        &mut self,
+        plan: &Plan<'_>,
+        (index, id): (usize, TensorId),
+        (row, first): (Range<usize>, usize),
+        rule: Rule,
+        watch: &mut Watch<'_, '_>,
+    ) -> Result<(), Error> {
+        if id == self.model.input_id() {
+            let [row] = carve(self.arena, [row])?;
+            return watch.hand(first, floats(row)?);
+        }
+        let maker = index.checked_sub(1).ok_or(Error::Internal)?;
+        self.gate(plan, maker, row.clone(), first, rule)?;
+        watch.show(maker, first, || {
+            floats(self.arena.get(row).ok_or(Error::Internal)?)
+        })
     }
 
     /// Row `y` of a convolution's input gradient.

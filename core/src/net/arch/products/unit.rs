@@ -1,0 +1,423 @@
+//! On Arm with a floating-point unit for single precision. All blocks put its
+//! registers back themselves, because the compiler does not take them as
+//! operands where double precision is missing.
+
+use super::{MOST_TAPS, Run, Tap};
+use core::arch::asm;
+
+/// What a block reads and counts.
+#[repr(C)]
+struct Arguments {
+    /// First and last of the taps, each source and weights.
+    table: *const [*const f32; 2],
+    end: *const [*const f32; 2],
+    target: *mut f32,
+    /// Bytes from the first pixel of a source to the present one.
+    offset: usize,
+    pixels: usize,
+    /// Blocks of channels, or fours of factors.
+    count: usize,
+    /// Bytes from a pixel to the next: source, target.
+    source_step: usize,
+    target_step: usize,
+    lanes: usize,
+    zeros: [f32; 16],
+    sums: [f32; 16],
+}
+
+fn arguments(
+    run: Run,
+    target: &mut [f32],
+    table: &[[*const f32; 2]],
+    (count, lanes): (usize, usize),
+) -> Arguments {
+    let range = table.as_ptr_range();
+    Arguments {
+        table: range.start,
+        end: range.end,
+        target: target.as_mut_ptr(),
+        offset: 0,
+        pixels: run.pixels,
+        count,
+        source_step: run.source_step.wrapping_mul(4),
+        target_step: run.target_step.wrapping_mul(4),
+        lanes,
+        zeros: [0.0; 16],
+        sums: [0.0; 16],
+    }
+}
+
+type Table = [[*const f32; 2]; MOST_TAPS];
+
+fn table(taps: &[Tap<'_>]) -> Table {
+    let mut table: Table = [[core::ptr::null(); 2]; MOST_TAPS];
+    for (place, (source, weights)) in table.iter_mut().zip(taps) {
+        *place = [source.as_ptr(), weights.as_ptr()];
+    }
+    table
+}
+
+pub fn add_channelwise(
+    run: Run,
+    target: &mut [f32],
+    taps: &[Tap<'_>],
+    blocks: usize,
+) -> Option<()> {
+    let table = table(taps);
+    let mut of = arguments(run, target, table.get(..taps.len())?, (blocks, 8));
+    // SAFETY: the function around found room for 8 * `blocks` elements of
+    // every pixel, at least one, in every source and the target, and of all
+    // weights; sources and target are walked by their steps. f32 lie on
+    // multiples of 4.
+    unsafe {
+        asm!(
+            "vpush {{s0-s31}}",
+            "2:",
+            "ldr {t}, [{of}, #8]",
+            "ldr {h}, [{of}, #12]",
+            "ldr {m}, [{of}, #20]",
+            "mov {c}, #0",
+            "3:",
+            "add {x}, {of}, #36",
+            "vldm {x}, {{s0-s7}}",
+            "ldrd {q}, {e}, [{of}]",
+            "4:",
+            "ldrd {x}, {y}, [{q}], #8",
+            "add {x}, {x}, {h}",
+            "add {y}, {y}, {c}",
+            "vldm {x}, {{s16-s23}}",
+            "vldm {y}, {{s24-s31}}",
+            "vmul.f32 s16, s16, s24",
+            "vmul.f32 s17, s17, s25",
+            "vmul.f32 s18, s18, s26",
+            "vmul.f32 s19, s19, s27",
+            "vmul.f32 s20, s20, s28",
+            "vmul.f32 s21, s21, s29",
+            "vmul.f32 s22, s22, s30",
+            "vmul.f32 s23, s23, s31",
+            "vadd.f32 s0, s0, s16",
+            "vadd.f32 s1, s1, s17",
+            "vadd.f32 s2, s2, s18",
+            "vadd.f32 s3, s3, s19",
+            "vadd.f32 s4, s4, s20",
+            "vadd.f32 s5, s5, s21",
+            "vadd.f32 s6, s6, s22",
+            "vadd.f32 s7, s7, s23",
+            "cmp {q}, {e}",
+            "bne 4b",
+            "vldm {t}, {{s16-s23}}",
+            "vadd.f32 s0, s16, s0",
+            "vadd.f32 s1, s17, s1",
+            "vadd.f32 s2, s18, s2",
+            "vadd.f32 s3, s19, s3",
+            "vadd.f32 s4, s20, s4",
+            "vadd.f32 s5, s21, s5",
+            "vadd.f32 s6, s22, s6",
+            "vadd.f32 s7, s23, s7",
+            "vstmia {t}!, {{s0-s7}}",
+            "add {c}, {c}, #32",
+            "add {h}, {h}, #32",
+            "subs {m}, {m}, #1",
+            "bne 3b",
+            "ldr {t}, [{of}, #8]",
+            "ldr {x}, [{of}, #28]",
+            "add {t}, {t}, {x}",
+            "str {t}, [{of}, #8]",
+            "ldr {h}, [{of}, #12]",
+            "ldr {x}, [{of}, #24]",
+            "add {h}, {h}, {x}",
+            "str {h}, [{of}, #12]",
+            "ldr {m}, [{of}, #16]",
+            "subs {m}, {m}, #1",
+            "str {m}, [{of}, #16]",
+            "bne 2b",
+            "vpop {{s0-s31}}",
+            of = in(reg) &raw mut of,
+            t = out(reg) _,
+            h = out(reg) _,
+            m = out(reg) _,
+            c = out(reg) _,
+            q = out(reg) _,
+            e = out(reg) _,
+            x = out(reg) _,
+            y = out(reg) _,
+        );
+    }
+    Some(())
+}
+
+pub fn add_multiples<const N: usize>(
+    run: Run,
+    target: &mut [f32],
+    taps: &[Tap<'_>],
+    counts: (usize, usize),
+) -> Option<()> {
+    let table = table(taps);
+    let mut of = arguments(run, target, table.get(..taps.len())?, counts);
+    // SAFETY: the function around found room for all factors of every
+    // pixel, at least one, in every source, for as many rows of N weights,
+    // and for `lanes` elements of every pixel in the target.
+    unsafe {
+        match N {
+            16 => sixteen(&mut of),
+            8 => eight(&mut of),
+            4 => four(&mut of),
+            _ => return None,
+        }
+    }
+    Some(())
+}
+
+/// One row of weights, left out if its factor is +0.
+macro_rules! one {
+    ($factor:literal, $bytes:literal, $body:expr, $label:literal) => {
+        concat!(
+            "cmp ",
+            $factor,
+            ", #0\n",
+            "itt eq\n",
+            "addeq {w}, {w}, #",
+            $bytes,
+            "\n",
+            "beq ",
+            $label,
+            "f\n",
+            "vmov s31, ",
+            $factor,
+            "\n",
+            $body,
+            $label,
+            ":\n"
+        )
+    };
+}
+
+/// A function that adds multiples of rows of so many f32 to as many sums.
+macro_rules! multiples {
+    ($name:ident, $lanes:literal, $bytes:literal, $sums:literal, $body:expr, $whole:expr) => {
+        /// # Safety
+        /// As [`Arguments`] say, every pixel reads 4 * `count` factors of each
+        /// tap and adds to `lanes` elements; there is at least one of each.
+        unsafe fn $name(of: &mut Arguments) {
+            // SAFETY: as stated. f32 lie on multiples of 4; LDRD needs no more.
+            unsafe {
+                asm!(
+                    "vpush {{s0-s31}}",
+                    "2:",
+                    "add {p}, {of}, #36",
+                    concat!("vldm {p}, ", $sums),
+                    "ldr {tap}, [{of}]",
+                    "3:",
+                    "ldrd {by}, {w}, [{tap}], #8",
+                    "ldr {p}, [{of}, #12]",
+                    "add {by}, {by}, {p}",
+                    "ldr {m}, [{of}, #20]",
+                    "4:",
+                    "ldrd {p}, {q}, [{by}], #8",
+                    "ldrd {r}, {s}, [{by}], #8",
+                    "orr {t}, {p}, {q}",
+                    "orr {t}, {t}, {r}",
+                    "orrs {t}, {t}, {s}",
+                    "bne 5f",
+                    concat!("add {w}, {w}, #4*", $bytes),
+                    "subs {m}, {m}, #1",
+                    "bne 4b",
+                    "b 6f",
+                    "5:",
+                    one!("{p}", $bytes, $body, "71"),
+                    one!("{q}", $bytes, $body, "72"),
+                    one!("{r}", $bytes, $body, "73"),
+                    one!("{s}", $bytes, $body, "74"),
+                    "subs {m}, {m}, #1",
+                    "bne 4b",
+                    "6:",
+                    "ldr {t}, [{of}, #4]",
+                    "cmp {tap}, {t}",
+                    "bne 3b",
+                    "ldr {t}, [{of}, #8]",
+                    "ldr {m}, [{of}, #32]",
+                    concat!("cmp {m}, #", $lanes),
+                    "bne 7f",
+                    $whole,
+                    "b 9f",
+                    "7:",
+                    "add {p}, {of}, #100",
+                    concat!("vstm {p}, ", $sums),
+                    "mov {q}, {t}",
+                    "8:",
+                    "vldmia {p}!, {{s16}}",
+                    "vldr s17, [{q}]",
+                    "vadd.f32 s17, s17, s16",
+                    "vstmia {q}!, {{s17}}",
+                    "subs {m}, {m}, #1",
+                    "bne 8b",
+                    "9:",
+                    "ldr {p}, [{of}, #28]",
+                    "add {t}, {t}, {p}",
+                    "str {t}, [{of}, #8]",
+                    "ldr {p}, [{of}, #12]",
+                    "ldr {q}, [{of}, #24]",
+                    "add {p}, {p}, {q}",
+                    "str {p}, [{of}, #12]",
+                    "ldr {m}, [{of}, #16]",
+                    "subs {m}, {m}, #1",
+                    "str {m}, [{of}, #16]",
+                    "bne 2b",
+                    "vpop {{s0-s31}}",
+                    of = in(reg) of,
+                    tap = out(reg) _,
+                    by = out(reg) _,
+                    w = out(reg) _,
+                    m = out(reg) _,
+                    p = out(reg) _,
+                    q = out(reg) _,
+                    r = out(reg) _,
+                    s = out(reg) _,
+                    t = out(reg) _,
+                );
+            }
+        }
+    };
+}
+
+/// Eight sums.
+macro_rules! eight {
+    ($a:literal $b:literal $c:literal $d:literal $e:literal $f:literal $g:literal $h:literal) => {
+        concat!(
+            "vldmia {w}!, {{s16-s23}}\n",
+            "vmul.f32 s16, s16, s31\n",
+            "vmul.f32 s17, s17, s31\n",
+            "vmul.f32 s18, s18, s31\n",
+            "vmul.f32 s19, s19, s31\n",
+            "vmul.f32 s20, s20, s31\n",
+            "vmul.f32 s21, s21, s31\n",
+            "vmul.f32 s22, s22, s31\n",
+            "vmul.f32 s23, s23, s31\n",
+            "vadd.f32 ",
+            $a,
+            ", ",
+            $a,
+            ", s16\n",
+            "vadd.f32 ",
+            $b,
+            ", ",
+            $b,
+            ", s17\n",
+            "vadd.f32 ",
+            $c,
+            ", ",
+            $c,
+            ", s18\n",
+            "vadd.f32 ",
+            $d,
+            ", ",
+            $d,
+            ", s19\n",
+            "vadd.f32 ",
+            $e,
+            ", ",
+            $e,
+            ", s20\n",
+            "vadd.f32 ",
+            $f,
+            ", ",
+            $f,
+            ", s21\n",
+            "vadd.f32 ",
+            $g,
+            ", ",
+            $g,
+            ", s22\n",
+            "vadd.f32 ",
+            $h,
+            ", ",
+            $h,
+            ", s23\n"
+        )
+    };
+}
+
+/// Adds eight sums to the target, of which so many bytes lie before.
+macro_rules! whole {
+    ($bytes:literal: $a:literal $b:literal $c:literal $d:literal $e:literal $f:literal $g:literal $h:literal) => {
+        concat!(
+            "add {p}, {t}, #",
+            $bytes,
+            "\n",
+            "vldm {p}, {{s16-s23}}\n",
+            "vadd.f32 s16, s16, ",
+            $a,
+            "\n",
+            "vadd.f32 s17, s17, ",
+            $b,
+            "\n",
+            "vadd.f32 s18, s18, ",
+            $c,
+            "\n",
+            "vadd.f32 s19, s19, ",
+            $d,
+            "\n",
+            "vadd.f32 s20, s20, ",
+            $e,
+            "\n",
+            "vadd.f32 s21, s21, ",
+            $f,
+            "\n",
+            "vadd.f32 s22, s22, ",
+            $g,
+            "\n",
+            "vadd.f32 s23, s23, ",
+            $h,
+            "\n",
+            "vstm {p}, {{s16-s23}}\n"
+        )
+    };
+}
+
+multiples!(
+    sixteen,
+    "16",
+    "64",
+    "{{s0-s15}}",
+    concat!(
+        eight!("s0" "s1" "s2" "s3" "s4" "s5" "s6" "s7"),
+        eight!("s8" "s9" "s10" "s11" "s12" "s13" "s14" "s15")
+    ),
+    concat!(
+        whole!("0": "s0" "s1" "s2" "s3" "s4" "s5" "s6" "s7"),
+        whole!("32": "s8" "s9" "s10" "s11" "s12" "s13" "s14" "s15")
+    )
+);
+multiples!(
+    eight,
+    "8",
+    "32",
+    "{{s0-s7}}",
+    eight!("s0" "s1" "s2" "s3" "s4" "s5" "s6" "s7"),
+    whole!("0": "s0" "s1" "s2" "s3" "s4" "s5" "s6" "s7")
+);
+multiples!(
+    four,
+    "4",
+    "16",
+    "{{s0-s3}}",
+    concat!(
+        "vldmia {w}!, {{s16-s19}}\n",
+        "vmul.f32 s16, s16, s31\n",
+        "vmul.f32 s17, s17, s31\n",
+        "vmul.f32 s18, s18, s31\n",
+        "vmul.f32 s19, s19, s31\n",
+        "vadd.f32 s0, s0, s16\n",
+        "vadd.f32 s1, s1, s17\n",
+        "vadd.f32 s2, s2, s18\n",
+        "vadd.f32 s3, s3, s19\n"
+    ),
+    concat!(
+        "vldm {t}, {{s16-s19}}\n",
+        "vadd.f32 s16, s16, s0\n",
+        "vadd.f32 s17, s17, s1\n",
+        "vadd.f32 s18, s18, s2\n",
+        "vadd.f32 s19, s19, s3\n",
+        "vstm {t}, {{s16-s19}}\n"
+    )
+);
