@@ -75,7 +75,11 @@ impl Model<'_> {
         if !active {
             // What is there is written to when the node has run.
             let keeps = plan.keep(i).length > 0;
-            return if keeps { Err(2 * self.tensors.len() + i) } else { Ok(()) };
+            return if keeps {
+                Err(2 * self.tensors.len() + i)
+            } else {
+                Ok(())
+            };
         }
         // Between nodes that run together lie rings or whole gradients, behind
         // the last of them a whole one.
