@@ -82,7 +82,7 @@ impl Gradients {
     /// backward, `more` bytes each besides.
     pub fn scratch(&self, network: &Network, to: TensorId, more: usize) -> Vec<Buffer> {
         let graph = &network.graph;
-        let depends = depends_on(network, to);
+        let depends = depends_on(&network.graph, to);
         let need = |node: &Node| {
             let (input, output) = (graph.tensor(node.inputs[0]), graph.tensor(node.output));
             let active = node.inputs.iter().any(|id| depends[usize::from(id.0)]);
@@ -145,7 +145,7 @@ pub fn choose(network: &Network, pass: Pass, rings: &Rings) -> Gradients {
 /// Every ring that may be.
 fn every(network: &Network, to: TensorId) -> Gradients {
     let graph = &network.graph;
-    let depends = depends_on(network, to);
+    let depends = depends_on(&network.graph, to);
     let reader = graph
         .nodes
         .iter()
