@@ -4,12 +4,18 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rustc-check-cfg=cfg(foveola_dsp)");
     println!("cargo:rustc-check-cfg=cfg(foveola_dsp_optional)");
+    println!("cargo:rustc-check-cfg=cfg(foveola_helium)");
     let target = std::env::var("TARGET").unwrap_or_default();
     // The DSP extension is part of Armv7E-M. In Armv8-M it is an option, which
     // `Isa::detect` asks the processor about.
     let optional = target.starts_with("thumbv8m.main");
     if optional {
         println!("cargo:rustc-cfg=foveola_dsp_optional");
+    }
+    // Helium is an option of Armv8.1-M, asked about in the same way. Its
+    // registers are those of floating point.
+    if optional && target.ends_with("eabihf") {
+        println!("cargo:rustc-cfg=foveola_helium");
     }
     if optional || target.starts_with("thumbv7em") {
         println!("cargo:rustc-cfg=foveola_dsp");

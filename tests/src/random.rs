@@ -8,7 +8,7 @@ pub mod coverage;
 pub mod coverage8;
 mod draft;
 mod integers;
-mod number;
+pub mod number;
 
 use foveola::card::{Card, Channels, OutputActivation, Resize};
 use foveola::compile::{CompileOptions, compile};

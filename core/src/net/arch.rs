@@ -7,6 +7,8 @@
 
 #[cfg(foveola_dsp)]
 pub(super) mod dsp;
+#[cfg(foveola_helium)]
+pub(super) mod helium;
 pub(super) mod int8;
 pub(super) mod products;
 
@@ -24,6 +26,9 @@ enum Level {
     /// Integers only.
     #[cfg(foveola_dsp)]
     Dsp(dsp::Dsp),
+    /// Integers and their making only.
+    #[cfg(foveola_helium)]
+    Helium(helium::Helium),
     #[cfg(target_arch = "x86_64")]
     Avx2,
 }
@@ -145,6 +150,8 @@ impl Isa {
         let level = x86::level();
         #[cfg(foveola_dsp)]
         let level = dsp::find().map_or(Level::Portable, Level::Dsp);
+        #[cfg(foveola_helium)]
+        let level = helium::find().map_or(level, Level::Helium);
         #[cfg(not(any(target_arch = "x86_64", foveola_dsp)))]
         let level = Level::Portable;
         Self(level)
@@ -156,6 +163,8 @@ impl Isa {
             Level::Portable => kernel.run::<_, 2, 1>(Scalar),
             #[cfg(foveola_dsp)]
             Level::Dsp(_) => kernel.run::<_, 2, 1>(Scalar),
+            #[cfg(foveola_helium)]
+            Level::Helium(_) => kernel.run::<_, 2, 1>(Scalar),
             // SAFETY: only `x86::level` makes `Avx2`, after it found that the
             // processor has AVX2 and the operating system saves its registers.
             #[cfg(target_arch = "x86_64")]
@@ -169,6 +178,8 @@ impl Isa {
             Level::Portable => kernel.run::<_, 2>(Scalar),
             #[cfg(foveola_dsp)]
             Level::Dsp(_) => kernel.run::<_, 2>(Scalar),
+            #[cfg(foveola_helium)]
+            Level::Helium(_) => kernel.run::<_, 2>(Scalar),
             // SAFETY: as in `run`.
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => unsafe { x86::avx2_integers(kernel) },
@@ -188,7 +199,18 @@ impl Isa {
     pub(super) fn dsp(self) -> Option<dsp::Dsp> {
         match self.0 {
             Level::Dsp(dsp) => Some(dsp),
+            #[cfg(foveola_helium)]
+            Level::Helium(helium) => Some(helium.dsp()),
             Level::Portable => None,
+        }
+    }
+
+    /// Helium, if it may be used.
+    #[cfg(foveola_helium)]
+    pub(super) fn helium(self) -> Option<helium::Helium> {
+        match self.0 {
+            Level::Helium(helium) => Some(helium),
+            _ => None,
         }
     }
 

@@ -45,6 +45,8 @@ mod depthwise;
 mod dsp;
 pub mod fixed;
 mod gate;
+#[cfg(foveola_helium)]
+mod helium;
 pub mod make;
 pub mod packing;
 mod patches;

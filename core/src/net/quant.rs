@@ -9,6 +9,7 @@
 //! rounding as in gemmlowp: a saturating rounding doubling high multiply, then
 //! a rounding division by a power of two, so each result is rounded twice.
 
+use super::arch::Isa;
 use super::ops::activation::{BITS, record_from};
 
 /// Scale and zero point of a tensor: real = (stored - zero_point) * scale.
@@ -52,13 +53,26 @@ pub struct Factor {
 }
 
 /// `Quantise`: f32 to int8, and whether a number was NaN.
-pub(super) fn quantise(from: &[f32], to: Quantisation, out: &mut [i8]) -> bool {
-    let mut saw_nan = false;
-    for (q, &x) in out.iter_mut().zip(from) {
+pub(super) fn quantise(from: &[f32], to: Quantisation, out: &mut [i8], isa: Isa) -> bool {
+    let (done, mut saw_nan) = with_vectors(from, to, out, isa);
+    for (q, &x) in out.iter_mut().zip(from).skip(done) {
         saw_nan |= x.is_nan();
         *q = to.stored(x);
     }
     saw_nan
+}
+
+/// As many elements as vectors take, and whether one of them was NaN.
+#[cfg(foveola_helium)]
+fn with_vectors(from: &[f32], to: Quantisation, out: &mut [i8], isa: Isa) -> (usize, bool) {
+    isa.helium()
+        .map_or((0, false), |helium| helium.quantise(from, to, out))
+}
+
+/// No vectors quantise exactly.
+#[cfg(not(foveola_helium))]
+const fn with_vectors(_: &[f32], _: Quantisation, _: &mut [i8], _: Isa) -> (usize, bool) {
+    (0, false)
 }
 
 /// `Dequantise`: int8 to f32.

@@ -54,7 +54,8 @@ pub struct Case {
 }
 
 impl Case {
-    fn new(network: RandomNetwork, chosen: &[usize]) -> Self {
+    /// A network, asked by methods of these numbers.
+    pub fn new(network: RandomNetwork, chosen: &[usize]) -> Self {
         let file = ModelFile::new(&network.bytes).expect("it is sound");
         let (methods, truth, job) = answer(file.model(), &network, chosen);
         Self {

@@ -8,6 +8,8 @@ use super::{Node8, Operand8};
 use crate::net::arch::Isa;
 #[cfg(foveola_dsp)]
 use crate::net::arch::dsp::{Addition, Dsp};
+#[cfg(foveola_helium)]
+use crate::net::arch::helium::{self, Helium};
 use crate::net::arch::int8::{IntegerKernel, Integers, Requantise};
 use crate::net::op::{Arithmetic, Op};
 use crate::net::ops::binary::zip_into;
@@ -37,6 +39,13 @@ pub(super) fn forward(
         of_sum: node.factor(2)?,
         less,
     };
+    #[cfg(foveola_helium)]
+    if let Some(helium) = isa.helium()
+        && a.shape == b.shape
+        && let Some(by) = sum.for_helium()
+    {
+        return sum.with_helium(helium, &by, [a.data, b.data], out);
+    }
     #[cfg(foveola_dsp)]
     if let Some(dsp) = isa.dsp()
         && a.shape == b.shape
@@ -87,6 +96,32 @@ impl Sum<'_> {
             a.wrapping_add(b)
         };
         self.node.store(self.of_sum.apply(sum))
+    }
+
+    /// The sum as Helium takes it, if its factors are for that.
+    #[cfg(foveola_helium)]
+    fn for_helium(&self) -> Option<helium::Addition> {
+        let by = helium::Addition {
+            zeros: self.zeros,
+            factors: self.factors,
+            of_sum: self.of_sum,
+            zero_point: self.node.output_quant.zero_point,
+        };
+        (!self.less && by.is_right()).then_some(by)
+    }
+
+    /// All elements of a sum, where nothing is broadcast.
+    #[cfg(foveola_helium)]
+    fn with_helium(
+        &self,
+        helium: Helium,
+        by: &helium::Addition,
+        [a, b]: [&[i8]; 2],
+        out: &mut [i8],
+    ) -> Option<()> {
+        helium.sum(a, b, by, out)?;
+        limit(self.node.range, out);
+        Some(())
     }
 
     /// All elements of a sum, where nothing is broadcast; `None` if its

@@ -75,6 +75,13 @@ pub(super) fn forward_rows(
     isa: Isa,
 ) -> Option<()> {
     let channels = Channels::of(node)?;
+    #[cfg(foveola_helium)]
+    if let Some(helium) = isa.helium()
+        && let Some(convolution) =
+            super::helium::Convolution::new(helium, node, &channels, geometry, source, y)
+    {
+        return convolution.run(out);
+    }
     let patches = Patches::new(node, geometry, source, y, channels.filters.inputs);
     #[cfg(foveola_dsp)]
     if let Some(dsp) = isa.dsp()

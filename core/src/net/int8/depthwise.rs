@@ -34,6 +34,12 @@ pub(super) fn forward_rows(
         source,
         y,
     };
+    #[cfg(foveola_helium)]
+    if let Some(helium) = isa.helium()
+        && depthwise.takes_helium(helium)
+    {
+        return depthwise.with_helium(helium, out);
+    }
     #[cfg(foveola_dsp)]
     if let Some(dsp) = isa.dsp()
         && depthwise.takes_dsp()

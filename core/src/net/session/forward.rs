@@ -141,7 +141,7 @@ impl<'m> Session<'m, '_> {
         if let Op::Quantise { scale, zero_point } = view.op {
             let to = Quantisation { scale, zero_point };
             let from = from.operand(bytes)?;
-            return Ok(quant::quantise(from.data, to, integers_mut(out)?));
+            return Ok(quant::quantise(from.data, to, integers_mut(out)?, self.isa));
         }
         let from = from.operand8(bytes)?;
         quant::dequantise(from.data, from.quant, floats_mut(out)?);

@@ -214,7 +214,7 @@ impl<'m> Session<'m, '_> {
         if let Op::Quantise { scale, zero_point } = view.op {
             let to = Quantisation { scale, zero_point };
             let out = integers_mut(out)?;
-            let saw_nan = quant::quantise(from.row(bytes, y)?.data, to, out);
+            let saw_nan = quant::quantise(from.row(bytes, y)?.data, to, out, self.isa);
             quant::record_gate(out, y * out.len(), keep);
             return Ok(saw_nan);
         }

@@ -21,6 +21,8 @@ pub(in crate::net::int8) fn takes(node: &Node8<'_>, channels: &Channels<'_>) -> 
 }
 
 /// Output rows of a convolution, as many as `out` holds.
+// In a frame of its own where Helium's variant has another beside it.
+#[cfg_attr(foveola_helium, inline(never))]
 pub(in crate::net::int8) fn convolve(
     dsp: Dsp,
     node: &Node8<'_>,

@@ -17,6 +17,7 @@ impl<'a> Depthwise<'a> {
     }
 
     /// As many rows as `out` holds.
+    #[cfg_attr(foveola_helium, inline(never))]
     pub fn with_dsp(&self, dsp: Dsp, out: &mut [i8]) -> Option<()> {
         let output = self.node.output;
         let height = out.len().checked_div(output.row())?;
