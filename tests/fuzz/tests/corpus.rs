@@ -3,14 +3,17 @@
 use foveola_fuzz::fuzz::{Feeder, sound};
 use foveola_fuzz::{corpus, corpus_folder};
 
-/// Inputs to feed; an interpreter takes a second for a few.
-const INPUTS: u64 = if cfg!(miri) { 300 } else { 20_000 };
+/// Inputs to feed; an interpreter is some thousand times slower.
+const INPUTS: u64 = if cfg!(miri) { 20 } else { 20_000 };
+/// Of the files, every so many.
+const STEP: usize = if cfg!(miri) { 8 } else { 1 };
 
 #[test]
 fn every_file_is_accepted_and_runs() {
     let files = corpus(&corpus_folder()).expect("the corpus is there");
     assert!(files.len() >= 40, "{} files", files.len());
-    sound(&files).expect("sound files");
+    let some: Vec<_> = files.into_iter().step_by(STEP).collect();
+    sound(&some).expect("sound files");
 }
 
 #[test]
