@@ -5,7 +5,7 @@ use crate::mask::{Masked, Window};
 use crate::tensor::{Shape, TensorId, Values};
 
 /// Which number of a class is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Score {
     /// The value before the final softmax or sigmoid (the output itself if there is none).
     Logit,

@@ -11,6 +11,8 @@
 //!   Its [`net::session::Session`] is a `Classifier`.
 //! * [`explain`]: one file per method; each asks a `Classifier` questions and
 //!   fills a map.
+//! * [`wire`]: all of it over a serial line: a device that answers, the words
+//!   that it understands.
 //!
 //! `net` and `explain` never import each other; they meet in `classifier`.
 //!
@@ -79,6 +81,7 @@ pub mod net;
 pub mod picture;
 pub mod rng;
 pub mod tensor;
+pub mod wire;
 
 pub use classifier::{At, Classifier, Layers, Rule, Score};
 pub use error::Error;

@@ -5,8 +5,12 @@
     reason = "registers, linker symbols and static memory are only reached by address"
 )]
 
+pub mod image;
 pub mod pool;
 pub mod stack;
+pub mod uart;
+#[cfg(target_arch = "arm")]
+mod watchdog;
 
 #[cfg(target_arch = "arm")]
 mod mps;
@@ -28,6 +32,7 @@ pub use stm32::NetduinoPlus2;
 
 use embedded_graphics::geometry::Size;
 use semihosting::sys::arm_compat::{ExitReason, sys_exit_extended};
+use uart::Uart;
 
 /// A board as QEMU 7.2 emulates it.
 pub trait Board {
@@ -35,6 +40,10 @@ pub trait Board {
     const NAME: &'static str;
     /// Bytes of memory for models, pictures, maps and arenas.
     const POOL: usize;
+    /// The UART of the link.
+    const UART: Uart;
+    /// Ticks of its counter in a second.
+    const HZ: u64;
 
     /// Takes the hardware; once, at the start.
     fn new() -> Self;
@@ -44,6 +53,14 @@ pub trait Board {
 
     /// Instructions that take this many ticks.
     fn instructions(ticks: u64) -> u64;
+
+    /// Called once before the link: starts what wakes a sleeping program now
+    /// and then, and the watchdog if there is one.
+    fn start_link(&mut self) {}
+
+    /// Tells the watchdog that the program is alive. Only the program's own
+    /// loop calls it, never an interrupt.
+    fn feed(&mut self) {}
 
     /// Size of its panel in pixels; none by default.
     fn panel(&self) -> Option<Size> {
@@ -83,6 +100,13 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
 unsafe fn HardFault(frame: &cortex_m_rt::ExceptionFrame) -> ! {
     defmt::error!("hard fault at {=u32:#x}", frame.pc());
     exit(FAULTED)
+}
+
+/// Every interrupt that has no handler of its own: the UART's.
+#[cfg(target_arch = "arm")]
+#[cortex_m_rt::exception]
+unsafe fn DefaultHandler(_number: i16) {
+    uart::interrupt();
 }
 
 /// A fault ends the program; the default handler would hang.

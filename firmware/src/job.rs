@@ -22,6 +22,7 @@
 //! | `layers` | `1`: write the output of every node as well | `0` |
 //! | `arena` | bytes of arena, instead of what each pass needs | exact |
 //! | `limit` | instructions in millions after which a method is stopped | none |
+//! | `link` | `1`: nothing of all this; answer on the UART (`foveola_core::wire`) until switched off | `0` |
 //! | `method` | a method ([`crate::method`]), one line each, at most [`MAX_METHODS`] | none |
 //!
 //! # The answer
@@ -116,6 +117,8 @@ pub struct BadLine {
 /// A job.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job<'t> {
+    /// Whether the board answers on its UART instead.
+    pub link: bool,
     /// Name of the model's file.
     pub model: Option<&'t str>,
     /// Name of the picture's file.
@@ -155,6 +158,7 @@ impl<'t> Job<'t> {
     /// The first line that cannot be read.
     pub fn parse(text: &'t str) -> Result<Self, BadLine> {
         let mut job = Self {
+            link: false,
             model: None,
             picture: "",
             format: Format::U8,
@@ -174,7 +178,7 @@ impl<'t> Job<'t> {
         for (line, content) in contents(text) {
             job.read(content).map_err(|wants| BadLine { line, wants })?;
         }
-        if job.picture.is_empty() {
+        if job.picture.is_empty() && !job.link {
             return Err(BadLine {
                 line: 0,
                 wants: "picture=FILE",
@@ -186,6 +190,7 @@ impl<'t> Job<'t> {
     fn read(&mut self, line: &'t str) -> Result<(), &'static str> {
         let (key, value) = line.split_once('=').ok_or("key=value")?;
         match key {
+            "link" => self.link = number::<u8>(value, "link=0 or 1")? != 0,
             "model" => self.model = Some(value),
             "picture" => self.picture = value,
             "format" => {
@@ -260,6 +265,12 @@ mod tests {
         let found: std::vec::Vec<&str> = folders(text).collect();
         assert_eq!(found, ["first", "second", "fourth/fifth"]);
         assert_eq!(folders("# nothing\n \n").count(), 0);
+    }
+
+    #[test]
+    fn a_link_needs_no_picture() {
+        let job = Job::parse("link=1\n").expect("a job");
+        assert!(job.link && job.picture.is_empty());
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod answer;
 mod ask;
 mod failure;
 mod files;
+mod link;
 mod meter;
 mod profile;
 mod screen;
@@ -112,6 +113,9 @@ fn run<B: Board>(
 ) -> Result<(), Failure> {
     answer.line(format_args!("board={}", B::NAME))?;
     let job = Job::parse(folder.read_text("job.txt", pool)?)?;
+    if job.link {
+        return link::serve(meter, pool, linked, folder);
+    }
     meter.limit(job.limit);
     *shown = Shown {
         screen: job.screen,

@@ -6,6 +6,7 @@ mod compile;
 mod completions;
 mod crosscheck;
 mod demo;
+mod device;
 mod explain;
 mod inspect;
 mod methods;
@@ -19,6 +20,7 @@ use clap::{Parser, Subcommand};
 
 use crate::crosscheck::CrosscheckError;
 use crate::explainer::ExplainError;
+use crate::link::LinkError;
 use crate::model::ModelError;
 use crate::photo::PhotoError;
 use crate::quantise::QuantiseError;
@@ -51,6 +53,8 @@ enum Command {
     Methods,
     /// Compare the host with a board, bit for bit
     Crosscheck(crosscheck::CrosscheckArgs),
+    /// Ask a device over its serial line: classify and explain there
+    Device(Box<device::DeviceArgs>),
     /// Tell three networks apart by what they look at
     Demo(demo::DemoArgs),
     /// Print a completion script for a shell
@@ -75,6 +79,9 @@ pub enum CliError {
     /// The comparison with a board.
     #[error(transparent)]
     Crosscheck(Box<CrosscheckError>),
+    /// The device.
+    #[error(transparent)]
+    Link(#[from] LinkError),
     /// The demo did not come out as it promises.
     #[error("these verdicts are not what the demo promises: {0}")]
     Verdict(String),
@@ -120,6 +127,7 @@ impl Cli {
             Some(Command::Demo(args)) => return demo::run(&args),
             Some(Command::Explain(args)) => return explain::run(&args),
             Some(Command::Crosscheck(args)) => return crosscheck::run(&args),
+            Some(Command::Device(args)) => return device::run(&args),
             Some(Command::Classify(args)) => classify::run(&args)?,
             Some(Command::Inspect(args)) => inspect::run(&args)?,
             Some(Command::Compile(args)) => compile::run(&args)?,

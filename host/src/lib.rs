@@ -68,6 +68,7 @@
 //! * [`budget`]: what all that takes on a board.
 //! * [`method_spec`]: methods as people write them.
 //! * [`explainer`]: model and picture in, maps out.
+//! * [`link`]: a device at the other end of a serial line.
 //! * [`report`]: overlays, sentences, files. [`cli`]: the `foveola` program.
 
 pub mod aligned;
@@ -81,6 +82,7 @@ pub mod demo;
 pub mod explainer;
 pub mod graph;
 pub mod import;
+pub mod link;
 pub mod method_spec;
 pub mod model;
 pub mod photo;

@@ -1,6 +1,6 @@
 //! Links only if no panic can be reached from checking a model, running it
-//! forward and backward, and all seven methods, whatever the bytes of model,
-//! picture and parameters are: the panic handler calls a function that does
+//! forward and backward, all seven methods, and the device's side of the link,
+//! whatever the bytes of model, picture, parameters and line are: the panic handler calls a function that does
 //! not exist, so every panic that the optimiser could not rule out is an error
 //! of the linker, `undefined symbol: a_panic_is_reachable`.
 //!
@@ -20,6 +20,7 @@ use foveola_core::net::arch::Isa;
 use foveola_core::net::model::Model;
 use foveola_core::net::session::Session;
 use foveola_core::picture::blur::{blur_pixels, blur_tensor};
+use foveola_core::wire::server::{Facts, Memory, Platform, Server, Spent};
 use foveola_core::{Classifier, Error, Fill, Masked, Picture, Score, Shape, Window};
 
 unsafe extern "C" {
@@ -45,6 +46,59 @@ pub struct Outside<'o> {
     boxes: &'o mut [Window],
     share: f32,
     bytes: &'o mut [u8],
+    slots: [&'o mut [u8]; 2],
+    line: &'o [u8],
+}
+
+/// A line on which anything may come, in any order.
+struct Line<'l> {
+    bytes: &'l [u8],
+    sha256: [u8; 32],
+}
+
+impl Platform for Line<'_> {
+    fn read(&mut self) -> Option<u8> {
+        let (first, rest) = black_box(self.bytes).split_first()?;
+        self.bytes = rest;
+        Some(*first)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        black_box(bytes);
+    }
+
+    fn feed(&mut self) {}
+
+    fn facts(&self) -> Facts<'_> {
+        black_box(Facts {
+            board: "",
+            firmware: "",
+            sha256: &self.sha256,
+            overruns: 0,
+        })
+    }
+
+    fn begin(&mut self) {}
+
+    fn end(&mut self) -> Spent {
+        black_box(Spent::default())
+    }
+
+    fn time(&mut self) -> Option<u64> {
+        black_box(None)
+    }
+
+    fn set_time(&mut self, _seconds: u64) -> bool {
+        black_box(true)
+    }
+
+    fn take_frame(&mut self, _shape: Shape, _out: &mut [u8]) -> bool {
+        black_box(true)
+    }
+
+    fn log(&mut self, _offset: u32, _out: &mut [u8]) -> Option<u32> {
+        black_box(Some(1))
+    }
 }
 
 /// Every path of a device.
@@ -125,7 +179,26 @@ fn all(o: &mut Outside<'_>) -> Result<(), Error> {
         )?;
         black_box(&outcomes);
     }
-    pictures(o)
+    pictures(o)?;
+    serve(o);
+    Ok(())
+}
+
+/// The device's side of the link, whatever comes.
+fn serve(o: &mut Outside<'_>) {
+    let [first, second] = &mut o.slots;
+    let mut server = Server::new(Memory {
+        slots: [first, second],
+        linked: Some(o.model),
+        work: o.bytes,
+        steps: o.steps,
+        boxes: o.boxes,
+    });
+    let mut line = Line {
+        bytes: o.line,
+        sha256: black_box([0; 32]),
+    };
+    server.step(black_box(&mut line));
 }
 
 /// What a device does to pictures and maps.

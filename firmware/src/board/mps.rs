@@ -3,10 +3,29 @@
 
 use core::ptr;
 
-use super::Board;
+use super::uart::Uart;
+use super::{Board, stellaris, watchdog};
+
+/// UART0 of the AN386 and AN500.
+const MPS2: Uart = Uart::Cmsdk {
+    base: 0x4000_4000,
+    interrupts: &[0],
+};
+
+/// UART0 of the AN505, by its secure address.
+const AN505: Uart = Uart::Cmsdk {
+    base: 0x5020_0000,
+    interrupts: &[32, 33],
+};
+
+/// UART0 of the AN547.
+const AN547: Uart = Uart::Cmsdk {
+    base: 0x4930_3000,
+    interrupts: &[33, 34],
+};
 
 macro_rules! mps {
-    ($(#[$doc:meta])* $board:ident, $name:literal, $pool:expr, $counter:literal, $hz:literal) => {
+    ($(#[$doc:meta])* $board:ident, $name:literal, $pool:expr, $counter:literal, $hz:literal, $uart:expr, $watchdog:literal) => {
         $(#[$doc])*
         #[derive(Debug)]
         pub struct $board(());
@@ -14,6 +33,8 @@ macro_rules! mps {
         impl Board for $board {
             const NAME: &'static str = $name;
             const POOL: usize = $pool;
+            const UART: Uart = $uart;
+            const HZ: u64 = $hz;
 
             fn new() -> Self {
                 Self(())
@@ -27,23 +48,36 @@ macro_rules! mps {
             fn instructions(ticks: u64) -> u64 {
                 (ticks * (1_000_000_000 / $hz) + 128) >> 8
             }
+
+            fn start_link(&mut self) {
+                stellaris::start_rounds();
+                if $watchdog {
+                    watchdog::start();
+                }
+            }
+
+            fn feed(&mut self) {
+                if $watchdog {
+                    watchdog::feed();
+                }
+            }
         }
     };
 }
 
 mps!(
     /// MPS2 with AN386: Cortex-M4F.
-    Mps2An386, "mps2-an386", 3 << 20, 0x4002_8018, 25_000_000
+    Mps2An386, "mps2-an386", 3 << 20, 0x4002_8018, 25_000_000, MPS2, true
 );
 mps!(
     /// MPS2 with AN500: Cortex-M7.
-    Mps2An500, "mps2-an500", 3 << 20, 0x4002_8018, 25_000_000
+    Mps2An500, "mps2-an500", 3 << 20, 0x4002_8018, 25_000_000, MPS2, true
 );
 mps!(
     /// MPS2 with AN505: Cortex-M33, in its secure state.
-    Mps2An505, "mps2-an505", 3 << 20, 0x5030_2018, 20_000_000
+    Mps2An505, "mps2-an505", 3 << 20, 0x5030_2018, 20_000_000, AN505, false
 );
 mps!(
     /// MPS3 with AN547: Cortex-M55.
-    Mps3An547, "mps3-an547", 3 << 20, 0x5930_2018, 20_000_000
+    Mps3An547, "mps3-an547", 3 << 20, 0x5930_2018, 20_000_000, AN547, false
 );

@@ -12,6 +12,7 @@ use cortex_m::peripheral::{Peripherals, SYST};
 use embedded_graphics::geometry::Size;
 
 use super::Board;
+use super::uart::Uart;
 
 const ROUND: u32 = 1 << 24;
 
@@ -26,22 +27,32 @@ fn SysTick() {
     );
 }
 
+/// Starts SysTick, whose exception also wakes a sleeping program.
+pub fn start_rounds() {
+    if let Some(mut peripherals) = Peripherals::take() {
+        let timer = &mut peripherals.SYST;
+        timer.set_clock_source(SystClkSource::Core);
+        timer.set_reload(ROUND - 1);
+        timer.clear_current();
+        timer.enable_interrupt();
+        timer.enable_counter();
+    }
+}
+
 /// LM3S6965 evaluation board: Cortex-M3, 64 KB of RAM, an OLED.
 pub struct Lm3s6965Evb(());
 
 impl Board for Lm3s6965Evb {
     const NAME: &'static str = "lm3s6965evb";
     const POOL: usize = 54 << 10;
+    const UART: Uart = Uart::Pl011 {
+        base: 0x4000_c000,
+        interrupts: &[5],
+    };
+    const HZ: u64 = 12_500_000;
 
     fn new() -> Self {
-        if let Some(mut peripherals) = Peripherals::take() {
-            let timer = &mut peripherals.SYST;
-            timer.set_clock_source(SystClkSource::Core);
-            timer.set_reload(ROUND - 1);
-            timer.clear_current();
-            timer.enable_interrupt();
-            timer.enable_counter();
-        }
+        start_rounds();
         oled::begin();
         Self(())
     }

@@ -3,7 +3,8 @@
 
 use core::ptr;
 
-use super::Board;
+use super::uart::Uart;
+use super::{Board, stellaris};
 
 const TIM2: usize = 0x4000_0000;
 const CR1: usize = TIM2;
@@ -17,6 +18,11 @@ pub struct NetduinoPlus2(());
 impl Board for NetduinoPlus2 {
     const NAME: &'static str = "netduinoplus2";
     const POOL: usize = 160 << 10;
+    const UART: Uart = Uart::Usart {
+        base: 0x4001_1000,
+        interrupts: &[37],
+    };
+    const HZ: u64 = 1_000_000_000 / 256;
 
     fn new() -> Self {
         // SAFETY: registers of TIM2, which nobody else uses.
@@ -34,5 +40,9 @@ impl Board for NetduinoPlus2 {
 
     fn instructions(ticks: u64) -> u64 {
         ticks
+    }
+
+    fn start_link(&mut self) {
+        stellaris::start_rounds();
     }
 }

@@ -121,6 +121,17 @@ impl<'f> Folder<'f> {
         })
     }
 
+    /// A file of exactly so many bytes.
+    pub fn read_into(self, name: &str, bytes: &mut [u8]) -> Result<(), Failure> {
+        self.with_path(format_args!("{name}"), |path| {
+            let (file, length) = open(path)?;
+            match length == bytes.len() {
+                true => fill(path, file, bytes),
+                false => Err(Failure::Length(name_of(path), length)),
+            }
+        })
+    }
+
     /// Makes a file, to be written piece by piece.
     pub fn create<T>(
         self,

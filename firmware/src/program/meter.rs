@@ -70,6 +70,12 @@ impl<B: Board> Meter<B> {
         B::instructions(self.before + self.ticks)
     }
 
+    /// Seconds since the program started.
+    pub fn seconds(&mut self) -> u64 {
+        self.read();
+        (self.before + self.ticks) / B::HZ
+    }
+
     pub fn begin(&mut self) {
         self.read();
         self.before += self.ticks;

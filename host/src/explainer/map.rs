@@ -72,7 +72,7 @@ impl SaliencyMap {
     /// Fills `pixels` for a network input: the strongest channel of each
     /// element, or the layer enlarged; a map of all channels that was computed
     /// once is repeated for each in `values`.
-    pub(super) fn shown_at(mut self, input: Shape, kind: MapKind) -> Self {
+    pub(crate) fn shown_at(mut self, input: Shape, kind: MapKind) -> Self {
         let mut pixels = vec![0.0; input.area()];
         let done = match is_elements(kind) {
             true => strongest_channel(&self.values, self.shape, &mut pixels),

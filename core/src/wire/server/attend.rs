@@ -1,0 +1,165 @@
+//! The line while work runs: polls and cancellations between passes.
+
+use core::cell::RefCell;
+
+use super::line::{Heard, Line};
+use super::{Platform, time};
+use crate::classifier::{At, Classifier, Layers, Rule, Score};
+use crate::error::Error;
+use crate::explain::Progress;
+use crate::mask::Masked;
+use crate::net::session::Session;
+use crate::tensor::{Shape, Values};
+use crate::wire::fault::Fault;
+use crate::wire::frame::Decoder;
+use crate::wire::message::{Reply, Request};
+
+/// Attends to the line while work runs.
+pub struct Attendant<'w> {
+    decoder: &'w mut Decoder,
+    line: &'w mut Line,
+    pub platform: &'w mut dyn Platform,
+    /// Passes done.
+    pub done: u64,
+    total: u64,
+    cancelled: bool,
+}
+
+impl<'w> Attendant<'w> {
+    pub fn new(
+        decoder: &'w mut Decoder,
+        line: &'w mut Line,
+        platform: &'w mut dyn Platform,
+    ) -> Self {
+        Self {
+            decoder,
+            line,
+            platform,
+            done: 0,
+            total: 0,
+            cancelled: false,
+        }
+    }
+
+    /// Answers what came.
+    fn attend(&mut self) {
+        self.platform.feed();
+        while let Some(byte) = self.platform.read() {
+            match self.line.hear(self.decoder.push(byte)) {
+                Heard::Nothing => {}
+                Heard::Again => self.platform.write(self.line.bytes()),
+                Heard::Wrong(number, fault) => self.line.refuse(number, fault, self.platform),
+                Heard::Request(number, request) => {
+                    let reply = match request {
+                        Request::Poll => Ok(Reply::Running(self.done, self.total)),
+                        Request::Cancel => {
+                            self.cancelled = true;
+                            Ok(Reply::Done)
+                        }
+                        Request::Time(seconds) => time(seconds, self.platform),
+                        _ => Err(Fault::Busy),
+                    };
+                    self.line.reply(number, &reply.unwrap_or_else(Reply::Fault));
+                    self.platform.write(self.line.bytes());
+                }
+            }
+        }
+    }
+}
+
+/// An attendant that a classifier and a method share.
+pub type Shared<'w> = RefCell<Attendant<'w>>;
+
+/// Answers what came. Nobody holds the attendant across calls.
+pub fn attend(shared: &Shared<'_>) -> Result<(), Error> {
+    let mut attendant = shared.try_borrow_mut().map_err(|_| Error::Internal)?;
+    attendant.attend();
+    Ok(())
+}
+
+/// The method's word on how far it is.
+pub struct Steps<'s, 'w>(pub &'s Shared<'w>);
+
+impl Progress for Steps<'_, '_> {
+    fn step(&mut self, done: u64, total: u64) -> bool {
+        let Ok(mut attendant) = self.0.try_borrow_mut() else {
+            return false;
+        };
+        (attendant.done, attendant.total) = (done, total);
+        attendant.attend();
+        !attendant.cancelled
+    }
+}
+
+/// A session that attends to the line after every node of a forward pass.
+pub struct Attended<'s, 'w, 'm, 'a> {
+    pub session: Session<'m, 'a>,
+    pub shared: &'s Shared<'w>,
+}
+
+impl Classifier for Attended<'_, '_, '_, '_> {
+    fn input(&self) -> Shape {
+        self.session.input()
+    }
+
+    fn classes(&self) -> usize {
+        self.session.classes()
+    }
+
+    fn classify(&mut self, x: &Masked<'_>, score: Score, out: &mut [f32]) -> Result<(), Error> {
+        let model = self.session.model();
+        let (id, need, have) = (model.score_id(score), model.classes(), out.len());
+        let out = out.get_mut(..need);
+        let out = out.ok_or(Error::BufferTooSmall { need, have })?;
+        let shared = self.shared;
+        self.session.forward_tapped(x, &mut |node, first, values| {
+            attend(shared)?;
+            match model.node(node) {
+                Some(view) if view.output == id => copy(values, first, out),
+                _ => Ok(()),
+            }
+        })?;
+        match out.iter().position(|score| !score.is_finite()) {
+            Some(class) => Err(Error::ScoreNotFinite { class }),
+            None => Ok(()),
+        }
+    }
+
+    fn layers(&mut self) -> Option<&mut dyn Layers> {
+        Some(self)
+    }
+}
+
+/// Writes values, the first of them to place `first`.
+pub fn copy(values: Values<'_>, first: usize, out: &mut [f32]) -> Result<(), Error> {
+    let places = out.get_mut(first..).ok_or(Error::Internal)?;
+    for (place, value) in places.iter_mut().zip(values.iter()) {
+        *place = value;
+    }
+    Ok(())
+}
+
+impl Layers for Attended<'_, '_, '_, '_> {
+    fn shape(&self, at: At) -> Result<Shape, Error> {
+        Layers::shape(&self.session, at)
+    }
+
+    fn run(&mut self, x: &Masked<'_>, at: At, rule: Rule) -> Result<(), Error> {
+        let shared = self.shared;
+        let mut tap = |_: usize, _: usize, _: Values<'_>| attend(shared);
+        self.session.run_tapped(x, at, rule, &mut tap)
+    }
+
+    fn scores(&mut self, score: Score) -> Result<&[f32], Error> {
+        self.session.scores(score)
+    }
+
+    fn activation(&mut self) -> Result<Values<'_>, Error> {
+        self.session.activation()
+    }
+
+    fn backward(&mut self, seed: &[(usize, f32)], score: Score) -> Result<&[f32], Error> {
+        attend(self.shared)?;
+        self.session.backward(seed, score)
+    }
+}

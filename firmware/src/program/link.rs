@@ -1,0 +1,111 @@
+//! The link: the board answers on its UART until it is switched off.
+
+use foveola_core::Shape;
+use foveola_core::explain::hoc::{Step, UNUSED_WINDOW};
+use foveola_core::wire::server::{Facts, Memory, Platform, Server, Spent};
+
+use super::files::Folder;
+use super::meter::Meter;
+use super::{Failure, Pool};
+use crate::board::{Board, image, uart};
+
+/// Steps and boxes of HOC's tree, where there is memory for it.
+const TREE: usize = 128;
+/// The same on boards with little.
+const SMALL_TREE: usize = 32;
+/// Memory of a board that has little.
+const LITTLE: usize = 64 << 10;
+
+/// What the link stands on.
+struct Station<'s, B> {
+    meter: &'s mut Meter<B>,
+    folder: Folder<'s>,
+    sha256: [u8; 32],
+    /// The clock when it was set, less the seconds since the start.
+    clock: Option<u64>,
+}
+
+/// Answers on the UART.
+#[inline(never)]
+pub(super) fn serve<B: Board>(
+    meter: &mut Meter<B>,
+    pool: &mut Pool<'_>,
+    linked: &[u8],
+    folder: Folder<'_>,
+) -> Result<(), Failure> {
+    let slot = B::POOL / 4 / 16 * 16;
+    let tree = if B::POOL > LITTLE { TREE } else { SMALL_TREE };
+    let memory = Memory {
+        slots: [pool.take(slot, 0)?, pool.take(slot, 0)?],
+        linked: Some(linked),
+        steps: pool.take(tree, Step::UNUSED)?,
+        boxes: pool.take(tree, UNUSED_WINDOW)?,
+        work: pool.take(pool.left() / 16 * 16, 0)?,
+    };
+    let mut server = Server::new(memory);
+    let mut station = Station {
+        meter,
+        folder,
+        sha256: image::digest(),
+        clock: None,
+    };
+    station.meter.board().start_link();
+    B::UART.start();
+    defmt::info!("{}: the link is open", B::NAME);
+    loop {
+        server.step(&mut station);
+        // The counter wraps, so it is read at least once a sleep.
+        station.meter.read();
+        uart::sleep();
+    }
+}
+
+impl<B: Board> Platform for Station<'_, B> {
+    fn read(&mut self) -> Option<u8> {
+        uart::read()
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        uart::write(bytes);
+    }
+
+    fn feed(&mut self) {
+        self.meter.board().feed();
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts {
+            board: B::NAME,
+            firmware: env!("CARGO_PKG_VERSION"),
+            sha256: &self.sha256,
+            overruns: uart::lost(),
+        }
+    }
+
+    fn begin(&mut self) {
+        self.meter.begin();
+    }
+
+    fn end(&mut self) -> Spent {
+        let measured = self.meter.end();
+        Spent {
+            instructions: measured.instructions,
+            stack: measured.stack as u32,
+        }
+    }
+
+    fn time(&mut self) -> Option<u64> {
+        let clock = self.clock?;
+        Some(clock.saturating_add(self.meter.seconds()))
+    }
+
+    fn set_time(&mut self, seconds: u64) -> bool {
+        self.clock = Some(seconds.saturating_sub(self.meter.seconds()));
+        true
+    }
+
+    /// A file stands for the camera.
+    fn take_frame(&mut self, _shape: Shape, out: &mut [u8]) -> bool {
+        self.folder.read_into("frame.bin", out).is_ok()
+    }
+}

@@ -1,0 +1,383 @@
+//! The device as a classifier, and as one that explains by itself.
+
+use std::time::Duration;
+
+use foveola_core::wire::CHUNK;
+use foveola_core::wire::message::{
+    End, Ended, Explain, Format, Reply, Request, Slot, Source, sides,
+};
+use foveola_core::{Classifier, Error, Masked, Picture, Score, Shape};
+use zerocopy::IntoBytes;
+
+use super::{Cable, LinkError, Session};
+use crate::backend::core::ModelFile;
+
+/// Between two questions how far the work is.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Told how far something is, in bytes or passes; answers whether to go on.
+pub type Watch<'w> = dyn FnMut(u64, u64) -> bool + 'w;
+
+/// What a device is.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The board's name.
+    pub board: String,
+    /// The firmware's version.
+    pub firmware: String,
+    /// SHA-256 of the program.
+    pub firmware_sha256: [u8; 32],
+    /// Bytes of memory for picture, result, scratch and arena.
+    pub ram: u32,
+    /// The two slots, then the model in flash.
+    pub slots: [Slot; 3],
+    /// Which one is active; 3 for none.
+    pub active: u8,
+    /// Input of the active model.
+    pub input: Shape,
+    /// Its classes.
+    pub classes: usize,
+    /// Its nodes.
+    pub nodes: u32,
+    /// Frames that arrived whole, frames that did not, bytes that were lost.
+    pub line: [u32; 3],
+}
+
+/// What a work found.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// The result, HWC.
+    pub values: Vec<f32>,
+    /// Its shape.
+    pub shape: Shape,
+    /// The class explained; the best one of a classification.
+    pub target: usize,
+    /// `ok`, `flat`, `undefined REASON` or `partial DONE TOTAL`.
+    pub outcome: String,
+    /// Executed instructions.
+    pub instructions: u64,
+    /// Deepest stack and arena, in bytes.
+    pub stack: u32,
+    /// Bytes of arena.
+    pub arena: u32,
+    /// Passes done.
+    pub passes: u64,
+}
+
+/// A device.
+#[derive(Debug)]
+pub struct Remote {
+    session: Session,
+    facts: Facts,
+    /// Why the last question of a method failed, which only learns
+    /// [`Error::Backend`].
+    pub failure: Option<LinkError>,
+}
+
+impl Remote {
+    /// Begins a session with the device at the other end of a cable.
+    ///
+    /// # Errors
+    /// Silence, or a device of another version.
+    pub fn open(cable: Box<dyn Cable + Send>) -> Result<Self, LinkError> {
+        let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let number = since.as_nanos() as u32 ^ std::process::id().rotate_left(16);
+        let mut session = Session::open(cable, number)?;
+        let facts = facts(&mut session)?;
+        Ok(Self {
+            session,
+            facts,
+            failure: None,
+        })
+    }
+
+    /// What the device is, as it was last asked.
+    pub const fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The conversation, for other questions.
+    pub const fn session(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    /// Asks what the device is.
+    ///
+    /// # Errors
+    /// A device that does not answer.
+    pub fn refresh(&mut self) -> Result<&Facts, LinkError> {
+        self.facts = facts(&mut self.session)?;
+        Ok(&self.facts)
+    }
+
+    /// Makes a model the active one, and brings it there first if it has to.
+    /// What a broken attempt left there is not sent again.
+    ///
+    /// # Errors
+    /// A file that is no model or too large, a line that fails, or
+    /// [`LinkError::Stopped`].
+    pub fn put_model(&mut self, file: &[u8], watch: &mut Watch<'_>) -> Result<(), LinkError> {
+        let sha256 = *ModelFile::new(file)
+            .map_err(LinkError::Core)?
+            .model()
+            .digest();
+        let is_it = |slot: &Slot| slot.sound && slot.sha256 == sha256;
+        if let Some(slot) = self.refresh()?.slots.iter().position(is_it) {
+            if usize::from(self.facts.active) == slot {
+                return Ok(());
+            }
+            self.done(&Request::Activate(slot as u8))?;
+        } else {
+            let length = u32::try_from(file.len()).unwrap_or(u32::MAX);
+            let have = self.have(&Request::BeginModel(length, sha256))?;
+            self.chunks(file, have, |at, part| Request::ModelChunk(at, part), watch)?;
+            self.done(&Request::FinishModel)?;
+        }
+        self.refresh().map(drop)
+    }
+
+    /// Brings a picture there.
+    ///
+    /// # Errors
+    /// A picture that is too large, a line that fails.
+    pub fn put_picture(&mut self, picture: &Picture<'_>) -> Result<(), LinkError> {
+        let (format, bytes) = match picture {
+            Picture::Pixels { data, .. } => (Format::Pixels, *data),
+            Picture::Tensor { data, .. } => (Format::Tensor, data.as_bytes()),
+        };
+        self.put(format, picture.shape(), bytes)
+    }
+
+    fn put(&mut self, format: Format, shape: Shape, bytes: &[u8]) -> Result<(), LinkError> {
+        self.have(&Request::BeginPicture(format, sides(shape)))?;
+        self.chunks(
+            bytes,
+            0,
+            |at, part| Request::PictureChunk(at, part),
+            &mut |_, _| true,
+        )
+    }
+
+    /// Takes a picture with the device's camera, and brings it here: pixels,
+    /// channels in the model's order.
+    ///
+    /// # Errors
+    /// A board without a camera, a line that fails.
+    pub fn take_frame(&mut self) -> Result<Vec<u8>, LinkError> {
+        self.done(&Request::TakeFrame)?;
+        self.read(Source::Picture)
+    }
+
+    /// Scores of the picture that is there.
+    ///
+    /// # Errors
+    /// What the device says, or a line that fails.
+    pub fn scores(&mut self, score: Score) -> Result<Finding, LinkError> {
+        self.work(&Request::Classify(score), &mut |_, _| true)
+    }
+
+    /// Runs a whole method there, on the picture that is there.
+    ///
+    /// # Errors
+    /// What the device says, or a line that fails.
+    pub fn explain(
+        &mut self,
+        explain: &Explain,
+        watch: &mut Watch<'_>,
+    ) -> Result<Finding, LinkError> {
+        self.work(&Request::Explain(*explain), watch)
+    }
+
+    /// Output of a node.
+    ///
+    /// # Errors
+    /// What the device says, or a line that fails.
+    pub fn tensor(&mut self, node: u32) -> Result<Finding, LinkError> {
+        self.work(&Request::Tensor(node), &mut |_, _| true)
+    }
+
+    /// Has the device check its model and its memory, on the picture that is there.
+    ///
+    /// # Errors
+    /// What it found, or a line that fails.
+    pub fn self_test(&mut self) -> Result<Finding, LinkError> {
+        self.work(&Request::SelfTest, &mut |_, _| true)
+    }
+
+    /// The device's log, as its board keeps it.
+    ///
+    /// # Errors
+    /// A board without one, a line that fails.
+    pub fn log(&mut self) -> Result<Vec<u8>, LinkError> {
+        self.read(Source::Log)
+    }
+
+    /// The device's clock, in seconds since 1970, if it was ever set; sets it
+    /// if seconds are given.
+    ///
+    /// # Errors
+    /// A board without a clock, a line that fails.
+    pub fn time(&mut self, set: Option<u64>) -> Result<Option<u64>, LinkError> {
+        match self.session.ask(&Request::Time(set))? {
+            Reply::Time(seconds) => Ok(seconds),
+            _ => Err(LinkError::Unexpected),
+        }
+    }
+
+    fn done(&mut self, request: &Request<'_>) -> Result<(), LinkError> {
+        match self.session.ask(request)? {
+            Reply::Done => Ok(()),
+            _ => Err(LinkError::Unexpected),
+        }
+    }
+
+    fn have(&mut self, request: &Request<'_>) -> Result<usize, LinkError> {
+        match self.session.ask(request)? {
+            Reply::Have(bytes) => Ok(bytes as usize),
+            _ => Err(LinkError::Unexpected),
+        }
+    }
+
+    /// Sends what is missing, from where the device says that it is.
+    fn chunks(
+        &mut self,
+        bytes: &[u8],
+        mut have: usize,
+        request: fn(u32, &[u8]) -> Request<'_>,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), LinkError> {
+        while have < bytes.len() {
+            if !watch(have as u64, bytes.len() as u64) {
+                return Err(LinkError::Stopped);
+            }
+            let end = bytes.len().min(have + CHUNK);
+            let now = self.have(&request(have as u32, &bytes[have..end]))?;
+            if now <= have {
+                return Err(LinkError::Unexpected);
+            }
+            have = now;
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, source: Source) -> Result<Vec<u8>, LinkError> {
+        let mut all = Vec::new();
+        loop {
+            let offset = u32::try_from(all.len()).unwrap_or(u32::MAX);
+            let Reply::Part(total, bytes) = self.session.ask(&Request::Read(source, offset))?
+            else {
+                return Err(LinkError::Unexpected);
+            };
+            all.extend_from_slice(bytes);
+            if all.len() >= total as usize || bytes.is_empty() {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Starts a work, waits for its end, reads its result.
+    fn work(&mut self, request: &Request<'_>, watch: &mut Watch<'_>) -> Result<Finding, LinkError> {
+        match self.session.ask(request)? {
+            Reply::Started => {}
+            _ => return Err(LinkError::Unexpected),
+        }
+        let mut cancelled = false;
+        let finding = loop {
+            let running = match self.session.ask(&Request::Poll)? {
+                Reply::Running(done, total) => (done, total),
+                Reply::Ended(ended) => break finding(&ended)?,
+                _ => return Err(LinkError::Unexpected),
+            };
+            if !watch(running.0, running.1) && !cancelled {
+                self.done(&Request::Cancel)?;
+                cancelled = true;
+            }
+            std::thread::sleep(PAUSE);
+        };
+        let bytes = self.read(Source::Result)?;
+        let values = bytes.as_chunks().0.iter().map(|v| f32::from_le_bytes(*v));
+        let values: Vec<f32> = values.collect();
+        match values.len() == finding.shape.len() {
+            true => Ok(Finding { values, ..finding }),
+            false => Err(LinkError::Unexpected),
+        }
+    }
+
+    fn classify_masked(&mut self, x: &Masked<'_>, score: Score) -> Result<Vec<f32>, LinkError> {
+        x.check(self.facts.input).map_err(LinkError::Core)?;
+        let shape = x.picture.shape();
+        let mut values = vec![0.0; shape.len()];
+        for (y, row) in values.chunks_mut(shape.row().max(1)).enumerate() {
+            x.row(y, row).map_err(LinkError::Core)?;
+        }
+        self.put(Format::Tensor, shape, values.as_bytes())?;
+        Ok(self.scores(score)?.values)
+    }
+}
+
+impl Classifier for Remote {
+    fn input(&self) -> Shape {
+        self.facts.input
+    }
+
+    fn classes(&self) -> usize {
+        self.facts.classes
+    }
+
+    fn classify(&mut self, x: &Masked<'_>, score: Score, out: &mut [f32]) -> Result<(), Error> {
+        let (need, have) = (self.facts.classes, out.len());
+        let out = out.get_mut(..need);
+        let out = out.ok_or(Error::BufferTooSmall { need, have })?;
+        match self.classify_masked(x, score) {
+            Ok(scores) if scores.len() == need => out.copy_from_slice(&scores),
+            Ok(_) => return Err(Error::Backend),
+            Err(LinkError::Core(error)) => return Err(error),
+            Err(other) => {
+                self.failure = Some(other);
+                return Err(Error::Backend);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn facts(session: &mut Session) -> Result<Facts, LinkError> {
+    let Reply::Info(info) = session.ask(&Request::Info)? else {
+        return Err(LinkError::Unexpected);
+    };
+    let [h, w, c] = info.input.map(|side| side as usize);
+    Ok(Facts {
+        board: info.board.to_owned(),
+        firmware: info.firmware.to_owned(),
+        firmware_sha256: info.firmware_sha256,
+        ram: info.ram,
+        slots: info.slots,
+        active: info.active,
+        input: Shape::new(h, w, c),
+        classes: info.classes as usize,
+        nodes: info.nodes,
+        line: [info.frames, info.damaged, info.overruns],
+    })
+}
+
+/// What ended, without its values.
+fn finding(ended: &Ended<'_>) -> Result<Finding, LinkError> {
+    let outcome = match ended.end {
+        End::Ok => "ok".to_owned(),
+        End::Flat => "flat".to_owned(),
+        End::Undefined(why) => format!("undefined {why}"),
+        End::Partial(done, total) => format!("partial {done} {total}"),
+        End::Failed(fault) => return Err(fault.into()),
+    };
+    let [h, w, c] = ended.shape.map(|side| side as usize);
+    Ok(Finding {
+        values: Vec::new(),
+        shape: Shape::new(h, w, c),
+        target: ended.target as usize,
+        outcome,
+        instructions: ended.instructions,
+        stack: ended.stack,
+        arena: ended.arena,
+        passes: ended.passes,
+    })
+}

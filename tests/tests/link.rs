@@ -1,0 +1,12 @@
+//! The link: frames under every error, sessions under every fault, a reader
+//! written from the page alone, and boards that answer what the host computes.
+
+mod link {
+    mod board;
+    mod faults;
+    mod frames;
+    mod reader;
+    mod script;
+    mod vectors;
+    mod world;
+}

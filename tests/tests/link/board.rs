@@ -1,0 +1,307 @@
+//! Boards in QEMU at the other end: the same bits as on this machine, and
+//! models that come over the line.
+
+use std::path::Path;
+
+use foveola::backend::core::ModelFile;
+use foveola::crosscheck::model_bytes;
+use foveola::explainer::{DEFAULT_SEED, Explainer, Question};
+use foveola::link::{DeviceName, Finding, LinkError, Qemu, Remote, call, open, tcp};
+use foveola::model::{OpenModel, OpenOptions};
+use foveola::photo::Photo;
+use foveola_core::explain::{Method, Outcome, Query, Rise, Silent};
+use foveola_core::wire::message::Explain;
+use foveola_core::{Classifier, Masked, Score};
+use foveola_tests::{root, zoo};
+
+use super::reader::available;
+
+fn remote(board: &str) -> foveola::link::Opened {
+    let name: DeviceName = format!("qemu:{board}").parse().expect("a board");
+    open(&name, 115_200, &root().join("firmware")).expect("the board answers")
+}
+
+fn model(path: &Path, card: Option<&Path>) -> OpenModel {
+    let options = OpenOptions {
+        card_file: card.map(Path::to_path_buf),
+        ..OpenOptions::default()
+    };
+    OpenModel::open(path, &options).expect("a model")
+}
+
+fn go_on(_: u64, _: u64) -> bool {
+    true
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|v| v.to_bits()).collect()
+}
+
+fn ask(remote: &mut Remote, text: &str, target: u32) -> Finding {
+    let explain = Explain {
+        method: call(&text.parse().expect("a method"), &|_| None).expect("it travels"),
+        target: Some(target),
+        score: None,
+        seed: DEFAULT_SEED,
+    };
+    remote.explain(&explain, &mut go_on).expect("a map")
+}
+
+/// The scores and maps of a board are the host's, bit for bit.
+fn same_bits(remote: &mut Remote, file: &[u8], photo: &Photo, methods: &[&str]) {
+    let put = remote.put_model(file, &mut go_on);
+    put.expect("the model arrives");
+    remote
+        .put_picture(&photo.picture())
+        .expect("the picture arrives");
+    let model = OpenModel::from_bytes(file, Path::new("m.fov"), &OpenOptions::default());
+    let mut explainer = Explainer::new(model.expect("a model"), 2);
+    let question = Question::of(methods.iter().copied()).expect("methods");
+    let host = explainer
+        .explain(photo, &question)
+        .expect("the host's answer");
+    let scores = remote.scores(Score::Probability).expect("scores");
+    assert_eq!(bits(&scores.values), bits(&host.probabilities));
+    assert_eq!(scores.target, host.targets[0]);
+    assert!(scores.instructions > 10_000 && scores.stack > 200 && scores.arena > 100);
+    for (text, map) in methods.iter().zip(&host.maps) {
+        let found = ask(remote, text, host.targets[0] as u32);
+        // The host repeats a map of one channel for all that share it.
+        let share = map.values.len() / found.values.len();
+        let alone: Vec<f32> = map.values.iter().copied().step_by(share).collect();
+        assert_eq!(bits(&found.values), bits(&alone), "{text}");
+        let outcome = if map.outcome == Outcome::Flat {
+            "flat"
+        } else {
+            "ok"
+        };
+        assert_eq!(found.outcome, outcome, "{text}");
+        println!(
+            "{text}: {} instructions, {} B of stack",
+            found.instructions, found.stack
+        );
+    }
+    remote.self_test().expect("the self-test");
+}
+
+/// The demo's network over the line, all seven methods.
+#[test]
+fn the_demo_network() {
+    if !available() {
+        return;
+    }
+    let mut opened = remote("mps2-an386");
+    let model = model(
+        &root().join("host/demo/honest.onnx"),
+        Some(&root().join("host/demo/poles.card.toml")),
+    );
+    let photo = Photo::open(&root().join("host/demo/scene.png"), &model.intake()).expect("a photo");
+    let methods = [
+        "gradient",
+        "deconvolution",
+        "guided-backprop",
+        "grad-cam",
+        "occlusion:baseline=40",
+        "rise:masks=32,baseline=blur",
+        "hoc:windows=16/8,strides=4/2",
+    ];
+    let file = model_bytes(&model).expect("it compiles");
+    println!("{} bytes", file.len());
+    same_bits(&mut opened.remote, &file, &photo, &methods);
+    interrupted(&mut opened.remote, &file);
+    as_a_classifier(&mut opened.remote, &file, &photo);
+}
+
+/// A method that is cancelled keeps what it has; a model whose coming was
+/// stopped goes on where it was, and the old one answers meanwhile.
+fn interrupted(remote: &mut Remote, file: &[u8]) {
+    let explain = Explain {
+        method: call(&"rise:masks=100000".parse().expect("a method"), &|_| None).expect("a call"),
+        target: None,
+        score: None,
+        seed: 1,
+    };
+    let mut polls = 0;
+    let cancelled = remote.explain(&explain, &mut |_, total| {
+        polls += 1;
+        assert!(total == 0 || total == 100_000);
+        polls < 3
+    });
+    let cancelled = cancelled.expect("a partial map");
+    let words: Vec<&str> = cancelled.outcome.split(' ').collect();
+    assert_eq!((words[0], words[2]), ("partial", "100000"));
+    assert!(cancelled.values.iter().any(|v| *v != 0.0));
+
+    // Another file: a network with one weight changed, its hashes made anew.
+    let other = std::fs::read(root().join("core/fixtures/small.fov")).expect("the fixture");
+    let before = remote.facts().active;
+    let stopped = remote.put_model(&other, &mut |done, _| done < 1000);
+    assert!(matches!(stopped, Err(LinkError::Stopped)), "{stopped:?}");
+    let facts = remote.refresh().expect("facts");
+    assert_eq!(facts.active, before, "the old one stays");
+    assert!(
+        facts
+            .slots
+            .iter()
+            .any(|slot| slot.have >= 1000 && slot.have < slot.length)
+    );
+    let mut first = None;
+    remote
+        .put_model(&other, &mut |done, _| {
+            first.get_or_insert(done);
+            true
+        })
+        .expect("the rest arrives");
+    assert!(
+        first.expect("a first chunk") >= 1000,
+        "it went on where it was"
+    );
+    assert_eq!(remote.facts().classes, 3);
+    // The other is still there, and is made active without being sent.
+    remote
+        .put_model(file, &mut |_, _| false)
+        .expect("it is there");
+    assert_eq!(remote.facts().active, before);
+}
+
+/// A method that runs here asks the board for every score.
+fn as_a_classifier(remote: &mut Remote, file: &[u8], photo: &Photo) {
+    let model = ModelFile::new(file).expect("a model");
+    let rise = Rise {
+        masks: 6,
+        ..Rise::default()
+    };
+    let query = Query {
+        picture: photo.picture(),
+        targets: &[0],
+        score: None,
+        seed: 5,
+    };
+    let mut here = foveola::backend::core::CoreBackend::new(model.into(), 1).expect("a backend");
+    let mut maps = [Vec::new(), Vec::new()];
+    let both: [&mut dyn Classifier; 2] = [remote, &mut here];
+    for (map, classifier) in maps.iter_mut().zip(both) {
+        let cost = rise.cost(classifier, 1).expect("a cost");
+        *map = vec![0.0; rise.map_shape(classifier).expect("a shape").len()];
+        let (mut outcome, mut scratch) = ([Outcome::Flat], vec![0.0; cost.scratch]);
+        rise.explain(
+            classifier,
+            &query,
+            map,
+            &mut outcome,
+            &mut scratch,
+            &mut Silent,
+        )
+        .expect("a map");
+    }
+    assert_eq!(bits(&maps[0]), bits(&maps[1]));
+    let mut out = vec![0.0; remote.classes() - 1];
+    let short = remote.classify(&Masked::whole(photo.picture()), Score::Logit, &mut out);
+    assert!(short.is_err());
+}
+
+/// A real int8 network over the line.
+#[test]
+fn a_real_network() {
+    let Some(zoo) = zoo().filter(|_| available()) else {
+        return;
+    };
+    let model = model(&zoo.join("models/tinyml/vww_96_int8.tflite"), None);
+    let file = model_bytes(&model).expect("it compiles");
+    println!("{} bytes", file.len());
+    let picture = std::fs::read_dir(zoo.join("images/coco"))
+        .expect("pictures")
+        .next();
+    let photo = Photo::open(&picture.expect("one").expect("one").path(), &model.intake());
+    let mut opened = remote("mps2-an386");
+    let methods = ["gradient", "occlusion:window=24,stride=24", "rise:masks=8"];
+    same_bits(
+        &mut opened.remote,
+        &file,
+        &photo.expect("a photo"),
+        &methods,
+    );
+    // One that has no room is refused before it is sent.
+    let large = vec![0; 4 << 20];
+    let error = opened
+        .remote
+        .put_model(&large, &mut |_, _| panic!("it is sent"));
+    assert!(error.is_err());
+}
+
+/// What is wrong is said, with numbers; the board goes on.
+#[test]
+fn mistakes_and_camera() {
+    if !available() {
+        return;
+    }
+    let device = "qemu:mps2-an386".parse().expect("a board");
+    let (qemu, line) = Qemu::start(&device, &root().join("firmware")).expect("a board");
+    let mut remote = Remote::open(tcp(line).expect("a cable")).expect("it answers");
+    let said = |result: Result<Finding, LinkError>| result.expect_err("a mistake").to_string();
+    let none = said(remote.scores(Score::Logit));
+    assert_eq!(none, "the device says: only 0 bytes of it have arrived");
+    assert!(remote.take_frame().is_err(), "no camera");
+    let pixels: Vec<u8> = (0..126).collect();
+    std::fs::write(qemu.folder().join("frame.bin"), &pixels).expect("a frame");
+    assert_eq!(remote.take_frame().expect("a frame"), pixels);
+    assert_eq!(remote.scores(Score::Logit).expect("scores").values.len(), 3);
+    let node = said(remote.tensor(99));
+    assert_eq!(
+        node,
+        "the device says: node 99 of the model file is malformed"
+    );
+    let mut explain = Explain {
+        method: call(&"rise:masks=0".parse().expect("a method"), &|_| None).expect("a call"),
+        target: Some(3),
+        score: None,
+        seed: 1,
+    };
+    let target = "the device says: target 3 is out of range: the network has 3 classes";
+    assert_eq!(said(remote.explain(&explain, &mut go_on)), target);
+    explain.target = None;
+    let masks = "the device says: parameter out of range: number of masks";
+    assert_eq!(said(remote.explain(&explain, &mut go_on)), masks);
+    assert_eq!(remote.time(None).expect("a clock"), None);
+    let set = remote.time(Some(1_800_000_000)).expect("a clock");
+    assert!((1_800_000_000..1_800_000_005).contains(&set.expect("it is set")));
+    let facts = remote.refresh().expect("facts");
+    assert_eq!(facts.line[1..], [0, 0], "nothing was damaged or lost");
+    drop(qemu);
+    let gone = remote.refresh().expect_err("the board is gone").to_string();
+    assert!(gone.starts_with("the line to the device failed"), "{gone}");
+}
+
+/// Every board answers on its own UART.
+#[test]
+fn every_board() {
+    if !available() {
+        return;
+    }
+    let boards = [
+        "mps2-an500",
+        "mps2-an505",
+        "mps3-an547",
+        "netduinoplus2",
+        "lm3s6965evb",
+        "riscv32-virt",
+    ];
+    let file = std::fs::read(root().join("core/fixtures/small.fov")).expect("the fixture");
+    let other = OpenModel::from_bytes(&file, Path::new("m.fov"), &OpenOptions::default());
+    let other = other.expect("a model");
+    let pixels: Vec<f32> = (0..126).map(|i| (i % 50) as f32 / 25.0 - 1.0).collect();
+    let photo = Photo::from_tensor(pixels, &other.intake());
+    for board in boards {
+        let mut opened = remote(board);
+        assert_eq!(opened.remote.facts().board, board);
+        let methods = [
+            "gradient",
+            "occlusion:window=2,stride=2",
+            "rise:masks=9,grid=3",
+        ];
+        same_bits(&mut opened.remote, &file, &photo, &methods);
+        let facts = opened.remote.refresh().expect("facts");
+        println!("{board}: {} B, {} B a slot", facts.ram, facts.slots[0].room);
+        assert_eq!(facts.line[1..], [0, 0], "{board}");
+    }
+}
