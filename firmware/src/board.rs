@@ -40,8 +40,8 @@ pub trait Board {
     const NAME: &'static str;
     /// Bytes of memory for models, pictures, maps and arenas.
     const POOL: usize;
-    /// The UART of the link.
-    const UART: Uart;
+    /// The UART of the link; `None` where the flash has no room for it.
+    const UART: Option<Uart>;
     /// Ticks of its counter in a second.
     const HZ: u64;
 

@@ -33,7 +33,7 @@ macro_rules! mps {
         impl Board for $board {
             const NAME: &'static str = $name;
             const POOL: usize = $pool;
-            const UART: Uart = $uart;
+            const UART: Option<Uart> = Some($uart);
             const HZ: u64 = $hz;
 
             fn new() -> Self {

@@ -10,7 +10,7 @@ pub struct Riscv32Virt(());
 impl Board for Riscv32Virt {
     const NAME: &'static str = "riscv32-virt";
     const POOL: usize = 4 << 20;
-    const UART: Uart = Uart::Ns16550 { base: 0x1000_0000 };
+    const UART: Option<Uart> = Some(Uart::Ns16550 { base: 0x1000_0000 });
     const HZ: u64 = 1_000_000_000;
 
     fn new() -> Self {

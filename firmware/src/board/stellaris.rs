@@ -45,10 +45,7 @@ pub struct Lm3s6965Evb(());
 impl Board for Lm3s6965Evb {
     const NAME: &'static str = "lm3s6965evb";
     const POOL: usize = 54 << 10;
-    const UART: Uart = Uart::Pl011 {
-        base: 0x4000_c000,
-        interrupts: &[5],
-    };
+    const UART: Option<Uart> = None;
     const HZ: u64 = 12_500_000;
 
     fn new() -> Self {

@@ -18,10 +18,10 @@ pub struct NetduinoPlus2(());
 impl Board for NetduinoPlus2 {
     const NAME: &'static str = "netduinoplus2";
     const POOL: usize = 160 << 10;
-    const UART: Uart = Uart::Usart {
+    const UART: Option<Uart> = Some(Uart::Usart {
         base: 0x4001_1000,
         interrupts: &[37],
-    };
+    });
     const HZ: u64 = 1_000_000_000 / 256;
 
     fn new() -> Self {

@@ -5,10 +5,11 @@ use core::cell::{Cell, RefCell};
 use core::ptr;
 
 use critical_section::Mutex;
-use heapless::spsc::Queue;
+use heapless::Deque;
 
-/// Bytes that may wait: several frames of the link.
-const WAITING: usize = 2048;
+/// Bytes that may wait: the longest frame of the link, and then some. A host
+/// waits for the reply to one frame before it sends the next.
+const WAITING: usize = 1024;
 
 /// A UART, by what it is and where.
 #[derive(Clone, Copy, Debug)]
@@ -18,13 +19,6 @@ pub enum Uart {
         /// First register.
         base: usize,
         /// Interrupts of reception; those of sending are not enabled.
-        interrupts: &'static [usize],
-    },
-    /// Arm's PL011, as on Stellaris.
-    Pl011 {
-        /// First register.
-        base: usize,
-        /// Interrupt.
         interrupts: &'static [usize],
     },
     /// STM32F2 and F4.
@@ -43,14 +37,18 @@ pub enum Uart {
 
 /// What the interrupt and the program share.
 struct Reception {
-    uart: Cell<Option<Uart>>,
-    waiting: RefCell<Queue<u8, WAITING>>,
+    waiting: RefCell<Deque<u8, WAITING>>,
     lost: Cell<u32>,
 }
 
+/// Beside the queue, which is all zeros at the start and so takes no flash.
+static UART: Mutex<Cell<Option<Uart>>> = Mutex::new(Cell::new(None));
+
+/// What an interrupt does. The queue is part of no program that does not start a UART.
+static HANDLER: Mutex<Cell<Option<fn()>>> = Mutex::new(Cell::new(None));
+
 static RECEPTION: Mutex<Reception> = Mutex::new(Reception {
-    uart: Cell::new(None),
-    waiting: RefCell::new(Queue::new()),
+    waiting: RefCell::new(Deque::new()),
     lost: Cell::new(0),
 });
 
@@ -78,19 +76,14 @@ fn poke8(address: usize, value: u8) {
 impl Uart {
     /// Starts reception.
     pub fn start(self) {
-        critical_section::with(|cs| RECEPTION.borrow(cs).uart.set(Some(self)));
+        critical_section::with(|cs| {
+            UART.borrow(cs).set(Some(self));
+            HANDLER.borrow(cs).set(Some(collect));
+        });
         match self {
             Self::Cmsdk { base, .. } => {
                 poke(base + 0x10, 16); // BAUDDIV
                 poke(base + 0x08, 0b1011); // CTRL: send, receive, interrupt of reception
-            }
-            Self::Pl011 { base, .. } => {
-                poke(0x400f_e104, 1); // RCGC1: clock of UART0
-                poke(base + 0x24, 6); // IBRD: 115,200 baud at 12.5 MHz
-                poke(base + 0x28, 50); // FBRD
-                poke(base + 0x2c, 0x60); // LCRH: 8 bits, no FIFO
-                poke(base + 0x38, 0x10); // IMSC: reception
-                poke(base + 0x30, 0x301); // CTL: on, send, receive
             }
             Self::Usart { base, .. } => {
                 poke(0x4002_3844, 0x10); // RCC_APB2ENR: clock of USART1
@@ -106,9 +99,7 @@ impl Uart {
 
     const fn interrupts(self) -> &'static [usize] {
         match self {
-            Self::Cmsdk { interrupts, .. }
-            | Self::Pl011 { interrupts, .. }
-            | Self::Usart { interrupts, .. } => interrupts,
+            Self::Cmsdk { interrupts, .. } | Self::Usart { interrupts, .. } => interrupts,
             Self::Ns16550 { .. } => &[],
         }
     }
@@ -117,7 +108,6 @@ impl Uart {
     fn received(self) -> Option<u8> {
         let (there, data) = match self {
             Self::Cmsdk { base, .. } => (peek(base + 4) & 2 != 0, base),
-            Self::Pl011 { base, .. } => (peek(base + 0x18) & 0x10 == 0, base),
             Self::Usart { base, .. } => (peek(base) & 0x20 != 0, base + 4),
             Self::Ns16550 { base } => return (peek8(base + 5) & 1 != 0).then(|| peek8(base)),
         };
@@ -133,12 +123,6 @@ impl Uart {
                 poke(base + 0x0c, 0b1010); // INTCLEAR: reception, its overrun
                 overran
             }
-            Self::Pl011 { base, .. } => {
-                poke(base + 0x44, 0x7f0); // ICR
-                let overran = peek(base + 4) & 8 != 0; // RSR
-                poke(base + 4, 0);
-                overran
-            }
             Self::Usart { base, .. } => peek(base) & 8 != 0, // cleared by reading SR, then DR
             Self::Ns16550 { base } => peek8(base + 5) & 2 != 0,
         }
@@ -148,10 +132,6 @@ impl Uart {
         match self {
             Self::Cmsdk { base, .. } => {
                 while peek(base + 4) & 1 != 0 {}
-                poke(base, byte.into());
-            }
-            Self::Pl011 { base, .. } => {
-                while peek(base + 0x18) & 0x20 != 0 {}
                 poke(base, byte.into());
             }
             Self::Usart { base, .. } => {
@@ -166,44 +146,53 @@ impl Uart {
     }
 }
 
-impl Reception {
-    /// Takes what the hardware has.
-    fn collect(&self) {
-        let Some(uart) = self.uart.get() else {
-            return;
-        };
-        let Ok(mut waiting) = self.waiting.try_borrow_mut() else {
+/// Takes what the hardware has.
+fn collect() {
+    critical_section::with(|cs| {
+        let reception = RECEPTION.borrow(cs);
+        let waiting = reception.waiting.try_borrow_mut();
+        let (Some(uart), Ok(mut waiting)) = (UART.borrow(cs).get(), waiting) else {
             return;
         };
         let mut lost = u32::from(uart.overran());
         while let Some(byte) = uart.received() {
-            lost += u32::from(waiting.enqueue(byte).is_err());
+            lost += u32::from(waiting.push_back(byte).is_err());
         }
-        self.lost.set(self.lost.get().wrapping_add(lost));
-    }
+        reception.lost.set(reception.lost.get().wrapping_add(lost));
+    });
 }
 
 /// What the interrupt of a UART does.
 pub fn interrupt() {
-    critical_section::with(|cs| RECEPTION.borrow(cs).collect());
+    if let Some(handler) = critical_section::with(|cs| HANDLER.borrow(cs).get()) {
+        handler();
+    }
+}
+
+fn next() -> Option<u8> {
+    let take = |cs| {
+        RECEPTION
+            .borrow(cs)
+            .waiting
+            .try_borrow_mut()
+            .ok()?
+            .pop_front()
+    };
+    critical_section::with(take)
 }
 
 /// The next byte that came.
 pub fn read() -> Option<u8> {
-    critical_section::with(|cs| {
-        let reception = RECEPTION.borrow(cs);
-        let next = || reception.waiting.try_borrow_mut().ok()?.dequeue();
-        next().or_else(|| {
-            // Nothing waits: a UART without interrupts is asked now.
-            reception.collect();
-            next()
-        })
+    next().or_else(|| {
+        // Nothing waits: a UART without interrupts is asked now.
+        collect();
+        next()
     })
 }
 
 /// Sends bytes; returns when the last one has been taken.
 pub fn write(bytes: &[u8]) {
-    let uart = critical_section::with(|cs| RECEPTION.borrow(cs).uart.get());
+    let uart = critical_section::with(|cs| UART.borrow(cs).get());
     if let Some(uart) = uart {
         bytes.iter().for_each(|byte| uart.put(*byte));
     }

@@ -20,6 +20,8 @@ pub enum Failure {
     Method(usize),
     /// A job that is not text.
     Text,
+    /// A link on a board without one.
+    NoLink,
     /// A file that cannot be read or written.
     File(Name),
     /// A file that holds more or fewer bytes than it should.
@@ -47,6 +49,7 @@ impl fmt::Display for Failure {
             }
             Self::Method(number) => write!(f, "method {number} of the job is wrong"),
             Self::Text => write!(f, "the job or batch is not UTF-8"),
+            Self::NoLink => write!(f, "this board has no link"),
             Self::File(name) => write!(f, "file {name} cannot be read or written"),
             Self::Length(name, bytes) => write!(f, "file {name} has {bytes} bytes"),
         }
@@ -60,6 +63,7 @@ impl defmt::Format for Failure {
             Self::Line(line) => defmt::write!(f, "job: {}", line),
             Self::Method(number) => defmt::write!(f, "job: method {} is wrong", number),
             Self::Text => defmt::write!(f, "job or batch: not UTF-8"),
+            Self::NoLink => defmt::write!(f, "no link on this board"),
             Self::File(name) => defmt::write!(f, "file {=str} failed", name.as_str()),
             Self::Length(name, bytes) => {
                 defmt::write!(f, "file {=str} has {} bytes", name.as_str(), bytes);

@@ -7,14 +7,11 @@ use foveola_core::wire::server::{Facts, Memory, Platform, Server, Spent};
 use super::files::Folder;
 use super::meter::Meter;
 use super::{Failure, Pool};
-use crate::board::{Board, image, uart};
+use crate::board::uart as line;
+use crate::board::{Board, image};
 
-/// Steps and boxes of HOC's tree, where there is memory for it.
+/// Steps and boxes of HOC's tree.
 const TREE: usize = 128;
-/// The same on boards with little.
-const SMALL_TREE: usize = 32;
-/// Memory of a board that has little.
-const LITTLE: usize = 64 << 10;
 
 /// What the link stands on.
 struct Station<'s, B> {
@@ -33,13 +30,13 @@ pub(super) fn serve<B: Board>(
     linked: &[u8],
     folder: Folder<'_>,
 ) -> Result<(), Failure> {
+    let uart = B::UART.ok_or(Failure::NoLink)?;
     let slot = B::POOL / 4 / 16 * 16;
-    let tree = if B::POOL > LITTLE { TREE } else { SMALL_TREE };
     let memory = Memory {
         slots: [pool.take(slot, 0)?, pool.take(slot, 0)?],
         linked: Some(linked),
-        steps: pool.take(tree, Step::UNUSED)?,
-        boxes: pool.take(tree, UNUSED_WINDOW)?,
+        steps: pool.take(TREE, Step::UNUSED)?,
+        boxes: pool.take(TREE, UNUSED_WINDOW)?,
         work: pool.take(pool.left() / 16 * 16, 0)?,
     };
     let mut server = Server::new(memory);
@@ -50,23 +47,23 @@ pub(super) fn serve<B: Board>(
         clock: None,
     };
     station.meter.board().start_link();
-    B::UART.start();
+    uart.start();
     defmt::info!("{}: the link is open", B::NAME);
     loop {
         server.step(&mut station);
         // The counter wraps, so it is read at least once a sleep.
         station.meter.read();
-        uart::sleep();
+        line::sleep();
     }
 }
 
 impl<B: Board> Platform for Station<'_, B> {
     fn read(&mut self) -> Option<u8> {
-        uart::read()
+        line::read()
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        uart::write(bytes);
+        line::write(bytes);
     }
 
     fn feed(&mut self) {
@@ -78,7 +75,7 @@ impl<B: Board> Platform for Station<'_, B> {
             board: B::NAME,
             firmware: env!("CARGO_PKG_VERSION"),
             sha256: &self.sha256,
-            overruns: uart::lost(),
+            overruns: line::lost(),
         }
     }
 

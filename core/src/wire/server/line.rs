@@ -74,7 +74,9 @@ impl Line {
         Heard::Again
     }
 
-    /// Makes the reply to a new request, and keeps it.
+    /// Makes the reply to a new request, and keeps it. By itself, so that its
+    /// buffer does not lie on the stack below the work.
+    #[inline(never)]
     pub fn reply(&mut self, (session, sequence): Number, reply: &Reply<'_>) {
         self.last = sequence;
         if frame(session, sequence, reply, &mut self.reply).is_err() {
@@ -89,7 +91,8 @@ impl Line {
         self.reply.bytes()
     }
 
-    /// Sends a fault that is not kept.
+    /// Sends a fault that is not kept. By itself as well.
+    #[inline(never)]
     pub fn refuse(&self, number: Number, fault: Fault<'static>, platform: &mut dyn Platform) {
         let mut refusal = Frame::default();
         if frame(number.0, number.1, &Reply::Fault(fault), &mut refusal).is_ok() {
