@@ -170,15 +170,10 @@ pub fn interrupt() {
 }
 
 fn next() -> Option<u8> {
-    let take = |cs| {
-        RECEPTION
-            .borrow(cs)
-            .waiting
-            .try_borrow_mut()
-            .ok()?
-            .pop_front()
-    };
-    critical_section::with(take)
+    critical_section::with(|cs| {
+        let mut waiting = RECEPTION.borrow(cs).waiting.try_borrow_mut().ok()?;
+        waiting.pop_front()
+    })
 }
 
 /// The next byte that came.

@@ -182,7 +182,7 @@ fn watched<R>(
 }
 
 fn put_model(remote: &mut Remote, model: &OpenModel) -> Result<Vec<u8>, CliError> {
-    let file = model_bytes(model)?;
+    let file = model_bytes(model, true)?;
     watched("model", "bytes", |watch| remote.put_model(&file, watch))?;
     Ok(file)
 }

@@ -109,7 +109,7 @@ fn the_demo_network() {
         "rise:masks=32,baseline=blur",
         "hoc:windows=16/8,strides=4/2",
     ];
-    let file = model_bytes(&model).expect("it compiles");
+    let file = model_bytes(&model, true).expect("it compiles");
     println!("{} bytes", file.len());
     same_bits(&mut opened.remote, &file, &photo, &methods);
     interrupted(&mut opened.remote, &file);
@@ -136,7 +136,7 @@ fn interrupted(remote: &mut Remote, file: &[u8]) {
     assert_eq!((words[0], words[2]), ("partial", "100000"));
     assert!(cancelled.values.iter().any(|v| *v != 0.0));
 
-    let other = model_bytes(&demo("control")).expect("it compiles");
+    let other = model_bytes(&demo("control"), true).expect("it compiles");
     let before = remote.facts().active;
     let stopped = remote.put_model(&other, &mut |done, _| done < 9000);
     assert!(matches!(stopped, Err(LinkError::Stopped)), "{stopped:?}");
@@ -210,7 +210,7 @@ fn a_real_network() {
         return;
     };
     let model = model(&zoo.join("models/tinyml/vww96_int8.tflite"), None);
-    let file = model_bytes(&model).expect("it compiles");
+    let file = model_bytes(&model, true).expect("it compiles");
     println!("{} bytes", file.len());
     let picture = std::fs::read_dir(zoo.join("images/coco"))
         .expect("pictures")
