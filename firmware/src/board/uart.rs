@@ -44,8 +44,10 @@ struct Reception {
 /// Beside the queue, which is all zeros at the start and so takes no flash.
 static UART: Mutex<Cell<Option<Uart>>> = Mutex::new(Cell::new(None));
 
+type Handler = Mutex<Cell<Option<fn()>>>;
+
 /// What an interrupt does. The queue is part of no program that does not start a UART.
-static HANDLER: Mutex<Cell<Option<fn()>>> = Mutex::new(Cell::new(None));
+static HANDLER: Handler = Mutex::new(Cell::new(None));
 
 static RECEPTION: Mutex<Reception> = Mutex::new(Reception {
     waiting: RefCell::new(Deque::new()),
