@@ -4,7 +4,7 @@ use core::cell::RefCell;
 
 use super::line::{Heard, Line};
 use super::{Platform, time};
-use crate::classifier::{At, Classifier, Layers, Rule, Score};
+use crate::classifier::{At, Classifier, Layers, Pieces, Rule, Score};
 use crate::error::Error;
 use crate::explain::Progress;
 use crate::mask::Masked;
@@ -161,5 +161,19 @@ impl Layers for Attended<'_, '_, '_, '_> {
     fn backward(&mut self, seed: &[(usize, f32)], score: Score) -> Result<&[f32], Error> {
         attend(self.shared)?;
         self.session.backward(seed, score)
+    }
+
+    fn backward_pieces(
+        &mut self,
+        seed: &[(usize, f32)],
+        score: Score,
+        sink: &mut Pieces<'_>,
+    ) -> Result<(), Error> {
+        let shared = self.shared;
+        self.session
+            .backward_pieces(seed, score, &mut |first, piece| {
+                attend(shared)?;
+                sink(first, piece)
+            })
     }
 }
