@@ -129,7 +129,7 @@ fn main() -> Result<(), Error> {
             continue;
         }
         let products = (output.len() * usize::from(k * k) * inputs) as f64;
-        for isa in [Isa::portable(), Isa::detect()] {
+        for isa in Isa::every().chain([Isa::detect().fused()]) {
             let (long, short) = (
                 in_f32(op, input, output, isa)?,
                 in_int8(op, input, output, isa)?,

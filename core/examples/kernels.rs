@@ -68,7 +68,7 @@ fn measure(op: Op, input: Shape, output: Shape, products: f64, name: &str) -> Re
         weights: &weights,
         bias: &bias,
     };
-    for isa in [Isa::portable(), Isa::detect()] {
+    for isa in Isa::every().chain([Isa::detect().fused()]) {
         let mut out = vec![0.0; output.len()];
         let there = best(|| {
             let x = [Operand {

@@ -12,7 +12,7 @@ use foveola_core::net::op::Op;
 use foveola_core::{Error, Score};
 use sha2::{Digest, Sha256};
 
-use crate::backend::core::{ModelFile, StartError};
+use crate::backend::core::{Arithmetic, ModelFile, StartError};
 use crate::backend::tract::{TractError, TractModel};
 use crate::card::{Card, CardError, Channels, NetworkFacts, PartialCard, Resize};
 use crate::compile::CompileError;
@@ -192,6 +192,8 @@ pub struct OpenModel {
     pub notes: Vec<String>,
     /// What runs it.
     pub engine: Engine,
+    /// How `core` multiplies and adds f32; Strict unless set.
+    pub arithmetic: Arithmetic,
 }
 
 impl OpenModel {
@@ -235,6 +237,7 @@ impl OpenModel {
             assumed: completed.assumed,
             notes,
             engine,
+            arithmetic: Arithmetic::Strict,
         })
     }
 

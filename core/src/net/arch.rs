@@ -11,8 +11,14 @@ pub(super) mod dsp;
 pub(super) mod helium;
 pub(super) mod int8;
 pub(super) mod products;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod wide;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod x86;
 
 use int8::IntegerKernel;
+#[cfg(target_arch = "x86_64")]
+use wide::Wide;
 
 /// Permission to use an instruction set. `core` cannot find out by itself
 /// what an operating system allows, so whoever runs a session passes it in.
@@ -30,7 +36,7 @@ enum Level {
     #[cfg(foveola_helium)]
     Helium(helium::Helium),
     #[cfg(target_arch = "x86_64")]
-    Avx2,
+    X86(x86::X86),
 }
 
 /// Eight f32 at once, rounded one by one as scalars are. A value of such a type
@@ -136,6 +142,16 @@ impl Simd for Scalar {
 pub(super) trait Kernel {
     type Output;
     fn run<S: Simd, const P: usize, const B: usize>(self, simd: S) -> Self::Output;
+
+    /// As `run`, where there are vectors of 16.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn run_wide<W: Wide>(self, wide: W) -> Self::Output
+    where
+        Self: Sized,
+    {
+        self.run::<_, 6, 2>(wide)
+    }
 }
 
 impl Isa {
@@ -147,7 +163,7 @@ impl Isa {
     /// The best that this processor and its operating system offer.
     pub fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
-        let level = x86::level();
+        let level = x86::find().map_or(Level::Portable, Level::X86);
         #[cfg(foveola_dsp)]
         let level = dsp::find().map_or(Level::Portable, Level::Dsp);
         #[cfg(foveola_helium)]
@@ -165,10 +181,8 @@ impl Isa {
             Level::Dsp(_) => kernel.run::<_, 2, 1>(Scalar),
             #[cfg(foveola_helium)]
             Level::Helium(_) => kernel.run::<_, 2, 1>(Scalar),
-            // SAFETY: only `x86::level` makes `Avx2`, after it found that the
-            // processor has AVX2 and the operating system saves its registers.
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => unsafe { x86::avx2(kernel) },
+            Level::X86(x86) => x86.run(kernel),
         }
     }
 
@@ -180,18 +194,26 @@ impl Isa {
             Level::Dsp(_) => kernel.run::<_, 2>(Scalar),
             #[cfg(foveola_helium)]
             Level::Helium(_) => kernel.run::<_, 2>(Scalar),
-            // SAFETY: as in `run`.
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => unsafe { x86::avx2_integers(kernel) },
+            Level::X86(x86) => x86.run_integers(kernel),
         }
     }
 
     /// Whether this instruction set has vectors.
     pub(super) fn has_vectors(self) -> bool {
         #[cfg(target_arch = "x86_64")]
-        return self.0 == Level::Avx2;
+        return matches!(self.0, Level::X86(_));
         #[cfg(not(target_arch = "x86_64"))]
         false
+    }
+
+    /// AVX-512 VNNI, if it may be used.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn vnni(self) -> Option<x86::vnni::Vnni> {
+        match self.0 {
+            Level::X86(x86) => x86.vnni(),
+            Level::Portable => None,
+        }
     }
 
     /// The DSP extension, if it may be used.
@@ -214,126 +236,42 @@ impl Isa {
         }
     }
 
-    /// Every instruction set that this machine can run.
-    #[cfg(test)]
-    pub(super) fn every() -> impl Iterator<Item = Self> {
+    /// The same instruction set with f32 products that are not rounded before
+    /// they are added, where it has them: faster, and within rounding errors of
+    /// Strict, but other bits. Integers stay as they are.
+    #[must_use]
+    pub const fn fused(self) -> Self {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Level::X86(x86) => Self(Level::X86(x86.fused())),
+            _ => self,
+        }
+    }
+
+    /// Whether f32 products are rounded before they are added: the same bits
+    /// on every machine.
+    pub const fn is_strict(self) -> bool {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Level::X86(x86) => !x86.is_fused(),
+            _ => true,
+        }
+    }
+
+    /// Every instruction set that this machine can run, Strict.
+    pub fn every() -> impl Iterator<Item = Self> {
         let best = Self::detect();
         let portable = Self::portable();
-        [portable, best]
-            .into_iter()
-            .take(if best == portable { 1 } else { 2 })
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use super::{IntegerKernel, Kernel, Level, Simd};
-    use core::arch::x86_64::{
-        __cpuid, __cpuid_count, __m256, _CMP_GT_OQ, _CMP_UNORD_Q, _mm256_add_ps, _mm256_blendv_ps,
-        _mm256_cmp_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_or_ps,
-        _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps, _xgetbv,
-    };
-
-    /// Made by [`avx2`] alone, so AVX2 exists where a value of this type does.
-    #[derive(Clone, Copy)]
-    pub(super) struct Avx2(());
-
-    impl Simd for Avx2 {
-        type V = __m256;
-
-        #[inline(always)]
-        fn splat(self, x: f32) -> __m256 {
-            // SAFETY: `self` proves that AVX exists.
-            unsafe { _mm256_set1_ps(x) }
-        }
-
-        #[inline(always)]
-        fn load(self, from: &[f32; 8]) -> __m256 {
-            // SAFETY: as above; `from` is 8 readable f32, in any alignment.
-            unsafe { _mm256_loadu_ps(from.as_ptr()) }
-        }
-
-        #[inline(always)]
-        fn store(self, v: __m256) -> [f32; 8] {
-            let mut out = [0.0; 8];
-            // SAFETY: as above; `out` is 8 writable f32, in any alignment.
-            unsafe { _mm256_storeu_ps(out.as_mut_ptr(), v) };
-            out
-        }
-
-        #[inline(always)]
-        fn add_product(self, sum: __m256, a: __m256, b: __m256) -> __m256 {
-            // SAFETY: `self` proves that AVX exists.
-            unsafe { _mm256_add_ps(sum, _mm256_mul_ps(a, b)) }
-        }
-
-        #[inline(always)]
-        fn product(self, a: __m256, b: __m256) -> __m256 {
-            // SAFETY: as above.
-            unsafe { _mm256_mul_ps(a, b) }
-        }
-
-        #[inline(always)]
-        fn larger(self, a: __m256, b: __m256) -> __m256 {
-            // SAFETY: as above. MAXPS gives `b` unless `a > b`.
-            unsafe { _mm256_max_ps(a, b) }
-        }
-
-        #[inline(always)]
-        fn smaller(self, a: __m256, b: __m256) -> __m256 {
-            // SAFETY: as above. MINPS gives `b` unless `a < b`.
-            unsafe { _mm256_min_ps(a, b) }
-        }
-
-        #[inline(always)]
-        fn positive_or(self, x: __m256, other: __m256) -> __m256 {
-            // SAFETY: as above.
-            unsafe {
-                let positive = _mm256_cmp_ps::<_CMP_GT_OQ>(x, _mm256_setzero_ps());
-                _mm256_blendv_ps(other, x, positive)
-            }
-        }
-
-        #[inline(always)]
-        fn note_nan(self, seen: __m256, v: __m256) -> __m256 {
-            // SAFETY: as above. A lane of ones is NaN and stays so.
-            unsafe { _mm256_or_ps(seen, _mm256_cmp_ps::<_CMP_UNORD_Q>(v, v)) }
-        }
-    }
-
-    #[target_feature(enable = "avx2")]
-    pub(super) fn avx2_integers<K: IntegerKernel>(kernel: K) -> K::Output {
-        kernel.run::<_, 3>(Avx2(()))
-    }
-
-    #[target_feature(enable = "avx2")]
-    pub(super) fn avx2<K: Kernel>(kernel: K) -> K::Output {
-        kernel.run::<_, 6, 2>(Avx2(()))
-    }
-
-    /// Register state that the operating system saves (XCR0).
-    #[target_feature(enable = "xsave")]
-    fn saved_state() -> u64 {
-        // SAFETY: register 0 exists wherever XGETBV does.
-        unsafe { _xgetbv(0) }
-    }
-
-    /// Intel SDM vol. 1, 14.3: what to ask before AVX2 is used.
-    pub(super) fn level() -> Level {
-        const OSXSAVE: u32 = 1 << 27;
-        const AVX: u32 = 1 << 28;
-        const AVX2: u32 = 1 << 5;
-        const YMM: u64 = 0b110;
-        let basic = OSXSAVE | AVX;
-        if __cpuid(0).eax < 7 || __cpuid(1).ecx & basic != basic {
-            return Level::Portable;
-        }
-        // SAFETY: OSXSAVE says that XGETBV exists and is enabled.
-        let saved = unsafe { saved_state() };
-        if saved & YMM == YMM && __cpuid_count(7, 0).ebx & AVX2 != 0 {
-            Level::Avx2
-        } else {
-            Level::Portable
-        }
+        #[cfg(target_arch = "x86_64")]
+        let between = x86::below_best().map(|x86| Self(Level::X86(x86)));
+        #[cfg(not(target_arch = "x86_64"))]
+        let between = None;
+        [
+            Some(portable),
+            between,
+            Some(best).filter(|&best| best != portable),
+        ]
+        .into_iter()
+        .flatten()
     }
 }

@@ -51,6 +51,8 @@ pub mod make;
 pub mod packing;
 mod patches;
 mod pool;
+#[cfg(target_arch = "x86_64")]
+mod quads;
 mod reduce;
 mod softmax;
 #[cfg(test)]

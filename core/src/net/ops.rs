@@ -30,6 +30,8 @@ pub mod spans;
 pub(super) mod tests;
 pub(super) mod tile;
 pub(super) mod walk;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 pub use check::check;
 

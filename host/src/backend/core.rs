@@ -66,8 +66,36 @@ self_cell!(
     }
 );
 
-/// Runs a model file on the processor with Strict arithmetic. Results are the
-/// same bits for any number of threads.
+/// How f32 is multiplied and added.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Arithmetic {
+    /// Each product rounded, then added: the same bits on every machine
+    #[default]
+    Strict,
+    /// Products added unrounded, where the processor can: faster, within rounding errors
+    Fused,
+}
+
+impl Arithmetic {
+    /// The best instruction set of this processor for it.
+    pub fn isa(self) -> Isa {
+        match self {
+            Self::Strict => Isa::detect(),
+            Self::Fused => Isa::detect().fused(),
+        }
+    }
+
+    /// What this processor makes of it: without fused products it stays Strict.
+    pub fn here(self) -> Self {
+        match self.isa().is_strict() {
+            true => Self::Strict,
+            false => Self::Fused,
+        }
+    }
+}
+
+/// Runs a model file on the processor. Results are the same bits for any
+/// number of threads.
 pub struct CoreBackend {
     file: Arc<ModelFile>,
     sessions: SessionsCell,
@@ -103,17 +131,25 @@ pub enum StartError {
 }
 
 impl CoreBackend {
-    /// A backend with `threads` threads (at least one), each with an arena of its own.
+    /// A backend with `threads` threads (at least one), each with an arena of
+    /// its own, and Strict arithmetic.
     ///
     /// # Errors
     /// If the threads cannot be started.
     pub fn new(file: Arc<ModelFile>, threads: usize) -> Result<Self, StartError> {
+        Self::with_isa(file, threads, Isa::detect())
+    }
+
+    /// As [`CoreBackend::new`], with an instruction set of the caller.
+    ///
+    /// # Errors
+    /// If the threads cannot be started.
+    pub fn with_isa(file: Arc<ModelFile>, threads: usize, isa: Isa) -> Result<Self, StartError> {
         let threads = threads.max(1);
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()
             .map_err(|source| StartError::Threads { threads, source })?;
-        let isa = Isa::detect();
         let length = arena_len(file.model(), isa);
         let arenas = (0..threads)
             .map(|_| MutBorrow::new(AlignedBytes::zeros(length)))

@@ -8,6 +8,7 @@ use foveola_core::Score;
 use super::model_args::ModelArgs;
 use super::progress::{Terminal, catch_interrupts};
 use super::{CliError, Ending, note, print};
+use crate::backend::core::Arithmetic;
 use crate::explainer::{DEFAULT_SEED, Explainer, Explanation, Question, Target};
 use crate::method_spec::{MethodSpec, Parameters};
 use crate::model::{BackendKind, OpenModel, sha256};
@@ -62,6 +63,10 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED)]
     pub seed: u64,
 
+    /// How `core` adds products: strict is the same bits on every machine, fused is faster
+    #[arg(long, value_enum, default_value_t)]
+    pub arithmetic: Arithmetic,
+
     /// Write arrays as the method makes them: C,H,W for attributions to input
     /// elements, the method's own resolution for others
     #[arg(long)]
@@ -97,7 +102,12 @@ fn share(text: &str) -> Result<f32, String> {
 
 /// Runs the command.
 pub fn run(args: &ExplainArgs) -> Result<Ending, CliError> {
-    let model = args.model.open()?;
+    let mut model = args.model.open()?;
+    if args.arithmetic != Arithmetic::Strict && model.backend() == BackendKind::Tract {
+        let reason = "--arithmetic is for the backend core; tract has its own";
+        return Err(CliError::Usage(String::from(reason)));
+    }
+    model.arithmetic = args.arithmetic;
     let question = question(args, &model)?;
     let bytes = read(&args.picture)?;
     let photo = Photo::from_bytes(&bytes, &args.picture, &model.intake())?;

@@ -39,6 +39,7 @@ impl OpenModel {
     /// # Errors
     /// An unknown layer, a network that does not compile, no threads.
     pub fn start(&self, layers: &[String], threads: usize) -> Result<Running, ModelError> {
+        let isa = self.arithmetic.isa();
         match &self.engine {
             Engine::Tract(model) => {
                 let backend = TractBackend::new(Arc::clone(model), self.card.activation, threads)?;
@@ -46,12 +47,12 @@ impl OpenModel {
             }
             Engine::File(file) => {
                 let layers = file_layers(file.model(), layers)?;
-                let classifier = Box::new(CoreBackend::new(Arc::clone(file), threads)?);
+                let classifier = Box::new(CoreBackend::with_isa(Arc::clone(file), threads, isa)?);
                 Ok(Running { classifier, layers })
             }
             Engine::Graph(_) => {
                 let (file, layers) = self.compile_for(&as_trained(layers))?;
-                let classifier = Box::new(CoreBackend::new(Arc::new(file), threads)?);
+                let classifier = Box::new(CoreBackend::with_isa(Arc::new(file), threads, isa)?);
                 Ok(Running { classifier, layers })
             }
         }

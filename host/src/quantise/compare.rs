@@ -193,6 +193,7 @@ fn with_file(model: &OpenModel, file: Arc<ModelFile>) -> OpenModel {
         assumed: Vec::new(),
         notes: Vec::new(),
         engine: Engine::File(file),
+        arithmetic: model.arithmetic,
     }
 }
 

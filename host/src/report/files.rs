@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::folder::{OutputFolder, WriteError};
 use super::json::readable;
 use super::regions;
+use crate::backend::core::Arithmetic;
 use crate::card::Card;
 use crate::explainer::{Explanation, Layer, Question, Region, SaliencyMap, Step, score_name};
 use crate::model::{BackendKind, OpenModel};
@@ -206,7 +207,10 @@ fn json(run: &Run<'_>) -> Vec<u8> {
         assumed: &model.assumed,
         backend,
         arithmetic: match backend {
-            BackendKind::Core => "strict",
+            BackendKind::Core => match model.arithmetic.here() {
+                Arithmetic::Strict => "strict",
+                Arithmetic::Fused => "fused",
+            },
             BackendKind::Tract => "tract",
         },
         seed: question.seed,

@@ -89,6 +89,10 @@ pub(super) fn forward_rows(
     {
         return super::dsp::convolve(dsp, node, &channels, &patches, out);
     }
+    #[cfg(target_arch = "x86_64")]
+    if let Some(done) = super::quads::forward(node, &channels, &patches, out, scratch, isa) {
+        return done;
+    }
     if let Some(done) = wide::forward(node, &channels, &patches, out, scratch, isa) {
         return done;
     }
@@ -120,6 +124,10 @@ pub(super) fn scratch_len(node: &Node8<'_>, isa: Isa) -> usize {
         return 0;
     };
     let pixels = node.output.area();
+    #[cfg(target_arch = "x86_64")]
+    if let Some(bytes) = super::quads::scratch_len(node, &channels, pixels, isa) {
+        return bytes;
+    }
     if let Some(bytes) = wide::scratch_len(node, &channels, pixels, isa) {
         return bytes;
     }

@@ -6,10 +6,12 @@
 //! gradient.
 
 use super::packing::LANES;
-use super::spans::Axis;
+use super::spans::{Axis, Span};
 use super::tile::{Finish, Region, Seen, Spot, Tile, Walk, finish, start};
 use super::{Node, Rows, SawNan};
 use crate::error::Error;
+#[cfg(target_arch = "x86_64")]
+use crate::net::arch::wide::Wide;
 use crate::net::arch::{Isa, Kernel, Simd};
 use crate::net::op::{Geometry, Op};
 use crate::tensor::Shape;
@@ -41,19 +43,19 @@ pub(super) struct Convolution<'a> {
 }
 
 /// The channels that a tile is about.
-struct Part {
+pub(super) struct Part {
     /// Where its weights start.
-    weights: usize,
+    pub weights: usize,
     /// Weights of one block.
-    block: usize,
+    pub block: usize,
     /// First source channel.
     source: usize,
     /// Source channels.
     inputs: usize,
     /// First target channel.
-    target: usize,
+    pub target: usize,
     /// Target channel behind the group's last.
-    end: usize,
+    pub end: usize,
 }
 
 impl Kernel for Convolution<'_> {
@@ -62,22 +64,12 @@ impl Kernel for Convolution<'_> {
 
     #[inline(always)]
     fn run<S: Simd, const P: usize, const B: usize>(mut self, simd: S) -> Option<SawNan> {
-        let groups = self.groups.max(1);
-        let (inputs, outputs) = (self.source_c / groups, self.target_c / groups);
-        let block = self.rows.kernel() * self.cols.kernel() * inputs * LANES;
-        let blocks = outputs.div_ceil(LANES);
+        let blocks = self.blocks();
         let mut seen = Seen::nothing(simd);
-        for group in 0..groups {
+        for group in 0..self.groups.max(1) {
             let mut done = 0;
             while done < blocks {
-                let part = Part {
-                    weights: (group * blocks + done) * block,
-                    block,
-                    source: group * inputs,
-                    inputs,
-                    target: group * outputs + done * LANES,
-                    end: (group + 1) * outputs,
-                };
+                let part = self.part(group, done);
                 if blocks - done >= B {
                     self.regions::<S, P, B>(simd, &part, &mut seen)?;
                     done += B;
@@ -89,9 +81,37 @@ impl Kernel for Convolution<'_> {
         }
         Some(seen.any(simd))
     }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn run_wide<W: Wide>(self, wide: W) -> Option<SawNan> {
+        self.by_sixteen(wide)
+    }
 }
 
 impl Convolution<'_> {
+    /// Blocks of a group.
+    #[inline(always)]
+    pub(super) fn blocks(&self) -> usize {
+        (self.target_c / self.groups.max(1)).div_ceil(LANES)
+    }
+
+    /// The channels of a group from block `first` on.
+    #[inline(always)]
+    pub(super) fn part(&self, group: usize, first: usize) -> Part {
+        let groups = self.groups.max(1);
+        let (inputs, outputs) = (self.source_c / groups, self.target_c / groups);
+        let block = self.rows.kernel() * self.cols.kernel() * inputs * LANES;
+        Part {
+            weights: (group * self.blocks() + first) * block,
+            block,
+            source: group * inputs,
+            inputs,
+            target: group * outputs + first * LANES,
+            end: (group + 1) * outputs,
+        }
+    }
+
     #[inline(always)]
     fn regions<S: Simd, const P: usize, const B: usize>(
         &mut self,
@@ -130,7 +150,11 @@ impl Convolution<'_> {
         let bias = self.bias.get(part.target..part.end).unwrap_or(&[]);
         let mut sums = [start::<S, B>(simd, bias); P];
         for j in 0..region.rows.taps {
-            self.kernel_row(simd, part, region, j, &spots, &mut sums)?;
+            let row = self.kernel_row(part, region, j, &spots)?;
+            for i in 0..row.runs {
+                let (x, weights) = row.run(i)?;
+                multiply(simd, &mut sums, &x, weights, part.block, row.len)?;
+            }
         }
         let lanes = (part.end - part.target).min(B * LANES);
         for (sums, spot) in sums.iter().zip(&spots).take(filled) {
@@ -140,21 +164,21 @@ impl Convolution<'_> {
         Some(())
     }
 
-    /// Adds what the `j`-th row of taps contributes.
+    /// What the `j`-th row of taps reads.
     #[inline(always)]
-    fn kernel_row<S: Simd, const P: usize, const B: usize>(
+    pub(super) fn kernel_row<const P: usize>(
         &self,
-        simd: S,
         part: &Part,
         region: &Region,
         j: usize,
         spots: &[Spot; P],
-        sums: &mut [[S::V; B]; P],
-    ) -> Option<()> {
+    ) -> Option<KernelRow<'_, P>> {
         let Region { rows, cols } = region;
         let mut lines: [&[f32]; P] = [&[]; P];
         for (line, spot) in lines.iter_mut().zip(spots) {
-            *line = self.source.line(spot.row + j as isize * rows.hop)?;
+            let whole = self.source.line(spot.row + j as isize * rows.hop)?;
+            let first = usize::try_from(spot.col + low(cols)).ok()? * self.source_c;
+            *line = whole.get(first + part.source..)?;
         }
         // Neighbouring taps that read neighbouring pixels are one run of elements.
         let merged = cols.hop == 1 && part.inputs == self.source_c;
@@ -164,17 +188,62 @@ impl Convolution<'_> {
             (cols.taps, part.inputs)
         };
         let ky = (rows.tap + j * rows.tap_step) * self.cols.kernel();
-        for i in 0..runs {
-            let tap = (ky + cols.tap + i * cols.tap_step) * part.inputs * LANES;
-            let weights = self.weights.get(part.weights + tap..)?;
-            let mut x: [&[f32]; P] = [&[]; P];
-            for ((x, line), spot) in x.iter_mut().zip(&lines).zip(spots) {
-                let col = usize::try_from(spot.col + i as isize * cols.hop).ok()?;
-                *x = line.get(col * self.source_c + part.source..)?.get(..len)?;
-            }
-            multiply(simd, sums, &x, weights, part.block, len)?;
+        let step = part.inputs * LANES;
+        Some(KernelRow {
+            lines,
+            runs,
+            len,
+            weights: self.weights.get(part.weights + (ky + cols.tap) * step..)?,
+            step: cols.tap_step * step,
+            first: if cols.hop < 0 {
+                runs.saturating_sub(1)
+            } else {
+                0
+            },
+            back: cols.hop < 0,
+            hop: cols.hop.unsigned_abs() * self.source_c,
+        })
+    }
+}
+
+/// Source columns from the first tap to the leftmost one, not positive.
+#[inline(always)]
+pub(super) const fn low(cols: &Span) -> isize {
+    if cols.hop < 0 && cols.taps > 0 {
+        (cols.taps as isize - 1) * cols.hop
+    } else {
+        0
+    }
+}
+
+/// A row of taps under `P` pixels, as runs of source elements.
+pub(super) struct KernelRow<'a, const P: usize> {
+    /// From the leftmost tap on.
+    lines: [&'a [f32]; P],
+    /// How many runs there are, each of `len` elements.
+    pub runs: usize,
+    pub len: usize,
+    /// From the first run's on.
+    weights: &'a [f32],
+    /// Weights from one run to the next.
+    step: usize,
+    /// Place of the first run among them, and whether the next lies before it.
+    first: usize,
+    back: bool,
+    /// Elements from one place to the next.
+    hop: usize,
+}
+
+impl<'a, const P: usize> KernelRow<'a, P> {
+    /// Run `i` of each pixel, and the weights from its first on.
+    #[inline(always)]
+    pub fn run(&self, i: usize) -> Option<([&'a [f32]; P], &'a [f32])> {
+        let place = if self.back { self.first - i } else { i };
+        let mut x: [&[f32]; P] = [&[]; P];
+        for (x, line) in x.iter_mut().zip(&self.lines) {
+            *x = line.get(place * self.hop..)?.get(..self.len)?;
         }
-        Some(())
+        Some((x, self.weights.get(i * self.step..)?))
     }
 }
 

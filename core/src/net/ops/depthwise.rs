@@ -2,26 +2,29 @@
 //! sum of an element runs over kernel rows and columns, from the bias forward,
 //! from 0 backward.
 
+use super::conv::low;
 use super::conv_backward::Part as Wanted;
 use super::packing::LANES;
 use super::spans::Axis;
 use super::tile::{Finish, Region, Seen, Spot, Tile, Walk, finish, start, widen};
 use super::{Node, Rows, SawNan};
 use crate::error::Error;
+#[cfg(target_arch = "x86_64")]
+use crate::net::arch::wide::Wide;
 use crate::net::arch::{Isa, Kernel, Simd};
 use crate::net::op::Geometry;
 
 /// One depthwise convolution, either direction.
-struct Depthwise<'a> {
+pub(super) struct Depthwise<'a> {
     source: Rows<'a>,
-    channels: usize,
-    weights: &'a [f32],
-    bias: &'a [f32],
-    rows: Axis,
-    cols: Axis,
-    target: &'a mut [f32],
-    target_row: usize,
-    finish: Finish,
+    pub channels: usize,
+    pub weights: &'a [f32],
+    pub bias: &'a [f32],
+    pub rows: Axis,
+    pub cols: Axis,
+    pub target: &'a mut [f32],
+    pub target_row: usize,
+    pub finish: Finish,
 }
 
 /// Neighbouring channels that fit one tile.
@@ -54,6 +57,12 @@ impl Kernel for Depthwise<'_> {
             }
         }
         Some(seen.any(simd))
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn run_wide<W: Wide>(self, wide: W) -> Option<SawNan> {
+        self.by_sixteen(wide)
     }
 }
 
@@ -117,7 +126,17 @@ impl Depthwise<'_> {
         let bias = bias.get(..part.count).unwrap_or(&[]);
         let mut sums = [start::<S, B>(simd, bias); P];
         for j in 0..region.rows.taps {
-            self.kernel_row(simd, region, j, &tile.spots, part, &mut sums)?;
+            let row = self.kernel_row(region, j, &tile.spots)?;
+            for i in 0..region.cols.taps {
+                let (tap, at) = row.tap(i);
+                let w: [S::V; B] = load(simd, self.weights, tap + part.first, part.count)?;
+                for (sums, line) in sums.iter_mut().zip(&row.lines) {
+                    let x: [S::V; B] = load(simd, line, at + part.first, part.count)?;
+                    for ((sum, x), w) in sums.iter_mut().zip(x).zip(w) {
+                        *sum = simd.add_product(*sum, x, w);
+                    }
+                }
+            }
         }
         for (sums, spot) in sums.iter().zip(&tile.spots).take(tile.filled) {
             let target = self.target.get_mut(spot.target + part.first..)?;
@@ -127,46 +146,50 @@ impl Depthwise<'_> {
         Some(())
     }
 
-    /// Adds what the `j`-th row of taps contributes.
+    /// What the `j`-th row of taps reads.
     #[inline(always)]
-    fn kernel_row<S: Simd, const P: usize, const B: usize>(
+    pub(super) fn kernel_row<const P: usize>(
         &self,
-        simd: S,
         region: &Region,
         j: usize,
         spots: &[Spot; P],
-        part: Part,
-        sums: &mut [[S::V; B]; P],
-    ) -> Option<()> {
+    ) -> Option<KernelRow<'_, P>> {
         let Region { rows, cols } = region;
-        // From the leftmost source column that a tap reads.
-        let last = cols.taps.saturating_sub(1);
-        let left = if cols.hop < 0 {
-            last as isize * cols.hop
-        } else {
-            0
-        };
         let mut lines: [&[f32]; P] = [&[]; P];
         for (line, spot) in lines.iter_mut().zip(spots) {
-            let col = usize::try_from(spot.col + left).ok()?;
+            let col = usize::try_from(spot.col + low(cols)).ok()?;
             let whole = self.source.line(spot.row + j as isize * rows.hop)?;
             *line = whole.get(col * self.channels..)?;
         }
-        let step = cols.hop.unsigned_abs() * self.channels;
         let first_tap = (rows.tap + j * rows.tap_step) * self.cols.kernel() + cols.tap;
-        for i in 0..cols.taps {
-            let tap = (first_tap + i * cols.tap_step) * self.channels;
-            let w: [S::V; B] = load(simd, self.weights, tap + part.first, part.count)?;
-            let hops = if cols.hop < 0 { last - i } else { i };
-            let at = hops * step + part.first;
-            for (sums, line) in sums.iter_mut().zip(&lines) {
-                let x: [S::V; B] = load(simd, line, at, part.count)?;
-                for ((sum, x), w) in sums.iter_mut().zip(x).zip(w) {
-                    *sum = simd.add_product(*sum, x, w);
-                }
-            }
-        }
-        Some(())
+        Some(KernelRow {
+            lines,
+            last: cols.taps.saturating_sub(1),
+            back: cols.hop < 0,
+            hop: cols.hop.unsigned_abs() * self.channels,
+            tap: first_tap * self.channels,
+            step: cols.tap_step * self.channels,
+        })
+    }
+}
+
+/// A row of taps under `P` pixels.
+pub(super) struct KernelRow<'a, const P: usize> {
+    /// The source from the leftmost tap on.
+    pub lines: [&'a [f32]; P],
+    last: usize,
+    back: bool,
+    hop: usize,
+    tap: usize,
+    step: usize,
+}
+
+impl<const P: usize> KernelRow<'_, P> {
+    /// Where the weights of tap `i` start, and its elements in each line.
+    #[inline(always)]
+    pub const fn tap(&self, i: usize) -> (usize, usize) {
+        let hops = if self.back { self.last - i } else { i };
+        (self.tap + i * self.step, hops * self.hop)
     }
 }
 

@@ -98,6 +98,12 @@ impl Axis {
         self.kernel
     }
 
+    /// Target pixels.
+    #[cfg(target_arch = "x86_64")]
+    pub const fn count(&self) -> usize {
+        self.count
+    }
+
     /// All target pixels, each in one span.
     #[inline(always)]
     pub fn spans(&self) -> Spans {

@@ -70,6 +70,7 @@ pub(in crate::net) struct Tile<const P: usize> {
 }
 
 /// Walks the pixels of a region, row by row.
+#[derive(Clone)]
 pub(in crate::net) struct Walk {
     region: Region,
     y: usize,
@@ -93,6 +94,26 @@ impl Walk {
     #[inline(always)]
     pub fn fills(&self, pixels: usize) -> bool {
         self.left > 1 && self.left > pixels / 3
+    }
+
+    /// The walk of the next pixels, at most `pixels`; goes on behind them.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub fn part(&mut self, pixels: usize) -> Self {
+        let mut part = self.clone();
+        part.left = self.left.min(pixels);
+        self.left -= part.left;
+        let width = self.region.cols.count.max(1);
+        let at = self.y * width + self.x + part.left;
+        (self.y, self.x) = (at / width, at % width);
+        part
+    }
+
+    /// Pixels that are left.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub const fn left(&self) -> usize {
+        self.left
     }
 
     /// Whether all pixels are done.

@@ -23,7 +23,7 @@ fn load(from: &[i8; 16]) -> __m128i {
     unsafe { _mm_loadu_si128(from.as_ptr().cast()) }
 }
 
-impl Avx2 {
+impl Avx2<false> {
     /// Sums over the 16 elements from `at` on, of the patches those that `mask` keeps.
     ///
     /// # Safety
@@ -165,7 +165,7 @@ fn few(to: &mut [[i8; 16]], from: &[&[i8]], len: usize) {
     }
 }
 
-impl Integers for Avx2 {
+impl Integers for Avx2<false> {
     type Sums = __m256i;
 
     #[inline(always)]
