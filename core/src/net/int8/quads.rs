@@ -248,7 +248,8 @@ impl Convolution<'_> {
     ) -> Option<Factors> {
         let (node, channels) = (self.node, self.channels);
         let zero = i32::from(node.weights_zero_point);
-        let raised = zero.wrapping_mul(channels.filters.len() as i32);
+        // What fills a patch up is raised too.
+        let raised = zero.wrapping_mul(4 * self.sizes.quads as i32);
         let [mut bias, mut multiplier, mut shift] = [[0; SIXTEEN]; 3];
         let places = bias.iter_mut().zip(&mut multiplier).zip(&mut shift);
         let sums = vnni.sums(weights);

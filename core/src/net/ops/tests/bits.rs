@@ -227,3 +227,41 @@ fn spans_hold_each_tap_once() {
         }
     }
 }
+
+/// Fused products round once less each, so a sum of n products is off by at
+/// most n + 1 roundings of the sum of magnitudes (Higham 2002, 3.1), as a
+/// Strict one is.
+#[test]
+fn fused_sums_are_within_rounding_errors_of_the_exact_ones() {
+    let mut random = Random(10);
+    let mut other_bits = 0;
+    for round in 0..300 {
+        let mut case = case(round % 5, &mut random);
+        case.activation = Activation::None;
+        let bias = |i: usize| case.bias.get(i % case.output.c).copied().unwrap_or(0.0);
+        let mut exact: Vec<f64> = (0..case.output.len()).map(|i| bias(i).into()).collect();
+        let mut bound: Vec<(f64, f64)> = exact.iter().map(|b| (b.abs(), 1.0)).collect();
+        products(&case, |i, o, w| {
+            let product = f64::from(case.inputs[0][i]) * f64::from(w);
+            exact[o] += product;
+            bound[o].0 += product.abs();
+            bound[o].1 += 1.0;
+        });
+        for isa in Isa::every().map(Isa::fused) {
+            let (found, ..) = case.forward(isa);
+            for ((found, exact), (sum, count)) in found.iter().zip(&exact).zip(&bound) {
+                let most = sum * count * f64::from(f32::EPSILON);
+                assert!(
+                    (f64::from(*found) - exact).abs() <= most,
+                    "{isa:?} {found} {exact} {case:?}"
+                );
+            }
+            let strict = case.forward(Isa::portable()).0;
+            let same = bits(&found) == bits(&strict);
+            assert!(same || !isa.is_strict(), "{isa:?}");
+            other_bits += usize::from(!same);
+        }
+    }
+    let fused = Isa::every().map(Isa::fused).any(|isa| !isa.is_strict());
+    assert_eq!(other_bits > 0, fused);
+}
