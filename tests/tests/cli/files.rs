@@ -349,6 +349,44 @@ fn constant_channels_go_unless_told_otherwise() {
 
 /// Both backends give the same scores and maps, within rounding.
 #[test]
+fn a_map_says_by_which_arithmetic_it_came() {
+    let room = Room::new();
+    let (model, scene) = (model(), scene());
+    let ask = |out: &str, more: &[&str]| {
+        let args = ["explain", &model, &scene, "-m", "gradient", "--out", out];
+        room.succeed(&[&args[..], more].concat());
+        let record = room.record(out);
+        let arithmetic = record["arithmetic"].as_str().expect("a word").to_owned();
+        (arithmetic, array(&room, &format!("{out}/gradient.3.npy")))
+    };
+    let (strict, map) = ask("s", &[]);
+    let (fused, near) = ask("f", &["--arithmetic", "fused"]);
+    assert_eq!(strict, "strict");
+    // What this very processor can, by the standard library's detection.
+    #[cfg(target_arch = "x86_64")]
+    let can = std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
+    #[cfg(not(target_arch = "x86_64"))]
+    let can = false;
+    assert_eq!(fused, if can { "fused" } else { "strict" });
+    assert_eq!(map != near, can);
+    let largest = map.iter().fold(0.0, |most, v| f64::max(most, v.abs().into()));
+    let off = max_difference(&map, &near);
+    assert!(off <= 1e-4 * largest, "{off} of {largest}");
+    room.refuse(
+        &[
+            "explain",
+            &model,
+            &scene,
+            "--backend",
+            "tract",
+            "--arithmetic",
+            "fused",
+        ],
+        "tract has its own",
+    );
+}
+
+#[test]
 fn tract_gives_the_same_answers() {
     let room = Room::new();
     let scene = scene();
