@@ -156,6 +156,7 @@ impl<'t> Job<'t> {
     ///
     /// # Errors
     /// The first line that cannot be read.
+    #[inline(never)]
     pub fn parse(text: &'t str) -> Result<Self, BadLine> {
         let mut job = Self {
             link: false,

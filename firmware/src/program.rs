@@ -65,6 +65,7 @@ struct Shown {
 }
 
 /// Runs the job in a folder; whether it came to its end.
+#[inline(never)]
 fn one<B: Board>(
     meter: &mut Meter<B>,
     pool: &mut Pool<'_>,
@@ -103,6 +104,8 @@ fn one<B: Board>(
     result.is_ok()
 }
 
+/// Every byte that this keeps on the stack lies under every question.
+#[inline(never)]
 fn run<B: Board>(
     meter: &mut Meter<B>,
     pool: &mut Pool<'_>,

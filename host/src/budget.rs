@@ -36,10 +36,11 @@ pub use work::Work;
 use work::{Question, top_class};
 
 use crate::backend::core::ModelFile;
+use crate::compile::{CompileOptions, Goal};
 use crate::explainer::ExplainError;
 use crate::explainer::setting::Setting;
 use crate::method_spec::{Baseline, MethodSpec, Parameters};
-use crate::model::{OpenModel, Running};
+use crate::model::{Engine, ModelError, OpenModel, Running};
 use crate::photo::Photo;
 
 /// What a model takes with each of some methods.
@@ -51,6 +52,8 @@ pub struct Budget {
     pub classify: Memory,
     /// A plain classification: its work.
     pub work: Work,
+    /// Bytes of the smallest forward arena, where the model can be compiled for it.
+    pub smallest: Option<usize>,
     /// One a method, or why it cannot run on any picture of this model.
     pub methods: Vec<Result<MethodBudget, String>>,
 }
@@ -107,6 +110,7 @@ impl Budget {
             file,
             classify,
             work,
+            smallest: smallest(model, prune)?,
             methods,
         })
     }
@@ -138,6 +142,20 @@ pub fn stand_in(model: &OpenModel) -> Photo {
         let values = (0..intake.shape.len()).map(|i| (i as f32 * 0.7).sin());
         Photo::from_tensor(values.collect(), &intake)
     })
+}
+
+/// Bytes of the arena of the smallest forward plan; a `.fov` file has its plan.
+fn smallest(model: &OpenModel, prune: bool) -> Result<Option<usize>, ModelError> {
+    if !matches!(model.engine, Engine::Graph(_)) {
+        return Ok(None);
+    }
+    let options = CompileOptions::shipped(&[], prune).planned(Goal::Small);
+    let compiled = model.compile(&options)?;
+    let file = ModelFile::new(&compiled.bytes).map_err(|source| ModelError::File {
+        path: model.path.clone(),
+        source,
+    })?;
+    Ok(Some(arena(file.model(), Pass::Forward)))
 }
 
 fn arena(model: &Model<'_>, pass: Pass) -> usize {

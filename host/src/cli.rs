@@ -11,6 +11,7 @@ mod explain;
 mod inspect;
 mod methods;
 mod model_args;
+mod plan_args;
 mod progress;
 mod table;
 

@@ -12,6 +12,8 @@ use foveola_core::{At, TensorId};
 use crate::card::Card;
 use crate::graph::{Graph, Node, Tensor};
 
+pub use plan::Goal;
+
 mod affine;
 pub mod fold;
 mod integers;
@@ -65,6 +67,16 @@ pub enum CompileError {
         /// Tensor of these scores.
         logits: String,
     },
+    /// No plan of the forward pass fits the arena that was asked for.
+    #[error(
+        "the smallest arena found for the forward pass has {least} bytes; {most} were asked for"
+    )]
+    Arena {
+        /// Bytes of the smallest.
+        least: usize,
+        /// Bytes that were asked for.
+        most: usize,
+    },
     /// The written file does not pass the check of its reader.
     #[error("the compiled model does not pass its own check: {0}; please report this model")]
     Check(foveola_core::Error),
@@ -85,6 +97,8 @@ pub struct CompileOptions {
     /// Whether channels that can only be constant are removed ([`prune`]): no
     /// kept number changes, but layers have fewer channels than the model's.
     pub prune: bool,
+    /// What the forward plan is to be.
+    pub goal: Goal,
 }
 
 impl CompileOptions {
@@ -97,6 +111,11 @@ impl CompileOptions {
             prune,
             ..Self::default()
         }
+    }
+
+    /// The same with another plan of the forward pass.
+    pub fn planned(self, goal: Goal) -> Self {
+        Self { goal, ..self }
     }
 }
 
@@ -133,7 +152,7 @@ pub fn compile(
         true => prune::prune(&mut graph, watched),
         false => prune::Report::default(),
     };
-    let compiled = as_it_is(graph, report, card, &options.layers)?;
+    let compiled = as_it_is(graph, report, card, &options.layers, options.goal)?;
     Ok(Compiled { pruned, ..compiled })
 }
 
@@ -155,6 +174,7 @@ pub fn as_it_is(
     report: fold::Report,
     card: &Card,
     layers: &[String],
+    goal: Goal,
 ) -> Result<Compiled, CompileError> {
     check_size(&graph)?;
     let cam_layer = fold::default_cam_layer(&graph);
@@ -178,9 +198,10 @@ pub fn as_it_is(
     let network = network::Network::new(graph, card);
     let plans: Vec<_> = passes
         .into_iter()
-        .map(|pass| plan::plan(&network, pass))
+        .map(|pass| plan::plan(&network, pass, goal))
         .collect();
     check_arenas(&plans)?;
+    check_arena(&plans, goal)?;
     let bytes = write::write(&network, Some(card), &plans);
     Ok(Compiled {
         bytes,
@@ -217,6 +238,18 @@ fn gradient_layer(
         name: name.to_owned(),
         logits: graph.tensor(graph.logits).name.clone(),
     })
+}
+
+/// Whether the forward plan is as small as it was asked to be.
+fn check_arena(plans: &[plan::Plan], goal: Goal) -> Result<(), CompileError> {
+    let forward = plans.iter().find(|plan| plan.pass == Pass::Forward);
+    match (goal, forward) {
+        (Goal::Arena(most), Some(plan)) if plan.arena > most => Err(CompileError::Arena {
+            least: plan.arena,
+            most,
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn check_scales(graph: &Graph) -> Result<(), CompileError> {

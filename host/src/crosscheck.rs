@@ -166,7 +166,10 @@ pub struct Report {
 pub fn model_bytes(model: &OpenModel, prune: bool) -> Result<Vec<u8>, ModelError> {
     match &model.engine {
         Engine::File(file) => Ok(file.model().bytes().to_vec()),
-        _ => Ok(model.compile(&CompileOptions::shipped(&[], prune))?.bytes),
+        _ => {
+            let options = CompileOptions::shipped(&[], prune).planned(model.goal);
+            Ok(model.compile(&options)?.bytes)
+        }
     }
 }
 

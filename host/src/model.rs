@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::backend::core::{Arithmetic, ModelFile, StartError};
 use crate::backend::tract::{TractError, TractModel};
 use crate::card::{Card, CardError, Channels, NetworkFacts, PartialCard, Resize};
-use crate::compile::CompileError;
+use crate::compile::{CompileError, Goal};
 use crate::graph::{Graph, InputType, Layout, Quant};
 use crate::import::{self, ImportError, Imported};
 use crate::photo::Intake;
@@ -194,6 +194,8 @@ pub struct OpenModel {
     pub engine: Engine,
     /// How `core` multiplies and adds f32; Strict unless set.
     pub arithmetic: Arithmetic,
+    /// What the memory plan of its forward pass is to be where it is compiled.
+    pub goal: Goal,
 }
 
 impl OpenModel {
@@ -238,6 +240,7 @@ impl OpenModel {
             notes,
             engine,
             arithmetic: Arithmetic::Strict,
+            goal: Goal::default(),
         })
     }
 

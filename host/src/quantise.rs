@@ -172,6 +172,7 @@ impl FloatNetwork {
             layers: layers.to_vec(),
             fold: false,
             prune,
+            goal: model.goal,
         };
         let mut compiled = compile(lowered.graph, &model.card, &options)?;
         compiled.report.folded += self.report.folded;

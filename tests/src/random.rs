@@ -11,7 +11,7 @@ mod integers;
 pub mod number;
 
 use foveola::card::{Card, Channels, OutputActivation, Resize};
-use foveola::compile::{CompileOptions, compile};
+use foveola::compile::{CompileOptions, Goal, compile};
 use foveola::graph::Graph;
 use foveola_core::Shape;
 use foveola_core::net::model::Model;
@@ -53,43 +53,35 @@ impl RandomNetwork {
     /// The network in f32 of a seed: the first of its drafts that fits the
     /// smallest board.
     pub fn new(seed: u64) -> Self {
-        let mut drafts = (0..100).filter_map(|attempt| Self::attempt(seed, attempt));
+        let mut drafts =
+            (0..100).filter_map(|attempt| Self::compiled(seed, Drawn::real(seed, attempt)));
         drafts.next().expect("one of 100 drafts fits")
     }
 
     /// The network in int8, or int8 and f32, of a seed.
     pub fn int8(seed: u64) -> Self {
-        let mut drafts = (0..100).filter_map(|attempt| Self::attempt8(seed, attempt));
+        let mut drafts =
+            (0..100).filter_map(|attempt| Self::compiled(seed, Drawn::int8(seed, attempt)));
         drafts.next().expect("one of 100 drafts fits")
     }
 
-    fn attempt(seed: u64, attempt: u32) -> Option<Self> {
-        let (drawn, fold) = Drawn::floats(seed, attempt);
-        let options = CompileOptions {
-            fold,
-            ..CompileOptions::default()
-        };
-        Self::compiled(seed, drawn.graph, &drawn.card, &options, drawn.picture)
-    }
-
-    fn attempt8(seed: u64, attempt: u32) -> Option<Self> {
+    /// One in three has a fast plan, the others a small one.
+    fn compiled(seed: u64, drawn: Drawn) -> Option<Self> {
         let Drawn {
             graph,
             card,
             picture,
-        } = Drawn::new(seed, attempt);
-        Self::compiled(seed, graph, &card, &CompileOptions::default(), picture)
-    }
-
-    fn compiled(
-        seed: u64,
-        graph: Graph,
-        card: &Card,
-        options: &CompileOptions,
-        picture: Numbers,
-    ) -> Option<Self> {
+            options,
+        } = drawn;
+        let options = CompileOptions {
+            goal: match seed % 3 {
+                0 => Goal::Fast,
+                _ => Goal::Small,
+            },
+            ..options
+        };
         let shape = graph.tensor(graph.input).shape;
-        let bytes = compile(graph, card, options).ok()?.bytes;
+        let bytes = compile(graph, &card, &options).ok()?.bytes;
         let aligned = foveola::aligned::AlignedBytes::copy_of(&bytes);
         let model = Model::from_bytes(&aligned)
             .unwrap_or_else(|e| panic!("seed {seed}: the compiler's file is sound: {e}"));
@@ -113,28 +105,31 @@ pub struct Drawn {
     pub card: Card,
     /// The picture.
     pub picture: Numbers,
+    /// How it is compiled.
+    pub options: CompileOptions,
 }
 
 impl Drawn {
-    /// Draft number `attempt` of a seed in f32, and whether arithmetic shall
-    /// fold into its weights.
-    pub fn floats(seed: u64, attempt: u32) -> (Self, bool) {
+    /// Draft number `attempt` in f32 of a seed.
+    pub fn real(seed: u64, attempt: u32) -> Self {
         let mut random = Random::new(seed, attempt);
         let shape = picture_shape(&mut random);
         let card = card(shape, &mut random);
-        let fold = random.chance(3);
+        let options = CompileOptions {
+            fold: random.chance(3),
+            ..CompileOptions::default()
+        };
         let picture = picture(shape, &mut random);
-        let graph = Draft::new(shape, random, None).finish();
-        let drawn = Self {
-            graph,
+        Self {
+            graph: Draft::new(shape, random, None).finish(),
             card,
             picture,
-        };
-        (drawn, fold)
+            options,
+        }
     }
 
-    /// Draft number `attempt` of a seed in int8, or int8 and f32.
-    pub fn new(seed: u64, attempt: u32) -> Self {
+    /// Draft number `attempt` in int8, or int8 and f32, of a seed.
+    pub fn int8(seed: u64, attempt: u32) -> Self {
         let mut random = Random::new(seed, INTEGERS + attempt);
         // Tall pictures leave room for layers that run together, row by row.
         let shape = match random.chance(3) {
@@ -162,6 +157,7 @@ impl Drawn {
             graph,
             card,
             picture,
+            options: CompileOptions::default(),
         }
     }
 }

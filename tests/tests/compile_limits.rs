@@ -26,7 +26,13 @@ fn constants_beyond_what_offsets_reach_are_refused() {
     graph.tensors.extend((0..16).map(claim));
     let options = CompileOptions::default();
     let card = small::card();
-    let error = foveola::compile::as_it_is(graph, Default::default(), &card, &options.layers);
+    let error = foveola::compile::as_it_is(
+        graph,
+        Default::default(),
+        &card,
+        &options.layers,
+        options.goal,
+    );
     match error.expect_err("it must not compile") {
         CompileError::TooLarge { what, have, most } => {
             assert!(what.contains("constants"), "{what}");

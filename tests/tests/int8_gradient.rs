@@ -106,7 +106,7 @@ fn is_int8(graph: &Graph) -> bool {
 fn random_networks_have_the_straight_through_gradient() {
     let (mut compared, mut worst) = (0, 0.0_f64);
     for seed in 0..1500 {
-        let drawn = Drawn::new(seed, 0);
+        let drawn = Drawn::int8(seed, 0);
         if !is_int8(&drawn.graph) {
             continue;
         }

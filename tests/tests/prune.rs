@@ -465,7 +465,7 @@ fn compare(seed: u64, mut drawn: Drawn, fold: bool, planted: &mut Planted) {
 fn random_int8_networks_keep_their_numbers() {
     let mut planted = Planted::default();
     for seed in 0..2000 {
-        compare(seed, Drawn::new(seed, 0), false, &mut planted);
+        compare(seed, Drawn::int8(seed, 0), false, &mut planted);
     }
     println!("{planted:?}");
     assert!(
@@ -479,7 +479,8 @@ fn random_int8_networks_keep_their_numbers() {
 fn random_float_networks_keep_their_bits() {
     let mut planted = Planted::default();
     for seed in 0..2000 {
-        let (drawn, fold) = Drawn::floats(seed, 0);
+        let drawn = Drawn::real(seed, 0);
+        let fold = drawn.options.fold;
         compare(seed, drawn, fold, &mut planted);
     }
     println!("{planted:?}");

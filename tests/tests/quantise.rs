@@ -61,6 +61,7 @@ fn open(path: &Path) -> OpenModel {
         card_source: String::new(),
         assumed: vec![],
         notes: vec![],
+        goal: foveola::compile::Goal::default(),
         engine: Engine::Graph(Box::new(imported)),
         arithmetic: Default::default(),
     }

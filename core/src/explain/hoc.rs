@@ -258,6 +258,7 @@ fn position(begin: usize, length: usize, level: (usize, usize), i: usize, count:
 
 impl Hoc<'_> {
     /// Windows and strides for a picture; `None` if it is too small for automatic ones.
+    #[inline(never)]
     fn levels(&self, input: Shape) -> Result<Option<Levels>, Error> {
         let short_side = input.h.min(input.w);
         if self.windows.is_empty() {
@@ -299,6 +300,7 @@ impl Hoc<'_> {
     /// [`Error::BadParameter`] for windows, strides or a threshold that is NaN,
     /// [`Error::BufferTooSmall`] if the tree outgrows the storage, a target out
     /// of range, and what the classifier reports.
+    #[inline(never)]
     pub fn search(
         &self,
         classifier: &mut dyn Classifier,
@@ -326,7 +328,7 @@ impl Hoc<'_> {
             fill: self.fill,
             reveal: self.mode == Mode::Reveal,
             threshold: self.threshold,
-            levels,
+            levels: &levels,
         };
         let passes = Passes::new(progress, u64::MAX);
         Searcher::new(classifier, question, storage, scores, passes).run()

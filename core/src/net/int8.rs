@@ -47,6 +47,7 @@ pub mod fixed;
 mod gate;
 #[cfg(foveola_helium)]
 mod helium;
+mod in_place;
 pub mod make;
 pub mod packing;
 mod patches;
@@ -56,12 +57,13 @@ mod quads;
 mod reduce;
 mod softmax;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod wide;
 
 pub use backward::{backward, backward_row, portable_scratch_len};
 pub use check::check;
 pub use gate::{gate, keeps, record_gate};
+pub use in_place::forward_in_place;
 
 /// One int8 node, decoded.
 #[derive(Clone, Copy, Debug)]
@@ -193,7 +195,7 @@ fn plain(node: &Node8<'_>, x: &[i8], out: &mut [i8], keep: &mut [u8]) -> Option<
     let (input, output) = (node.input, node.output);
     match node.op {
         Op::Activate => return look_up(node.bytes, x, out),
-        Op::AveragePool { .. } => return pool::average(node, x, out),
+        Op::AveragePool { .. } => return pool::average(node, Rows::whole(x, input), 0, out),
         Op::Mean { axes } => return reduce::mean(node, axes, x, out),
         Op::Softmax => return softmax::forward(node, x, out),
         Op::Slice { start, step } => layout::slice(start, step, (input, output), x, out)?,
@@ -212,7 +214,8 @@ fn plain(node: &Node8<'_>, x: &[i8], out: &mut [i8], keep: &mut [u8]) -> Option<
             padding.fill(constant, x, out)?;
         }
         Op::MaxPool(geometry) => {
-            ops::pool::max_forward(geometry, (input, output), x, out, keep)?;
+            let rows = Rows::whole(x, input);
+            ops::pool::max_forward(geometry, (input, output), rows, 0, out, keep)?;
         }
         Op::GlobalMaxPool => ops::reduce::max_forward(input, x, out, keep),
         _ => return None,
@@ -277,9 +280,9 @@ fn concat(
     Some(())
 }
 
-/// Output row `y` of a `Conv` or `Depthwise` whose input comes as rows,
-/// activation included, into `out_row` (one row of the output). `scratch` as
-/// in [`forward`].
+/// Output row `y` of an operator with a sliding window whose input comes as rows,
+/// activation included, into `out_row` (one row of the output). `keep` and
+/// `scratch` as in [`forward`].
 ///
 /// # Errors
 /// [`Error::Internal`] for another operator or a buffer that does not fit.
@@ -288,6 +291,7 @@ pub fn forward_row(
     input: Rows8<'_>,
     y: usize,
     out_row: &mut [i8],
+    keep: &mut [u8],
     scratch: &mut [u8],
     isa: Isa,
 ) -> Result<(), Error> {
@@ -299,6 +303,13 @@ pub fn forward_row(
             conv::forward_rows(node, geometry, input, y, out, scratch, isa)
         }
         Op::Depthwise { geometry } => depthwise::forward_rows(node, geometry, input, y, out, isa),
+        Op::AveragePool { .. } => pool::average(node, input, y, out),
+        Op::MaxPool(geometry) => {
+            let shapes = (node.input, node.output);
+            let done = ops::pool::max_forward(geometry, shapes, input, y, out, keep);
+            limit(node.range, out);
+            done
+        }
         _ => None,
     }
     .ok_or(Error::Internal)

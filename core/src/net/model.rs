@@ -3,11 +3,15 @@
 mod check;
 mod check_gradients;
 mod check_plan;
+mod overwrite;
+mod pour;
 mod sections;
 mod stream;
 
 use zerocopy::little_endian::U16;
 
+pub use overwrite::{is_elementwise, stays_ahead};
+pub(super) use pour::Pour;
 pub use sections::{crc32c, digest};
 pub use stream::{MAX_STREAMED, RowWindow};
 
@@ -224,6 +228,7 @@ impl<'m> Model<'m> {
     ///
     /// # Errors
     /// The first thing that is wrong.
+    #[inline(never)]
     pub fn from_bytes(bytes: &'m [u8]) -> Result<Self, Error> {
         let model = sections::read(bytes, true)?;
         model.check()?;

@@ -20,6 +20,7 @@ mod check;
 mod conv;
 pub(super) mod conv_backward;
 pub(super) mod depthwise;
+pub(super) mod in_place;
 pub(super) mod layout;
 mod normalise;
 pub mod packing;
@@ -34,6 +35,7 @@ pub(super) mod walk;
 mod wide;
 
 pub use check::check;
+pub use in_place::forward_in_place;
 
 use activation::{Needs, gate_bytes, needs, settle};
 use conv_backward::Part;
@@ -194,9 +196,12 @@ fn plain(
             return padding.fill(constant, x, out);
         }
         Op::MaxPool(geometry) => {
-            return pool::max_forward(geometry, (input, output), x, out, keep);
+            let rows = Rows::whole(x, input);
+            return pool::max_forward(geometry, (input, output), rows, 0, out, keep);
         }
-        Op::AveragePool { .. } => return pool::average_forward(node, x, out),
+        Op::AveragePool { .. } => {
+            return pool::average_forward(node, Rows::whole(x, input), 0, out);
+        }
         Op::Mean { axes } => return reduce::mean_forward(axes, input, output, x, out),
         Op::GlobalMaxPool => reduce::max_forward(input, x, out, keep),
         Op::Lrn { .. } => Lrn::of(node.op)?.forward(input.c, x, out),
@@ -210,8 +215,8 @@ fn plain(
     Some(())
 }
 
-/// Output row `y` of a `Conv` or `Depthwise` whose input comes as [`Rows`],
-/// activation included, into `out_row` (one row of the output).
+/// Output row `y` of an operator with a sliding window whose input comes as [`Rows`],
+/// activation included, into `out_row` (one row of the output). `keep` as in [`forward`].
 ///
 /// # Errors
 /// [`Error::Internal`] for another operator or a buffer that does not fit.
@@ -220,6 +225,7 @@ pub fn forward_row(
     input: Rows<'_>,
     y: usize,
     out_row: &mut [f32],
+    keep: &mut [u8],
     isa: Isa,
 ) -> Result<SawNan, Error> {
     let out = out_row
@@ -230,14 +236,32 @@ pub fn forward_row(
             conv::forward_rows(node, geometry, groups, input, y, out, isa)
         }
         Op::Depthwise { geometry } => depthwise::forward_rows(node, geometry, input, y, out, isa),
-        _ => Err(Error::Internal),
+        _ => {
+            pool_row(node, input, y, out, keep).ok_or(Error::Internal)?;
+            Ok(settle(node.activation, out))
+        }
+    }
+}
+
+fn pool_row(
+    node: &Node<'_>,
+    input: Rows<'_>,
+    y: usize,
+    out: &mut [f32],
+    keep: &mut [u8],
+) -> Option<()> {
+    let shapes = (node.input, node.output);
+    match node.op {
+        Op::MaxPool(geometry) => pool::max_forward(geometry, shapes, input, y, out, keep),
+        Op::AveragePool { .. } => pool::average_forward(node, input, y, out),
+        _ => None,
     }
 }
 
 /// What the backward pass of a node reads besides its gradient. The bytes are
-/// the operator's own (winners of `MaxPool` as u8, or u16 little endian if the
-/// kernel has more than 256 taps; winners of `GlobalMaxPool` as u32 little
-/// endian; gate bits of `PRelu`), then one gate bit an output element for
+/// the operator's own (winners of `MaxPool` in 2, 4, 8 or 16 bits each, as many
+/// as its taps need, the first in the lowest bits; winners of `GlobalMaxPool`
+/// as u32 little endian; gate bits of `PRelu`), then one gate bit an output element for
 /// `Relu`, `Clip` and `LeakyRelu`.
 pub fn keeps(op: Op, activation: Activation, _input: Shape, output: Shape) -> Keeps {
     let (inputs, outputs) = match (op, needs(activation)) {
@@ -256,7 +280,7 @@ pub fn keeps(op: Op, activation: Activation, _input: Shape, output: Shape) -> Ke
 /// Bytes that the operator itself writes for its backward pass.
 pub(super) fn own_bytes(op: Op, output: Shape) -> usize {
     match op {
-        Op::MaxPool(geometry) => output.len() * pool::winner_bytes(geometry),
+        Op::MaxPool(geometry) => pool::winner_bytes(geometry, output),
         Op::GlobalMaxPool => output.c * 4,
         Op::PRelu => output.len().div_ceil(8),
         _ => 0,

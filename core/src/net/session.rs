@@ -2,7 +2,9 @@
 
 mod backward;
 mod forward;
+mod in_place;
 mod pixels;
+mod pour;
 mod stream;
 mod stream_back;
 

@@ -1,11 +1,36 @@
 //! What would fit where a method does not.
 
+use foveola_core::net::format::ALIGNMENT;
+
 use super::{Board, Budget, Memory, MethodBudget, boards};
 use crate::method_spec::Parameters;
 
+/// A smaller plan of the forward pass.
+fn arena(budget: &Budget, method: &MethodBudget, board: &Board) -> Option<String> {
+    let smallest = budget.smallest.filter(|_| !method.spec.needs_gradients())?;
+    let fits = |arena: usize| {
+        let mut with = method.clone();
+        with.memory.arena = arena;
+        with.place(board).is_some()
+    };
+    let (mut least, mut most) = (smallest, method.memory.arena);
+    if least >= most || !fits(least) {
+        return None;
+    }
+    while most - least > ALIGNMENT {
+        let middle = (least + most) / 2 / ALIGNMENT * ALIGNMENT;
+        let middle = middle.max(least + 1);
+        match fits(middle) {
+            true => least = middle,
+            false => most = middle,
+        }
+    }
+    Some(format!("a smaller plan (--arena {least})"))
+}
+
 /// What helps a method that does not fit the board's RAM: one phrase each.
 pub fn advice(budget: &Budget, method: &MethodBudget, board: &Board) -> Vec<String> {
-    let mut all = Vec::new();
+    let mut all: Vec<String> = arena(budget, method, board).into_iter().collect();
     match &method.spec.parameters {
         Parameters::Occlusion {
             window: Some([channels, ..]),

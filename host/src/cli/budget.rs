@@ -11,6 +11,7 @@ use foveola_core::net::model::Model;
 
 use super::compile::plans;
 use super::model_args::ModelArgs;
+use super::plan_args::PlanArgs;
 use super::table::{bytes, lay_out, row};
 use super::{CliError, note};
 use crate::backend::core::ModelFile;
@@ -45,12 +46,16 @@ pub struct BudgetArgs {
     /// Picture that a board is asked about [default: a drawn one]
     #[arg(long, value_name = "FILE", requires = "boards")]
     pub picture: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub plan: PlanArgs,
 }
 
 /// Runs the command.
 pub fn run(args: &BudgetArgs) -> Result<String, CliError> {
     let boards = on_board::named(&args.boards)?;
-    let model = args.model.open()?;
+    let mut model = args.model.open()?;
+    args.plan.apply(&mut model)?;
     let boards = on_board::tell(args, &model, &boards)?;
     let mut text = String::new();
     match model_file(&model, args)? {
@@ -76,7 +81,8 @@ fn model_file(model: &OpenModel, args: &BudgetArgs) -> Result<Option<Arc<ModelFi
         Engine::Tract(_) => Ok(None),
         Engine::File(file) => Ok(Some(Arc::clone(file))),
         Engine::Graph(_) => {
-            let compiled = model.compile(&CompileOptions::shipped(&layers, !args.no_prune))?;
+            let options = CompileOptions::shipped(&layers, !args.no_prune);
+            let compiled = model.compile(&options.planned(model.goal))?;
             let file = ModelFile::new(&compiled.bytes).map_err(|source| ModelError::File {
                 path: model.path.clone(),
                 source,

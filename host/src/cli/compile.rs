@@ -11,6 +11,7 @@ use foveola_core::net::model::{Model, Pass};
 use self::int8::Int8Args;
 use super::CliError;
 use super::model_args::ModelArgs;
+use super::plan_args::PlanArgs;
 use super::table::{bytes, lay_out, row};
 use crate::backend::core::ModelFile;
 use crate::compile::CompileOptions;
@@ -52,6 +53,9 @@ pub struct CompileArgs {
     pub verbose: bool,
 
     #[command(flatten)]
+    pub plan: PlanArgs,
+
+    #[command(flatten)]
     pub int8: Int8Args,
 
     /// File to write [default: MODEL.fov in this folder]
@@ -61,14 +65,15 @@ pub struct CompileArgs {
 
 /// Runs the command.
 pub fn run(args: &CompileArgs) -> Result<String, CliError> {
-    let model = args.model.open()?;
+    let mut model = args.model.open()?;
+    args.plan.apply(&mut model)?;
     let out = out(args);
     if args.int8.int8 {
         return int8::run(args, &model, &out);
     }
     let compiled = model.compile(&CompileOptions {
         fold: !args.no_fold,
-        ..CompileOptions::shipped(&args.layers, !args.no_prune)
+        ..CompileOptions::shipped(&args.layers, !args.no_prune).planned(model.goal)
     })?;
     let file = ModelFile::new(&compiled.bytes).map_err(|source| ModelError::File {
         path: out.clone(),

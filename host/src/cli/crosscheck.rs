@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::model_args::ModelArgs;
+use super::plan_args::PlanArgs;
 use super::table::{lay_out, row};
 use super::{CliError, Ending, print};
 use crate::crosscheck::{Comparison, CrosscheckError, Device, Host, Inquiry, Report, model_bytes};
@@ -63,6 +64,9 @@ pub struct CrosscheckArgs {
     #[arg(long)]
     pub no_layers: bool,
 
+    #[command(flatten)]
+    pub plan: PlanArgs,
+
     /// Folder of the firmware's sources
     #[arg(long, value_name = "DIR", default_value = "firmware")]
     pub firmware: PathBuf,
@@ -102,7 +106,8 @@ impl std::str::FromStr for Devices {
 
 /// Runs the command.
 pub fn run(args: &CrosscheckArgs) -> Result<Ending, CliError> {
-    let model = args.model.open()?;
+    let mut model = args.model.open()?;
+    args.plan.apply(&mut model)?;
     let pictures = many::pictures(&args.pictures)?;
     let bytes = model_bytes(&model, !args.no_prune)?;
     let methods = match args.methods.is_empty() {

@@ -1,9 +1,6 @@
 //! Memory plans: which tensor lies where in the arena, and when.
-//!
-//! Buffers are placed by size, largest first, each at the lowest offset at
-//! which nothing lies that lives at the same time.
 
-use foveola_core::net::format::{ALIGNMENT, FOREVER};
+use foveola_core::net::format::FOREVER;
 use foveola_core::net::model::Pass;
 use foveola_core::net::ops::Keeps;
 use foveola_core::net::session::gap_part;
@@ -15,7 +12,21 @@ use super::network::Network;
 use crate::graph::{Graph, Node};
 
 mod gradients;
+mod overwrite;
+mod place;
 mod rings;
+
+/// What a forward plan is to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Goal {
+    /// Fast: tensors lie whole in the arena where running them row by row costs time.
+    #[default]
+    Fast,
+    /// Small: rings of rows wherever they make the arena smaller.
+    Small,
+    /// As fast as an arena of so many bytes allows, or small if that is too few.
+    Arena(usize),
+}
 
 /// A buffer of a plan; length 0 for none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,28 +53,88 @@ pub struct Plan {
 }
 
 /// Makes the plan of a pass.
-pub fn plan(network: &Network, pass: Pass) -> Plan {
-    let (rings, gradients) = rings::choose(network, pass);
-    plan_with(network, pass, &rings, &gradients)
-}
-
-/// Makes the plan in which these values and gradients are rings of rows.
-fn plan_with(network: &Network, pass: Pass, rings: &Rings, gradients: &Gradients) -> Plan {
-    let mut buffers = values(network, rings);
-    let arena = if let Pass::Backward(at) = pass {
-        let to = match at {
-            At::Input => network.graph.input,
-            At::Tensor(id) => id,
-        };
-        add_backward(network, (rings, gradients), to, &mut buffers);
-        place_with_scratch(network, gradients, to, &mut buffers)
-    } else {
-        place(&mut buffers)
+pub fn plan(network: &Network, pass: Pass, goal: Goal) -> Plan {
+    let (rings, gradients) = rings::choose(network, pass, goal);
+    let mut buffers = live(network, pass, &rings, &gradients);
+    let over = overwrite::pairs(network, &rings, &buffers);
+    let mut arena_of = |over: &[(usize, usize)]| {
+        let thorough = true;
+        let how = How { over, thorough };
+        settle(network, pass, &gradients, &mut buffers, &how)
     };
+    let mut arena = arena_of(&over);
+    // Values are written over others only where that saves memory.
+    let mut needed = over.clone();
+    for pair in &over {
+        let without: Vec<_> = needed.iter().copied().filter(|p| p != pair).collect();
+        let least = arena_of(&without);
+        if least <= arena {
+            (arena, needed) = (least, without);
+        }
+    }
+    let arena = arena_of(&needed);
     Plan {
         pass,
         arena,
         buffers,
+    }
+}
+
+/// How buffers are placed.
+struct How<'o> {
+    /// Pairs of buffers, the first of them written over the second.
+    over: &'o [(usize, usize)],
+    /// Whether several orders are tried.
+    thorough: bool,
+}
+
+impl How<'_> {
+    fn place(&self, buffers: &mut [Buffer]) -> usize {
+        place::place(buffers, self.over, self.thorough)
+    }
+}
+
+/// Bytes of the arena in which these values and gradients are rings of rows,
+/// or a few more.
+fn arena_with(network: &Network, pass: Pass, rings: &Rings, gradients: &Gradients) -> usize {
+    let mut buffers = live(network, pass, rings, gradients);
+    let how = How {
+        over: &overwrite::pairs(network, rings, &buffers),
+        thorough: pass == Pass::Forward,
+    };
+    settle(network, pass, gradients, &mut buffers, &how)
+}
+
+/// The buffers of a pass, not yet placed.
+fn live(network: &Network, pass: Pass, rings: &Rings, gradients: &Gradients) -> Vec<Buffer> {
+    let mut buffers = values(network, rings);
+    if let Pass::Backward(at) = pass {
+        add_backward(network, (rings, gradients), end(network, at), &mut buffers);
+    }
+    buffers
+}
+
+/// The tensor at which gradients end.
+fn end(network: &Network, at: At) -> TensorId {
+    match at {
+        At::Input => network.graph.input,
+        At::Tensor(id) => id,
+    }
+}
+
+/// Gives each buffer its offset; returns the bytes of the arena.
+fn settle(
+    network: &Network,
+    pass: Pass,
+    gradients: &Gradients,
+    buffers: &mut Vec<Buffer>,
+    how: &How<'_>,
+) -> usize {
+    match pass {
+        Pass::Backward(at) => {
+            place_with_scratch(network, gradients, end(network, at), buffers, how)
+        }
+        _ => how.place(buffers),
     }
 }
 
@@ -100,9 +171,24 @@ fn values(network: &Network, rings: &Rings) -> Vec<Buffer> {
             buffer.length = rings::length(network, reader, id);
             buffer.birth = step(rings.start(reader));
         }
+        if let Some(maker) = maker.filter(|_| rings.is_poured(id)) {
+            buffer.length = rings::row(network, id);
+            buffer.death = step(rings.end(maker));
+        }
         buffers[usize::from(id.0)] = buffer;
     }
+    receive_rows(network, rings, &mut buffers);
     buffers
+}
+
+/// The output of a `Concat` is there when the first row goes into it.
+fn receive_rows(network: &Network, rings: &Rings, buffers: &mut [Buffer]) {
+    for node in &network.graph.nodes {
+        let poured = node.inputs.iter().filter(|&&id| rings.is_poured(id));
+        let first = poured.map(|id| buffers[usize::from(id.0)].birth).min();
+        let output = &mut buffers[usize::from(node.output.0)];
+        output.birth = output.birth.min(first.unwrap_or(output.birth));
+    }
 }
 
 /// Adds gradients and kept bytes, and keeps alive the values that backward reads.
@@ -173,55 +259,26 @@ fn size_of_gradient(network: &Network, id: TensorId) -> usize {
     network.graph.tensor(id).shape.len() * size_of::<f32>()
 }
 
-/// As [`place`], with room for what int8 nodes write as they run backward.
+/// As [`place::place`], with room for what int8 nodes write as they run backward.
 fn place_with_scratch(
     network: &Network,
     gradients: &Gradients,
     to: TensorId,
     buffers: &mut Vec<Buffer>,
+    how: &How<'_>,
 ) -> usize {
     let count = buffers.len();
-    let mut arena = place(buffers);
+    let mut arena = how.place(buffers);
     // What is found free begins and ends with a part of the arena.
     for _ in 0..3 {
         let more = 2 * gap_part(arena);
         buffers.truncate(count);
         buffers.extend(gradients.scratch(network, to, more));
-        arena = place(buffers);
+        arena = how.place(buffers);
         if more >= 2 * gap_part(arena) {
             break;
         }
     }
     buffers.truncate(count);
     arena
-}
-
-/// Gives each buffer its offset; returns the bytes of the arena.
-fn place(buffers: &mut [Buffer]) -> usize {
-    let mut order: Vec<usize> = (0..buffers.len())
-        .filter(|&i| buffers[i].length > 0)
-        .collect();
-    order.sort_by_key(|&i| (std::cmp::Reverse(buffers[i].length), i));
-    let mut placed: Vec<Buffer> = Vec::new();
-    let mut arena = 0;
-    for i in order {
-        let buffer = &mut buffers[i];
-        buffer.offset = lowest_gap(&placed, buffer);
-        arena = arena.max(buffer.offset + buffer.length);
-        let at = placed.partition_point(|p| p.offset <= buffer.offset);
-        placed.insert(at, *buffer);
-    }
-    arena.next_multiple_of(ALIGNMENT)
-}
-
-/// `placed` is sorted by offset.
-fn lowest_gap(placed: &[Buffer], buffer: &Buffer) -> usize {
-    let mut offset = 0;
-    for other in placed {
-        let together = buffer.birth <= other.death && other.birth <= buffer.death;
-        if together && other.offset < offset + buffer.length {
-            offset = offset.max((other.offset + other.length).next_multiple_of(ALIGNMENT));
-        }
-    }
-    offset
 }

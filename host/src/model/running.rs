@@ -72,7 +72,8 @@ impl OpenModel {
         let (file, layers) = match &self.engine {
             Engine::File(file) => (Arc::clone(file), file_layers(file.model(), layers)?),
             _ => {
-                let (file, layers) = self.compile_for(&CompileOptions::shipped(layers, prune))?;
+                let (file, layers) =
+                    self.compile_for(&CompileOptions::shipped(layers, prune).planned(self.goal))?;
                 (Arc::new(file), layers)
             }
         };

@@ -14,7 +14,7 @@ use super::range::RangeRule;
 use super::{FloatNetwork, QuantiseError};
 use crate::aligned::AlignedBytes;
 use crate::backend::core::ModelFile;
-use crate::compile::as_it_is;
+use crate::compile::{Goal, as_it_is};
 use crate::graph::Graph;
 use crate::model::OpenModel;
 use crate::photo::Photo;
@@ -45,7 +45,13 @@ impl FloatNetwork {
         threads: usize,
         progress: &Progress<'_>,
     ) -> Result<Calibration, QuantiseError> {
-        let compiled = as_it_is(self.graph.clone(), self.report.clone(), &model.card, &[])?;
+        let compiled = as_it_is(
+            self.graph.clone(),
+            self.report.clone(),
+            &model.card,
+            &[],
+            Goal::Fast,
+        )?;
         let file = ModelFile::new(&compiled.bytes)?;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
         let each = album.pictures.len().div_ceil(threads.max(1)).max(1);

@@ -369,7 +369,9 @@ fn a_map_says_by_which_arithmetic_it_came() {
     let can = false;
     assert_eq!(fused, if can { "fused" } else { "strict" });
     assert_eq!(map != near, can);
-    let largest = map.iter().fold(0.0, |most, v| f64::max(most, v.abs().into()));
+    let largest = map
+        .iter()
+        .fold(0.0, |most, v| f64::max(most, v.abs().into()));
     let off = max_difference(&map, &near);
     assert!(off <= 1e-4 * largest, "{off} of {largest}");
     room.refuse(

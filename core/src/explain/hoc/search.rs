@@ -17,7 +17,7 @@ pub(super) struct Question<'q> {
     pub(super) fill: Fill<'q>,
     pub(super) reveal: bool,
     pub(super) threshold: f32,
-    pub(super) levels: Levels,
+    pub(super) levels: &'q Levels,
 }
 
 impl Question<'_> {
@@ -81,7 +81,8 @@ impl<'c, 'q, 's> Searcher<'c, 'q, 's> {
         }
     }
 
-    pub(super) fn run(mut self) -> Result<Result<Region, NoRegion>, Error> {
+    #[inline(never)]
+    pub(super) fn run(&mut self) -> Result<Result<Region, NoRegion>, Error> {
         let original = match self.original() {
             Err(Error::Stopped) => return Ok(Err(NoRegion::Stopped)),
             original => original?,
@@ -230,7 +231,7 @@ impl<'c, 'q, 's> Searcher<'c, 'q, 's> {
     fn best(&mut self, job: &Job) -> Result<Option<(Window, f32)>, Error> {
         let question = self.question;
         let used = self.steps.get(job.begin..self.len).unwrap_or_default();
-        let candidates = Candidates::new(&question.levels, job);
+        let candidates = Candidates::new(question.levels, job);
         let count = candidates.count() - used.len().min(candidates.count());
         if count == 0 {
             return Ok(None);

@@ -9,7 +9,7 @@
 
 mod gradients;
 mod hostile;
-mod made;
+pub(in crate::net) mod made;
 mod real;
 mod rows_back;
 mod rules;

@@ -6,6 +6,7 @@ use core::ops::Range;
 use super::check_plan::live_at;
 use super::{Model, NodeView, Plan};
 use crate::classifier::Score;
+use crate::net::op::Op;
 use crate::tensor::{Shape, TensorId};
 
 impl Model<'_> {
@@ -165,7 +166,9 @@ impl Model<'_> {
             0 => keep.length == 0,
             bytes => keep.length >= bytes && usize::from(keep.birth) <= i && keep.is_kept(),
         };
-        let window = self.row_window(node).is_some() && !keeps.inputs && !keeps.output;
+        // A pool goes back as a whole.
+        let pools = matches!(node.op, Op::MaxPool(_) | Op::AveragePool { .. });
+        let window = self.row_window(node).is_some() && !pools && !keeps.inputs && !keeps.output;
         kept && (window || !by_rows)
             && (!keeps.inputs || node.inputs().all(held))
             && (!keeps.output || held(node.output))

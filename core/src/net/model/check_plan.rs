@@ -3,7 +3,7 @@
 
 use core::ops::Range;
 
-use super::{Buffer, Model, Plan};
+use super::{Buffer, Model, Plan, Pour};
 use crate::classifier::Score;
 use crate::error::Error;
 use crate::net::format::{ALIGNMENT, FOREVER};
@@ -30,7 +30,7 @@ impl Model<'_> {
         if plan.buffers.len() != count {
             return Err(wrong(0));
         }
-        check_arena(plan).map_err(wrong)?;
+        self.check_arena(plan).map_err(wrong)?;
         for t in 0..tensors {
             let id = TensorId(u16::try_from(t).map_err(|_| wrong(t))?);
             if !self.holds_value(plan, id) {
@@ -73,19 +73,27 @@ impl Model<'_> {
         let last = group.end.saturating_sub(1);
         let is_constant = |id| self.tensor(id).is_some_and(|t| t.constant.is_some());
         let input = self.input_id();
+        let end = self.node(last).ok_or(0usize)?.output;
+        let pour = self.pour(plan, end);
+        let taken = |pour: &Pour| self.takes_rows(plan, pour, group.start, last);
+        if pour.is_some_and(|pour| !taken(&pour)) {
+            return Err(usize::from(end.0));
+        }
         for i in group.clone() {
             let node = self.node(i).ok_or(0usize)?;
             let wrong = usize::from(node.output.0);
-            let streams = group.len() > 1 || self.loads_rows(plan, &node);
+            let streams = group.len() > 1 || self.loads_rows(plan, &node) || pour.is_some();
             let lasts = |id| {
                 let buffer = plan.value(id);
                 live_at(&buffer, group.start) && live_at(&buffer, last)
             };
             let loaded =
                 |id| id != input || plan.value(id).birth == 0 || self.loads_rows(plan, &node);
-            let there = |id| is_constant(id) || (lasts(id) && loaded(id));
-            let output = plan.value(node.output);
-            let born = usize::from(output.birth) == group.start;
+            let poured = |id| self.is_poured(plan, &node, id);
+            let there = |id| is_constant(id) || poured(id) || (lasts(id) && loaded(id));
+            let birth = usize::from(plan.value(node.output).birth);
+            // Rows are poured into a buffer that was born before.
+            let born = birth == group.start || (birth < group.start && node.inputs().any(poured));
             if !born || !lasts(node.output) || !node.inputs().all(there) {
                 return Err(wrong);
             }
@@ -102,6 +110,37 @@ impl Model<'_> {
         Ok(())
     }
 
+    /// Whether every buffer lies in the arena and no two that live together
+    /// overlap, but for a value that is written over another; the error is the
+    /// index of a buffer.
+    fn check_arena(&self, plan: &Plan<'_>) -> Result<(), usize> {
+        // Scratch begins where the arena ends.
+        if !plan.arena.is_multiple_of(ALIGNMENT) {
+            return Err(0);
+        }
+        for i in 0..plan.buffers.len() {
+            let a = plan.buffer(i);
+            if a.length == 0 {
+                continue;
+            }
+            let end = a.offset.checked_add(a.length);
+            let inside = end.is_some_and(|end| end <= plan.arena);
+            let aligned = a.offset.is_multiple_of(ALIGNMENT);
+            if !inside || !aligned || a.birth > a.death || a.birth == FOREVER {
+                return Err(i);
+            }
+            for j in 0..i {
+                let b = plan.buffer(j);
+                let together = a.birth <= b.death && b.birth <= a.death;
+                let touching = a.offset < b.offset + b.length && b.offset < a.offset + a.length;
+                if b.length > 0 && together && touching && !self.may_share(plan, i, j) {
+                    return Err(i);
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn keeps_scores(&self, plan: &Plan<'_>) -> bool {
         [Score::Logit, Score::Probability].into_iter().all(|score| {
             let id = self.score_id(score);
@@ -112,34 +151,4 @@ impl Model<'_> {
 
 pub(super) fn live_at(buffer: &Buffer, step: usize) -> bool {
     buffer.length > 0 && usize::from(buffer.birth) <= step && step <= usize::from(buffer.death)
-}
-
-/// Whether every buffer lies in the arena and no two that live together
-/// overlap; the error is the index of a buffer.
-fn check_arena(plan: &Plan<'_>) -> Result<(), usize> {
-    // Scratch begins where the arena ends.
-    if !plan.arena.is_multiple_of(ALIGNMENT) {
-        return Err(0);
-    }
-    for i in 0..plan.buffers.len() {
-        let a = plan.buffer(i);
-        if a.length == 0 {
-            continue;
-        }
-        let end = a.offset.checked_add(a.length);
-        let inside = end.is_some_and(|end| end <= plan.arena);
-        if !inside || !a.offset.is_multiple_of(ALIGNMENT) || a.birth > a.death || a.birth == FOREVER
-        {
-            return Err(i);
-        }
-        for j in 0..i {
-            let b = plan.buffer(j);
-            let together = a.birth <= b.death && b.birth <= a.death;
-            let touching = a.offset < b.offset + b.length && b.offset < a.offset + a.length;
-            if b.length > 0 && together && touching {
-                return Err(i);
-            }
-        }
-    }
-    Ok(())
 }

@@ -13,10 +13,10 @@ pub const MAX_STREAMED: usize = 32;
 /// Which input rows an output row reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowWindow {
-    stride: usize,
+    pub(super) stride: usize,
     /// Rows from the first to the last tap.
     pub span: usize,
-    pad: usize,
+    pub(super) pad: usize,
 }
 
 impl RowWindow {
@@ -48,7 +48,10 @@ impl RowWindow {
     /// its inputs; `None` for others.
     pub fn of(op: Op, inputs: &[Shape], output: Shape) -> Option<Self> {
         let geometry = match op {
-            Op::Conv { geometry, .. } | Op::Depthwise { geometry } => geometry,
+            Op::Conv { geometry, .. }
+            | Op::Depthwise { geometry }
+            | Op::MaxPool(geometry)
+            | Op::AveragePool { geometry, .. } => geometry,
             Op::Quantise { .. } | Op::Dequantise | Op::Activate | Op::Binary(_) => {
                 let even = inputs.iter().all(|&shape| shape == output);
                 return even.then_some(Self::SAME);
@@ -106,7 +109,8 @@ impl Model<'_> {
                 break;
             };
             let ring = before.output;
-            if !self.is_short(plan, ring) || node.inputs().all(|id| id != ring) {
+            let takes = !matches!(node.op, Op::Concat { .. }) && node.inputs().any(|id| id == ring);
+            if !takes || !self.is_short(plan, ring) {
                 break;
             }
             end += 1;
@@ -183,17 +187,24 @@ impl Model<'_> {
 
     /// Whether the ring that node `index` reads is sound: it has whole rows, as
     /// many as the node's window spans, comes from the picture or the node
-    /// before, and nobody else reads it.
+    /// before, and nobody else reads it. A `Concat` takes rows one by one from
+    /// wherever they are made.
     pub(super) fn reads_ring(&self, plan: &Plan<'_>, index: usize, id: TensorId) -> bool {
         let (Some(node), Some(tensor)) = (self.node(index), self.tensor(id)) else {
             return false;
         };
         let before = index.checked_sub(1).and_then(|i| self.node(i));
-        let comes = id == self.input_id() || before.is_some_and(|n| n.output == id);
+        let is_concat = matches!(node.op, Op::Concat { .. });
+        let comes = match (is_concat, id == self.input_id()) {
+            (true, is_input) => !is_input,
+            (false, is_input) => is_input || before.is_some_and(|n| n.output == id),
+        };
         let row = tensor.shape.row() * tensor.element();
         let length = plan.value(id).length;
         let rows = length.checked_div(row).unwrap_or(0);
-        let spans = self.row_window(&node).is_some_and(|w| rows >= w.span);
+        let window = self.row_window(&node).map(|window| window.span);
+        let span = if is_concat { Some(1) } else { window };
+        let spans = span.is_some_and(|span| rows >= span);
         // A buffer longer than the tensor would be read to its end.
         let short = length < tensor.size();
         comes && spans && short && length.is_multiple_of(row.max(1)) && self.reads(id) == 1

@@ -1,29 +1,84 @@
 //! Pools over sliding windows, channel by channel.
 
-use super::Node;
 use super::spans::{Axis, Span};
 use super::tile::{Region, Spot, Walk};
+use super::{Node, Rows};
 use crate::net::op::{Geometry, Op};
 use crate::tensor::Shape;
 
-/// Most taps whose index fits a byte.
-const BYTE_TAPS: usize = 256;
-
-/// Bytes of one winner of a `MaxPool`.
-pub(in crate::net) fn winner_bytes(geometry: Geometry) -> usize {
-    let [h, w] = geometry.kernel.map(usize::from);
-    if h * w <= BYTE_TAPS { 1 } else { 2 }
+/// Bits of one winner of a `MaxPool`: 2, 4, 8 or 16, as many as its window needs.
+const fn winner_bits(geometry: Geometry) -> usize {
+    let [h, w] = geometry.kernel;
+    match h as usize * w as usize {
+        0..=4 => 2,
+        5..=16 => 4,
+        17..=256 => 8,
+        _ => 16,
+    }
 }
 
-/// Calls `visit` with every output pixel: its region, where its taps lie, and
-/// its first output element.
+/// Bytes of the winners of a `MaxPool`.
+pub(in crate::net) fn winner_bytes(geometry: Geometry, output: Shape) -> usize {
+    (output.len() * winner_bits(geometry)).div_ceil(8)
+}
+
+/// Channels whose winners are known at once.
+const CHANNELS: usize = 32;
+
+/// Winners, so many bits each, the first in the lowest bits of a byte.
+struct Winners {
+    bits: usize,
+}
+
+impl Winners {
+    /// Byte, shift and mask of winner `i` of fewer than 8 bits.
+    fn place(&self, i: usize) -> (usize, usize, u8) {
+        let mask = if self.bits == 2 { 0x3 } else { 0xF };
+        (i * self.bits / 8, i * self.bits % 8, mask)
+    }
+
+    /// Writes winners from number `first` on.
+    fn write(&self, keep: &mut [u8], first: usize, winners: &[u16]) -> Option<()> {
+        for (i, winner) in (first..).zip(winners) {
+            let [low, high] = winner.to_le_bytes();
+            match self.bits {
+                8 => *keep.get_mut(i)? = low,
+                16 => *keep.get_mut(2 * i..)?.first_chunk_mut()? = [low, high],
+                _ => {
+                    let (byte, shift, mask) = self.place(i);
+                    let byte = keep.get_mut(byte)?;
+                    *byte = *byte & !(mask << shift) | low << shift;
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// Reads winners from number `first` on.
+    fn read(&self, keep: &[u8], first: usize, winners: &mut [u16]) -> Option<()> {
+        for (i, winner) in (first..).zip(winners) {
+            *winner = match self.bits {
+                8 => (*keep.get(i)?).into(),
+                16 => u16::from_le_bytes(*keep.get(2 * i..)?.first_chunk()?),
+                _ => {
+                    let (byte, shift, mask) = self.place(i);
+                    (keep.get(byte)? >> shift & mask).into()
+                }
+            };
+        }
+        Some(())
+    }
+}
+
+/// Calls `visit` with every pixel of `count` output rows from row `y` on: its
+/// region, where its taps lie, and its first output element, counted from row `y`.
 pub(in crate::net) fn pixels(
     geometry: Geometry,
-    input: Shape,
-    output: Shape,
+    (input, output): (Shape, Shape),
+    (y, count): (usize, usize),
     mut visit: impl FnMut(&Region, &Spot) -> Option<()>,
 ) -> Option<()> {
-    let rows = Axis::forward(geometry, 0, input.h, 0, output.h);
+    let rows = Axis::forward(geometry, 0, input.h, y, count);
     let cols = Axis::forward(geometry, 1, input.w, 0, output.w);
     for rows in rows.spans() {
         for cols in cols.spans() {
@@ -39,80 +94,74 @@ pub(in crate::net) fn pixels(
 }
 
 /// Calls `visit` with every tap of a pixel: its index in the window and the
-/// first input element under it.
-pub(in crate::net) fn taps(
+/// first element under it of what lies like `rows`, `c` channels a pixel.
+pub(in crate::net) fn taps<T>(
     region: &Region,
     spot: &Spot,
     kernel_w: usize,
-    input: Shape,
+    (rows, c): (&Rows<'_, T>, usize),
     mut visit: impl FnMut(usize, usize) -> Option<()>,
 ) -> Option<()> {
-    let Region { rows, cols } = region;
-    for j in 0..rows.taps {
-        let y = usize::try_from(spot.row + j as isize * rows.hop).ok()?;
+    let Region { rows: along, cols } = region;
+    for j in 0..along.taps {
+        let y = usize::try_from(spot.row + j as isize * along.hop).ok()?;
+        let row = rows.start(y)?;
         for i in 0..cols.taps {
             let x = usize::try_from(spot.col + i as isize * cols.hop).ok()?;
-            let tap = (rows.tap + j) * kernel_w + cols.tap + i;
-            visit(tap, y * input.row() + x * input.c)?;
+            let tap = (along.tap + j) * kernel_w + cols.tap + i;
+            visit(tap, row + x * c)?;
         }
     }
     Some(())
 }
 
-/// Largest value of each window; the first one wins among equals.
+/// Largest value of each window of the output rows from row `y` on, as many as
+/// `out` holds; the first one wins among equals. `keep` takes the winners of
+/// the whole output, or is empty.
 pub(in crate::net) fn max_forward<T: Copy + PartialOrd>(
     geometry: Geometry,
     (input, output): (Shape, Shape),
-    data: &[T],
+    source: Rows<'_, T>,
+    y: usize,
     out: &mut [T],
     keep: &mut [u8],
 ) -> Option<()> {
     let kernel_w = usize::from(geometry.kernel[1]);
-    let width = winner_bytes(geometry);
-    pixels(geometry, input, output, |region, spot| {
+    let winners = Winners {
+        bits: winner_bits(geometry),
+    };
+    let count = out.len().checked_div(output.row())?;
+    pixels(geometry, (input, output), (y, count), |region, spot| {
         let out = out.get_mut(spot.target..)?.get_mut(..output.c)?;
-        let keep = keep
-            .get_mut(spot.target * width..)
-            .and_then(|keep| keep.get_mut(..output.c * width))
-            .unwrap_or(&mut []);
-        let mut first = true;
-        taps(region, spot, kernel_w, input, |tap, from| {
-            let x = data.get(from..)?.get(..input.c)?;
-            take(first, x, out, tap, width, keep);
-            first = false;
-            Some(())
-        })
+        if keep.is_empty() {
+            let mut first = true;
+            return taps(region, spot, kernel_w, (&source, input.c), |_, from| {
+                let x = source.data.get(from..)?.get(..input.c)?;
+                for (out, &x) in out.iter_mut().zip(x) {
+                    *out = if first | (x > *out) { x } else { *out };
+                }
+                first = false;
+                Some(())
+            });
+        }
+        let pixel = y * output.row() + spot.target;
+        for (out, channel) in out.chunks_mut(CHANNELS).zip((0..).step_by(CHANNELS)) {
+            let mut won = [0_u16; CHANNELS];
+            let mut first = true;
+            taps(region, spot, kernel_w, (&source, input.c), |tap, from| {
+                let x = source.data.get(from + channel..)?;
+                for ((out, &x), won) in out.iter_mut().zip(x).zip(&mut won) {
+                    let wins = first | (x > *out);
+                    *out = if wins { x } else { *out };
+                    *won = if wins { tap as u16 } else { *won };
+                }
+                first = false;
+                Some(())
+            })?;
+            winners.write(keep, pixel + channel, won.get(..out.len())?)?;
+        }
+        Some(())
     })
-}
-
-/// Takes the values that are larger (all of them if `first`), and notes their tap.
-fn take<T: Copy + PartialOrd>(
-    first: bool,
-    x: &[T],
-    out: &mut [T],
-    tap: usize,
-    width: usize,
-    keep: &mut [u8],
-) {
-    let [low, high, ..] = tap.to_le_bytes();
-    let pairs = out.iter_mut().zip(x);
-    if keep.is_empty() {
-        for (out, &x) in pairs {
-            *out = if first | (x > *out) { x } else { *out };
-        }
-    } else if width == 1 {
-        for ((out, &x), keep) in pairs.zip(keep) {
-            let wins = first | (x > *out);
-            *out = if wins { x } else { *out };
-            *keep = if wins { low } else { *keep };
-        }
-    } else {
-        for ((out, &x), keep) in pairs.zip(keep.as_chunks_mut().0) {
-            let wins = first | (x > *out);
-            *out = if wins { x } else { *out };
-            *keep = if wins { [low, high] } else { *keep };
-        }
-    }
 }
 
 /// Gives each output's gradient to the winner of its window.
@@ -125,24 +174,24 @@ pub(in crate::net) fn max_backward(
 ) -> Option<()> {
     let (input, output) = (node.input, node.output);
     let kernel_w = usize::from(geometry.kernel[1]);
-    let width = winner_bytes(geometry);
-    pixels(geometry, input, output, |region, spot| {
+    let winners = Winners {
+        bits: winner_bits(geometry),
+    };
+    let like = Rows::<f32>::whole(&[], input);
+    pixels(geometry, (input, output), (0, output.h), |region, spot| {
         let g = grad_out.get(spot.target..)?.get(..output.c)?;
-        let keep = keep.get(spot.target * width..)?.get(..output.c * width)?;
-        taps(region, spot, kernel_w, input, |tap, to| {
-            let to = grad_in.get_mut(to..)?.get_mut(..input.c)?;
-            let [low, high, ..] = tap.to_le_bytes();
-            if width == 1 {
-                for ((to, &g), &keep) in to.iter_mut().zip(g).zip(keep) {
-                    *to += if keep == low { g } else { 0.0 };
+        for (g, channel) in g.chunks(CHANNELS).zip((0..).step_by(CHANNELS)) {
+            let mut won = [0_u16; CHANNELS];
+            winners.read(keep, spot.target + channel, won.get_mut(..g.len())?)?;
+            taps(region, spot, kernel_w, (&like, input.c), |tap, to| {
+                let to = grad_in.get_mut(to + channel..)?;
+                for ((to, &g), &won) in to.iter_mut().zip(g).zip(&won) {
+                    *to += if usize::from(won) == tap { g } else { 0.0 };
                 }
-            } else {
-                for ((to, &g), &keep) in to.iter_mut().zip(g).zip(keep.as_chunks().0) {
-                    *to += if keep == [low, high] { g } else { 0.0 };
-                }
-            }
-            Some(())
-        })
+                Some(())
+            })?;
+        }
+        Some(())
     })
 }
 
@@ -190,19 +239,23 @@ impl Divisor {
     }
 }
 
-/// Mean of each window: the sum over kernel rows and columns, then divided.
+/// Mean of each window of the output rows from row `y` on, as many as `out`
+/// holds: the sum over kernel rows and columns, then divided.
 pub(in crate::net) fn average_forward(
     node: &Node<'_>,
-    data: &[f32],
+    source: Rows<'_>,
+    y: usize,
     out: &mut [f32],
 ) -> Option<()> {
     let (input, output) = (node.input, node.output);
     let (geometry, divisor) = Divisor::of(node.op, input)?;
-    pixels(geometry, input, output, |region, spot| {
+    let count = out.len().checked_div(output.row())?;
+    pixels(geometry, (input, output), (y, count), |region, spot| {
         let out = out.get_mut(spot.target..)?.get_mut(..output.c)?;
         out.fill(0.0);
-        taps(region, spot, 0, input, |_, from| {
-            for (out, &x) in out.iter_mut().zip(data.get(from..)?.get(..input.c)?) {
+        taps(region, spot, 0, (&source, input.c), |_, from| {
+            let x = source.data.get(from..)?.get(..input.c)?;
+            for (out, &x) in out.iter_mut().zip(x) {
                 *out += x;
             }
             Some(())
@@ -223,10 +276,11 @@ pub(in crate::net) fn average_backward(
 ) -> Option<()> {
     let (input, output) = (node.input, node.output);
     let (geometry, divisor) = Divisor::of(node.op, input)?;
-    pixels(geometry, input, output, |region, spot| {
+    let like = Rows::<f32>::whole(&[], input);
+    pixels(geometry, (input, output), (0, output.h), |region, spot| {
         let g = grad_out.get(spot.target..)?.get(..output.c)?;
         let count = divisor.at(region) as f32;
-        taps(region, spot, 0, input, |_, to| {
+        taps(region, spot, 0, (&like, input.c), |_, to| {
             for (to, &g) in grad_in.get_mut(to..)?.get_mut(..input.c)?.iter_mut().zip(g) {
                 *to += g / count;
             }

@@ -12,6 +12,7 @@ mod bits;
 pub(in crate::net) mod cases;
 mod gradients;
 mod hostile;
+mod in_place;
 pub(in crate::net) mod naive;
 pub(in crate::net) mod rows_back;
 mod rules;

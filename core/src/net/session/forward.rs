@@ -65,7 +65,10 @@ impl<'m> Session<'m, '_> {
             next = group.end;
             let view = self.model.node(group.start).ok_or(Error::Internal)?;
             let tap = tap.as_deref_mut();
-            if group.len() > 1 || self.model.loads_rows(plan, &view) {
+            let streams = group.len() > 1
+                || self.model.loads_rows(plan, &view)
+                || self.model.pour(plan, view.output).is_some();
+            if streams {
                 self.stream(plan, x, group, rule, tap)?;
             } else {
                 self.whole(plan, group.start, rule, tap)?;
@@ -114,14 +117,18 @@ impl<'m> Session<'m, '_> {
         };
         let mut offset = 0;
         let mut saw_nan = false;
+        let overwritten = self.overwritten(plan, view);
         for part in 0..parts {
-            saw_nan |= match (view.op, view.integers) {
-                (Op::Quantise { .. } | Op::Dequantise, _) => self.convert(plan, view)?,
-                (_, Some(_)) => {
+            let id = view.input(part).ok_or(Error::Internal)?;
+            saw_nan |= match (view.op, view.integers, overwritten) {
+                _ if self.model.is_poured(plan, view, id) => false,
+                (_, _, Some(part)) => self.overwrite(plan, index, part, None)?,
+                (Op::Quantise { .. } | Op::Dequantise, ..) => self.convert(plan, view)?,
+                (_, Some(_), None) => {
                     self.compute8(plan, index, part, offset)?;
                     false
                 }
-                (_, None) => self.compute(plan, index, part, offset)?,
+                (_, None, None) => self.compute(plan, index, part, offset)?,
             };
             if let Op::Concat { axis } = view.op {
                 offset += extent(self.part_shape(view, part)?, axis);

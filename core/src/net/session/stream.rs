@@ -39,8 +39,10 @@ impl<'m> Session<'m, '_> {
         mut tap: Option<&mut Tap<'_>>,
     ) -> Result<(), Error> {
         let first = self.view(nodes.start)?;
-        let last = self.view(nodes.end.saturating_sub(1))?.output;
+        let end = nodes.end.saturating_sub(1);
+        let last = self.view(end)?.output;
         let height = self.model.shape(last).h;
+        let pour = self.model.pour(plan, last);
         let mut stages: Stages = [Stage { done: 0, needs: 0 }; MAX_STREAMED + 1];
         let mut pixels = None;
         if self.model.loads_rows(plan, &first) {
@@ -72,6 +74,9 @@ impl<'m> Session<'m, '_> {
             self.make_row(plan, (index, &view), y, rule, pixels)?;
             if let Some(rule) = rule {
                 self.record_row(plan, index, y, rule)?;
+            }
+            if let Some(pour) = pour.filter(|_| index == end) {
+                self.pour(plan, &pour, y)?;
             }
             if let Some(tap) = &mut tap {
                 let (first, values) = self.row_values(plan, index, y)?;
@@ -122,7 +127,12 @@ impl<'m> Session<'m, '_> {
     }
 
     /// Bytes of the arena that hold row `y` of a tensor.
-    fn row_range(&self, plan: &Plan<'_>, id: TensorId, y: usize) -> Result<Range<usize>, Error> {
+    pub(super) fn row_range(
+        &self,
+        plan: &Plan<'_>,
+        id: TensorId,
+        y: usize,
+    ) -> Result<Range<usize>, Error> {
         let tensor = self.model.tensor(id).ok_or(Error::Internal)?;
         let row = tensor.shape.row() * tensor.element();
         let buffer = plan.value(id).range();
@@ -147,11 +157,16 @@ impl<'m> Session<'m, '_> {
         pixels: Option<Pixels<'_>>,
     ) -> Result<(), Error> {
         let saw_nan = match view.op {
-            Op::Conv { .. } | Op::Depthwise { .. } => self.window_row(plan, view, y)?,
+            Op::Conv { .. } | Op::Depthwise { .. } | Op::MaxPool(_) | Op::AveragePool { .. } => {
+                self.window_row(plan, (index, view), y)?
+            }
             Op::Quantise { .. } | Op::Dequantise => {
                 self.convert_row(plan, (index, view), y, rule, pixels)?
             }
-            _ => self.even_row(plan, view, y)?,
+            _ => match self.overwritten(plan, view) {
+                Some(part) => self.overwrite(plan, index, part, Some(y))?,
+                None => self.even_row(plan, view, y)?,
+            },
         };
         if saw_nan {
             return Err(Error::NotFinite { node: index });
@@ -159,32 +174,33 @@ impl<'m> Session<'m, '_> {
         Ok(())
     }
 
-    /// Row `y` of a convolution, and whether NaN was seen.
+    /// Row `y` of an operator with a sliding window, and whether NaN was seen.
     #[inline(never)]
     fn window_row(
         &mut self,
         plan: &Plan<'_>,
-        view: &NodeView<'m>,
+        (index, view): (usize, &NodeView<'m>),
         y: usize,
     ) -> Result<bool, Error> {
         let from = Place::of(self.model, plan, view.input(0).ok_or(Error::Internal)?)?;
         let to = self.row_range(plan, view.output, y)?;
         let row = self.part_shape(view, 0)?.row();
-        let ranges = [to, from.range(), self.scratch_range(plan)];
+        let keep = plan.keep(index).range();
+        let ranges = [to, from.range(), self.scratch_range(plan), keep];
         if let Some(node) = self.model.integer_node(view, 0) {
-            let [to, bytes, scratch] = carve(self.arena, ranges)?;
+            let [to, bytes, scratch, keep] = carve(self.arena, ranges)?;
             let data = from.operand8(bytes)?.data;
             let modulo = data.len().checked_div(row).unwrap_or(0);
             let rows = Rows { data, row, modulo };
-            int8::forward_row(&node, rows, y, integers_mut(to)?, scratch, self.isa)?;
+            int8::forward_row(&node, rows, y, integers_mut(to)?, keep, scratch, self.isa)?;
             return Ok(false);
         }
         let real_node = self.kernel_node(view, 0)?;
-        let [to, bytes, _] = carve(self.arena, ranges)?;
+        let [to, bytes, _, keep] = carve(self.arena, ranges)?;
         let data = from.operand(bytes)?.data;
         let modulo = data.len().checked_div(row).unwrap_or(0);
         let rows = Rows { data, row, modulo };
-        ops::forward_row(&real_node, rows, y, floats_mut(to)?, self.isa)
+        ops::forward_row(&real_node, rows, y, floats_mut(to)?, keep, self.isa)
     }
 
     /// Row `y` of a `Quantise` or `Dequantise`, and whether NaN was seen.
@@ -264,7 +280,12 @@ impl<'m> Session<'m, '_> {
     }
 
     /// Bytes of the arena that hold row `y` of a value; none for constants.
-    fn place_row(&self, plan: &Plan<'_>, id: TensorId, y: usize) -> Result<Range<usize>, Error> {
+    pub(super) fn place_row(
+        &self,
+        plan: &Plan<'_>,
+        id: TensorId,
+        y: usize,
+    ) -> Result<Range<usize>, Error> {
         let tensor = self.model.tensor(id).ok_or(Error::Internal)?;
         match tensor.constant {
             Some(_) => Ok(0..0),

@@ -3,10 +3,11 @@
 
 use foveola_core::net::int8::portable_scratch_len;
 use foveola_core::net::model::{MAX_STREAMED, Pass};
+use foveola_core::net::op::Op;
 use foveola_core::{At, TensorId};
 
 use super::rings::{Rings, window};
-use super::{Buffer, depends_on, keeps, plan_with, size_of_gradient, step};
+use super::{Buffer, arena_with, depends_on, keeps, size_of_gradient, step};
 use crate::compile::network::Network;
 use crate::graph::Node;
 
@@ -126,7 +127,7 @@ pub fn choose(network: &Network, pass: Pass, rings: &Rings) -> Gradients {
         return Gradients::whole(network);
     }
     let mut chosen = every(network, to);
-    let arena = |gradients: &Gradients| plan_with(network, pass, rings, gradients).arena;
+    let arena = |gradients: &Gradients| arena_with(network, pass, rings, gradients);
     let mut best = arena(&chosen);
     // What saves nothing may be seen only when others are gone.
     for _ in 0..3 {
@@ -184,5 +185,6 @@ fn reach(network: &Network, node: &Node) -> Option<usize> {
 /// Whether a node can run backward row by row.
 fn by_rows(network: &Network, node: &Node) -> bool {
     let keeps = keeps(network, node);
-    window(network, node).is_some() && !keeps.inputs && !keeps.output
+    let pools = matches!(node.op, Op::MaxPool(_) | Op::AveragePool { .. });
+    window(network, node).is_some() && !pools && !keeps.inputs && !keeps.output
 }

@@ -1,12 +1,13 @@
 //! Which tensors never exist as a whole: their maker and their only reader run
-//! together, row by row, and a ring of a few rows lies between them.
+//! together, row by row, and a ring of a few rows lies between them; or the
+//! reader is a `Concat`, and each row goes to its place there when it is made.
 
 use foveola_core::net::model::{MAX_STREAMED, Pass, RowWindow};
 use foveola_core::net::op::Op;
 use foveola_core::{At, Shape, TensorId};
 
 use super::gradients::{self, Gradients};
-use super::{Plan, keeps, plan_with};
+use super::{Goal, arena_with, keeps};
 use crate::compile::network::Network;
 use crate::graph::Node;
 
@@ -21,12 +22,19 @@ pub struct Rings {
     input: Option<TensorId>,
     /// Whether the tensor between node i and node i + 1 is one.
     links: Vec<Option<TensorId>>,
+    /// Whether the rows of node i's output go into a `Concat`.
+    pours: Vec<Option<TensorId>>,
 }
 
 impl Rings {
     /// Whether a tensor is a ring.
     pub fn contains(&self, id: TensorId) -> bool {
         self.input == Some(id) || self.links.contains(&Some(id))
+    }
+
+    /// Whether the rows of a tensor go into a `Concat`.
+    pub fn is_poured(&self, id: TensorId) -> bool {
+        self.pours.contains(&Some(id))
     }
 
     /// First of the nodes that run together with node `i`.
@@ -47,33 +55,81 @@ pub fn length(network: &Network, reader: usize, id: TensorId) -> usize {
     let node = &network.graph.nodes[reader];
     let tensor = network.graph.tensor(id);
     let rows = window(network, node).map_or(tensor.shape.h, |window| window.span);
-    tensor.size() / tensor.shape.h * rows
+    row(network, id) * rows
 }
 
-/// Chooses rings. Networks of f32 stream the picture alone; integers begin
-/// with every ring there may be and give up those that save nothing.
-pub fn choose(network: &Network, pass: Pass) -> (Rings, Gradients) {
+/// Bytes of a row.
+pub fn row(network: &Network, id: TensorId) -> usize {
+    let tensor = network.graph.tensor(id);
+    tensor.size() / tensor.shape.h
+}
+
+/// Chooses rings. The picture is one wherever it can be, and what it becomes
+/// in a step into int8: that costs nothing. Further ones, which cost time, are
+/// chosen for forward passes as the goal wants, and for the way back through
+/// integers: begin with every ring there may be and give up those that save
+/// nothing, or that need not be saved.
+pub fn choose(network: &Network, pass: Pass, goal: Goal) -> (Rings, Gradients) {
     let mut all = every(network);
-    if pass != Pass::Forward {
-        leave_whole(network, pass, &mut all);
+    let whole = Gradients::whole(network);
+    let few = all.links.len() <= MOST_TRIED;
+    if pass == Pass::Forward {
+        return (forward(network, all, goal, few), whole);
     }
+    leave_whole(network, pass, &mut all);
+    let is_int8 = network.graph.tensors.iter().any(|t| t.quant.is_some());
+    if is_int8 && few {
+        let gradients = gradients::choose(network, pass, &all);
+        let arena = |rings: &Rings| arena_with(network, pass, rings, &gradients);
+        let last_first: Vec<usize> = (0..all.links.len()).rev().collect();
+        return (thin(all, &last_first, 0, &arena), gradients);
+    }
+    (free(network, &all), whole)
+}
+
+fn forward(network: &Network, all: Rings, goal: Goal, few: bool) -> Rings {
+    let whole = Gradients::whole(network);
+    let arena = |rings: &Rings| arena_with(network, Pass::Forward, rings, &whole);
+    let free = free(network, &all);
+    let enough = match goal {
+        Goal::Fast => return free,
+        Goal::Small => 0,
+        Goal::Arena(bytes) => bytes,
+    };
+    if arena(&free) <= enough {
+        return free;
+    }
+    if !few {
+        return all;
+    }
+    let last_first = (0..all.links.len()).rev().collect::<Vec<_>>();
+    let mut costliest_first = last_first.clone();
+    costliest_first.sort_by_key(|&i| std::cmp::Reverse(cost(network, i)));
+    let thin = |order: &[usize], enough| thin(all.clone(), order, enough, &arena);
+    let fitting = thin(&costliest_first, enough);
+    if enough > 0 && arena(&fitting) <= enough {
+        return fitting;
+    }
+    let small = [&last_first, &costliest_first].map(|order| thin(order, 0));
+    let least = small.into_iter().min_by_key(arena);
+    least.unwrap_or(fitting)
+}
+
+/// The rings that cost nothing.
+fn free(network: &Network, all: &Rings) -> Rings {
     let first = all.input.and_then(|input| {
         let reads = |node: &Node| node.inputs.contains(&input);
         network.graph.nodes.iter().position(reads)
     });
-    let is_int8 = network.graph.tensors.iter().any(|t| t.quant.is_some());
-    if is_int8 && all.links.len() <= MOST_TRIED {
-        let gradients = gradients::choose(network, pass, &all);
-        return (thin(network, pass, all, &gradients), gradients);
-    }
-    let mut least = all;
+    let mut least = all.clone();
+    least.pours.fill(None);
     for (i, link) in least.links.iter_mut().enumerate() {
         let is_quantise = matches!(network.graph.nodes[i].op, Op::Quantise { .. });
         if !(is_quantise && Some(i) == first) {
             *link = None;
         }
     }
-    (least, Gradients::whole(network))
+    least
 }
 
 /// Takes away what is read on the way back: it is read whole.
@@ -84,6 +140,8 @@ fn leave_whole(network: &Network, pass: Pass, rings: &mut Rings) {
     if nodes.iter().find(of_picture).is_some_and(reads_back) {
         rings.input = None;
     }
+    // Rows are put into a `Concat` in forward passes only.
+    rings.pours.fill(None);
     for (i, link) in rings.links.iter_mut().enumerate() {
         let read = keeps(network, &nodes[i]).output || nodes.get(i + 1).is_some_and(reads_back);
         let asked = link.is_some_and(|id| pass == Pass::Backward(At::Tensor(id)));
@@ -93,25 +151,41 @@ fn leave_whole(network: &Network, pass: Pass, rings: &mut Rings) {
     }
 }
 
-/// Takes away, last one first, what does not make the arena smaller.
-fn thin(network: &Network, pass: Pass, mut rings: Rings, gradients: &Gradients) -> Rings {
-    let arena = |rings: &Rings| -> usize {
-        let plan: Plan = plan_with(network, pass, rings, gradients);
-        plan.arena
-    };
-    let mut best = arena(&rings);
-    for i in (0..rings.links.len()).rev() {
-        let Some(link) = rings.links[i].take() else {
+/// Gives up, in this order of their makers, the rings that do not make the
+/// arena smaller or without which it stays within `enough`.
+fn thin(
+    mut rings: Rings,
+    order: &[usize],
+    enough: usize,
+    arena: &dyn Fn(&Rings) -> usize,
+) -> Rings {
+    let mut best = arena(&rings).max(enough);
+    for &i in order {
+        let (link, pour) = (rings.links[i].take(), rings.pours[i].take());
+        if link.is_none() && pour.is_none() {
             continue;
-        };
+        }
         let without = arena(&rings);
         if without > best {
-            rings.links[i] = Some(link);
+            (rings.links[i], rings.pours[i]) = (link, pour);
         } else {
-            best = without;
+            best = without.max(enough);
         }
     }
     rings
+}
+
+/// What running node `i` and the one behind it row by row costs: each row
+/// reads all weights.
+fn cost(network: &Network, i: usize) -> usize {
+    /// A row by itself, in weights.
+    const ROW: usize = 64;
+    let nodes = network.graph.nodes.iter().skip(i).take(2);
+    let each = nodes.map(|node| {
+        let rows = network.graph.tensor(node.output).shape.h;
+        rows * (node.weights.len() + ROW)
+    });
+    each.sum()
 }
 
 /// Every ring that may be.
@@ -132,8 +206,10 @@ fn every(network: &Network) -> Rings {
         together = if linked { together + 1 } else { 1 };
         links[i] = linked.then_some(maker.output);
     }
+    let pours = graph.nodes.iter().map(|node| pours(network, node));
     Rings {
         input: input.map(|_| graph.input),
+        pours: pours.collect(),
         links,
     }
 }
@@ -141,10 +217,25 @@ fn every(network: &Network) -> Rings {
 /// Whether `node` is the only reader of a tensor that it can read row by row
 /// and that is not needed as a whole.
 fn may_be_ring(network: &Network, node: &Node, id: TensorId) -> bool {
-    let kept = [network.logits, network.probabilities].contains(&id);
     let height = network.graph.tensor(id).shape.h;
     let short = window(network, node).is_some_and(|window| window.span < height);
-    node.inputs.contains(&id) && network.graph.readers(id) == 1 && !kept && short
+    node.inputs.contains(&id) && is_between(network, id) && short
+}
+
+/// Whether a tensor has one reader and is no score.
+fn is_between(network: &Network, id: TensorId) -> bool {
+    let kept = [network.logits, network.probabilities].contains(&id);
+    network.graph.readers(id) == 1 && !kept
+}
+
+/// The output of a node that makes rows for a `Concat` alone.
+fn pours(network: &Network, node: &Node) -> Option<TensorId> {
+    let graph = &network.graph;
+    let id = node.output;
+    let reader = graph.nodes.iter().find(|n| n.inputs.contains(&id))?;
+    let by_rows = window(network, node).is_some() && graph.tensor(id).shape.h > 1;
+    let takes = matches!(reader.op, Op::Concat { .. }) && is_between(network, id);
+    (by_rows && takes).then_some(id)
 }
 
 pub fn window(network: &Network, node: &Node) -> Option<RowWindow> {

@@ -99,32 +99,67 @@ fn distance_is_finite(case: &Case) -> bool {
     evaluate(&plain, &x).iter().all(|v| v.is_finite())
 }
 
-#[test]
-fn winners_of_a_window_of_more_than_256_taps_take_two_bytes() {
-    let geometry = Geometry {
-        kernel: [20, 20],
-        stride: [1, 1],
-        dilation: [1, 1],
-        pad: [3, 3],
+/// Where the window of output (y, x) has its first largest value of channel `c`.
+fn winner(g: Geometry, input: Shape, x: &[f32], [oy, ox, c]: [usize; 3]) -> usize {
+    let under = |axis: usize, o: usize, k: usize, size: usize| {
+        let at = (o * usize::from(g.stride[axis]) + k).checked_sub(g.pad[axis].into())?;
+        (at < size).then_some(at)
     };
-    let input = Shape::new(24, 24, 3);
-    let output = Shape::new(11, 11, 3);
-    let case = Case::new(
-        Op::MaxPool(geometry),
-        Activation::None,
-        vec![input],
-        output,
-        &mut Random(3),
-    );
-    assert_eq!(case.keeps().bytes, 2 * output.len());
-    assert!(distance(&case) < 1e-12);
-    let seed = vec![1.0; output.len()];
-    let gradient = case.backward(0, crate::Rule::Gradient, &seed, 0.0, Isa::portable(), false);
-    let (out, _, _) = case.forward(Isa::portable());
-    let total: f32 = gradient.iter().sum();
-    assert_eq!(total, output.len() as f32);
-    for (g, x) in gradient.iter().zip(&case.inputs[0]) {
-        assert_eq!(*g > 0.0, out.contains(x));
+    let mut best: Option<usize> = None;
+    for j in 0..usize::from(g.kernel[0]) {
+        for i in 0..usize::from(g.kernel[1]) {
+            let at = under(0, oy, j, input.h).zip(under(1, ox, i, input.w));
+            let Some((y, col)) = at else { continue };
+            let at = (y * input.w + col) * input.c + c;
+            if best.is_none_or(|best| x[at] > x[best]) {
+                best = Some(at);
+            }
+        }
+    }
+    best.unwrap()
+}
+
+#[test]
+fn winners_take_as_few_bits_as_their_window_needs() {
+    for (kernel, bits, channels) in [
+        ([1, 1], 2, 3),
+        ([2, 2], 2, 5),
+        ([4, 4], 4, 35),
+        ([3, 6], 8, 3),
+        ([16, 16], 8, 2),
+        ([20, 20], 16, 3),
+    ] {
+        let geometry = Geometry {
+            kernel,
+            stride: [2, 3],
+            dilation: [1, 1],
+            pad: [kernel[0] / 3, kernel[1] / 3],
+        };
+        let input = Shape::new(27, 25, channels);
+        let out = |axis: usize, size: usize| {
+            let room = size + 2 * usize::from(geometry.pad[axis]) - usize::from(kernel[axis]);
+            room / usize::from(geometry.stride[axis]) + 1
+        };
+        let output = Shape::new(out(0, input.h), out(1, input.w), channels);
+        let op = Op::MaxPool(geometry);
+        let mut random = Random(3);
+        let mut case = Case::new(op, Activation::None, vec![input], output, &mut random);
+        // Equals too: the first one wins.
+        for v in &mut case.inputs[0] {
+            *v = libm::roundf(*v * 8.0);
+        }
+        assert_eq!(case.keeps().bytes, (bits * output.len()).div_ceil(8));
+        let seed = random.values(output.len());
+        let rule = crate::Rule::Gradient;
+        let gradient = case.backward(0, rule, &seed, 0.0, Isa::portable(), false);
+        let mut expected = vec![0.0; input.len()];
+        for (i, g) in seed.iter().enumerate() {
+            let [y, x, c] = [i / output.row(), i / output.c % output.w, i % output.c];
+            expected[winner(geometry, input, &case.inputs[0], [y, x, c])] += f64::from(*g);
+        }
+        for (have, want) in gradient.iter().zip(&expected) {
+            assert!((f64::from(*have) - want).abs() < 1e-5, "{kernel:?}");
+        }
     }
 }
 
