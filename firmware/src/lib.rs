@@ -1,6 +1,7 @@
 //! Foveola on microcontrollers.
 //!
 //! * [`fits`]: whether a model and a method fit, when the firmware is built.
+//! * [`decimal`]: numbers in text.
 //! * [`job`], [`method`]: what a board is asked, as text; plain parsing, also for hosts.
 //! * [`heat_map`]: a heat map over a picture as an embedded-graphics `Drawable`;
 //!   [`canvas`]: memory to draw on.
@@ -12,6 +13,7 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod canvas;
+pub mod decimal;
 pub mod fits;
 pub mod heat_map;
 pub mod job;

@@ -12,6 +12,8 @@ use core::str::FromStr;
 use foveola_core::explain::hoc::{MAX_LAYERS, Mode};
 use heapless::Vec;
 
+use crate::decimal;
+
 /// What hides a part of the picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Baseline {
@@ -150,6 +152,13 @@ impl<'t> Given<'t> {
         }
     }
 
+    fn real(self, key: &str) -> Option<Option<f32>> {
+        match self.value(key) {
+            None => Some(None),
+            Some(text) => decimal::parse(text).map(Some),
+        }
+    }
+
     /// Whether the first of two words was chosen, which is the default.
     fn choice(self, key: &str, [first, second]: [&str; 2]) -> Option<bool> {
         match self.value(key) {
@@ -185,10 +194,7 @@ impl<'t> Given<'t> {
             None => Some(usual),
             Some("black") => Some(Baseline::Number(0.0)),
             Some("blur") => Some(Baseline::Blur),
-            Some(text) => {
-                let number = text.parse().ok().filter(|n: &f32| n.is_finite());
-                number.map(Baseline::Number)
-            }
+            Some(text) => decimal::parse(text).map(Baseline::Number),
         }
     }
 
@@ -210,7 +216,7 @@ impl<'t> Given<'t> {
         Some(MethodText::Rise {
             masks: self.number("masks")?,
             grid: self.number("grid")?,
-            keep: self.number("keep")?.unwrap_or(0.5),
+            keep: self.real("keep")?.unwrap_or(0.5),
             baseline: self.baseline(Baseline::Number(0.0))?,
             by_coverage: !self.choice("divisor", ["keep", "coverage"])?,
             mindspore: self.mindspore()?,
@@ -221,7 +227,7 @@ impl<'t> Given<'t> {
         let reveal = self.choice("mode", ["reveal", "cover"])?;
         Some(MethodText::Hoc {
             mode: if reveal { Mode::Reveal } else { Mode::Cover },
-            threshold: self.number("threshold")?.unwrap_or(0.5),
+            threshold: self.real("threshold")?.unwrap_or(0.5),
             windows: self.lengths("windows")?,
             strides: self.lengths("strides")?,
             baseline: self.baseline(Baseline::Blur)?,
