@@ -1,5 +1,6 @@
 //! The `foveola` program: what it takes, and one file for each command.
 
+mod audit;
 mod budget;
 mod classify;
 mod compile;
@@ -19,6 +20,7 @@ use std::io::Write;
 
 use clap::{Parser, Subcommand};
 
+use crate::audit::AuditError;
 use crate::crosscheck::CrosscheckError;
 use crate::explainer::ExplainError;
 use crate::link::LinkError;
@@ -54,6 +56,8 @@ enum Command {
     Methods,
     /// Compare the host with a board, bit for bit
     Crosscheck(crosscheck::CrosscheckArgs),
+    /// Read the log of a device: is it whole, and what does it say
+    Audit(audit::AuditArgs),
     /// Ask a device over its serial line: classify and explain there
     Device(Box<device::DeviceArgs>),
     /// Tell three networks apart by what they look at
@@ -80,6 +84,9 @@ pub enum CliError {
     /// The comparison with a board.
     #[error(transparent)]
     Crosscheck(Box<CrosscheckError>),
+    /// The log of a device.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// The device.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -128,6 +135,7 @@ impl Cli {
             Some(Command::Demo(args)) => return demo::run(&args),
             Some(Command::Explain(args)) => return explain::run(&args),
             Some(Command::Crosscheck(args)) => return crosscheck::run(&args),
+            Some(Command::Audit(args)) => return audit::run(&args),
             Some(Command::Device(args)) => return device::run(&args),
             Some(Command::Classify(args)) => classify::run(&args)?,
             Some(Command::Inspect(args)) => inspect::run(&args)?,
