@@ -191,10 +191,24 @@ fn dw(counts: &mut Counts, node: &Node<'_>, geometry: Geometry, (first, way): (&
     sliding::depthwise_products(&mut k, &source);
 }
 
-/// What keeping the gates of a node's ReLU repeats.
-pub fn record(counts: &mut Counts, node: &Node<'_>, rule: Rule) {
-    let (word, rule) = (word(node.activation), rule_word(rule));
-    Kernel::new(counts, "record").bits(&format!("{word}.{rule}"), node.output.len());
+/// What keeping the gates of a node's ReLU repeats, all at once or row by row.
+/// Rows that do not begin with a byte are kept bit by bit.
+pub fn record(counts: &mut Counts, node: &Node<'_>, rule: Rule, by_rows: bool) {
+    let name = format!("{}.{}", word(node.activation), rule_word(rule));
+    let mut k = Kernel::new(counts, "record");
+    let output = node.output;
+    if !by_rows {
+        k.bits(&name, output.len());
+        return;
+    }
+    for y in 0..output.h {
+        k.n("row", 1);
+        if (y * output.row()).is_multiple_of(8) {
+            k.bits(&name, output.row());
+        } else {
+            k.n(&format!("{name}.bit"), output.row());
+        }
+    }
 }
 
 /// What a node's ReLU repeats on the way back.

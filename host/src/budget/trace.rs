@@ -122,7 +122,7 @@ impl Trace {
             let keeps = plan.keep(index).length > 0;
             self.node(model, plan, &view, (keeps, streamed), &mut counts);
             if let Some(rule) = rule.filter(|_| keeps) {
-                nodes::record(&mut counts, &node(model, &view, 0), rule);
+                nodes::record(&mut counts, &node(model, &view, 0), rule, streamed);
             }
             self.nodes[index] = counts;
         }
