@@ -136,12 +136,12 @@ fn last_of_side(bytes: &[u8], side: usize) -> Result<String> {
     let file = foveola::backend::core::ModelFile::new(bytes)?;
     let model: &Model<'_> = file.model();
     let nodes = (0..model.node_count()).filter_map(|i| model.node(i));
-    let named = nodes.filter_map(|node| {
+    let mut named = nodes.filter_map(|node| {
         let shape = model.shape(node.output);
         let layer = matches!(node.op, Op::Conv { .. } | Op::Depthwise { .. });
         let fits = layer && (shape.h, shape.w) == (side, side);
         fits.then(|| model.tensor(node.output).map(|t| t.name.to_owned()))
     });
-    let last = named.last().flatten();
+    let last = named.next_back().flatten();
     last.ok_or_else(|| format!("no layer of {side} rows").into())
 }
