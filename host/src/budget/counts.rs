@@ -29,6 +29,13 @@ impl Counts {
         }
     }
 
+    /// Counts everything of `other` under names of its own.
+    pub fn merge_as(&mut self, prefix: &str, other: &Self) {
+        for (name, n) in &other.0 {
+            self.add(format!("{prefix}.{name}"), *n);
+        }
+    }
+
     /// Names and numbers.
     pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
         self.0.iter().map(|(name, n)| (name.as_str(), *n))

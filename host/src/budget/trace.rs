@@ -166,8 +166,15 @@ impl Trace {
         } else {
             1
         };
+        let mut own = Counts::default();
         for part in 0..parts {
-            nodes::forward(counts, &node(model, view, part), &inputs, way);
+            nodes::forward(&mut own, &node(model, view, part), &inputs, way);
+        }
+        // A kernel that writes over its input is another one.
+        let output = plan.value(view.output).range();
+        match view.inputs().any(|id| plan.value(id).range() == output) {
+            true => counts.merge_as("over", &own),
+            false => counts.merge(&own, 1.0),
         }
         let call = format!("node.{}", op_word(&view.op));
         counts.add(call, 1.0);
