@@ -9,7 +9,7 @@
 //!     env!("CARGO_MANIFEST_DIR"),
 //!     "/../core/fixtures/small.fov"
 //! ));
-//! const _: () = fits!(MODEL, Question::Rise, 2_756);
+//! const _: () = fits!(MODEL, Question::Rise, 1_908);
 //! ```
 //!
 //! What does not fit does not build:
@@ -21,7 +21,7 @@
 //!     env!("CARGO_MANIFEST_DIR"),
 //!     "/../core/fixtures/small.fov"
 //! ));
-//! const _: () = fits!(MODEL, Question::Rise, 2_755);
+//! const _: () = fits!(MODEL, Question::Rise, 1_907);
 //! ```
 
 use core::mem::{offset_of, size_of};
