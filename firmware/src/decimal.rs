@@ -4,12 +4,19 @@
 /// Most significant digits: so many are exact in 53 bits.
 const DIGITS: u32 = 15;
 
-/// Most powers of ten, which are exact in 53 bits.
-const POWERS: i32 = 22;
+/// Most powers of ten that are exact in 53 bits.
+const EXACT: i32 = 22;
+
+/// Most powers of ten.
+const POWERS: i32 = 60;
+
+/// Steps of f64 by which a number may be off that took more powers than that:
+/// each further factor, its product and the quotient round by half of one.
+const OFF: u64 = 64;
 
 /// The f32 nearest to a number like `12`, `-0.5` or `1e-3`, ties to even.
-/// `None` for anything else, and where more than 15 significant digits, an
-/// exponent beyond 22 or a result outside f32's normal range would be needed.
+/// `None` for anything else, for results outside f32's normal range, and where
+/// more than 15 significant digits or an exponent beyond 60 would be needed.
 pub fn parse(text: &str) -> Option<f32> {
     let (negative, text) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -22,18 +29,27 @@ pub fn parse(text: &str) -> Option<f32> {
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let mut significant = 0;
     let mut mantissa = 0_u64;
+    // Zeros behind the last digit that counts.
+    let mut zeros = 0_u8;
     for digit in whole.bytes().chain(fraction.bytes()) {
         let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10)?;
-        significant += u32::from(significant > 0 || digit > 0);
-        if significant > DIGITS {
-            return None;
+        if digit == 0 && mantissa > 0 {
+            zeros = zeros.checked_add(1)?;
+            continue;
         }
-        mantissa = mantissa * 10 + u64::from(digit);
+        for digit in core::iter::repeat_n(0, zeros.into()).chain([digit]) {
+            significant += u32::from(mantissa > 0 || digit > 0);
+            if significant > DIGITS {
+                return None;
+            }
+            mantissa = mantissa * 10 + u64::from(digit);
+        }
+        zeros = 0;
     }
     if whole.is_empty() && fraction.is_empty() {
         return None;
     }
-    let power = i32::from(exponent) - i32::try_from(fraction.len()).ok()?;
+    let power = i32::from(exponent) + i32::from(zeros) - i32::try_from(fraction.len()).ok()?;
     let value = scaled(mantissa, power)?;
     Some(if negative { -value } else { value })
 }
@@ -50,14 +66,16 @@ fn scaled(mantissa: u64, power: i32) -> Option<f32> {
     for _ in 0..power.unsigned_abs() {
         ten *= 10.0;
     }
-    // Both are exact, so this is rounded once.
+    // Up to 10^22 both are exact, so this is rounded once.
     let value = match power {
         0.. => mantissa as f64 * ten,
         _ => mantissa as f64 / ten,
     };
-    // A second rounding would go wrong only in the middle between two f32
-    // that the first one has moved the number to.
-    let between = value.to_bits() & ((1 << 29) - 1) == 1 << 28;
+    // A second rounding could go wrong only next to the middle between two
+    // f32; an integer in the very middle is exact.
+    let off = if power.abs() <= EXACT { 0 } else { OFF };
+    let place = value.to_bits() & ((1 << 29) - 1);
+    let between = place.abs_diff(1 << 28) <= off;
     let exact = power == 0;
     let near = value as f32;
     let normal = near.is_finite() && near >= f32::MIN_POSITIVE;
@@ -89,6 +107,8 @@ mod tests {
             "3.4e38",
             "123456789012345",
             "0.000000000000001",
+            "1000000000000000000000000000000000000",
+            "0.10000000000000000000",
         ]
         .map(String::from)
         .to_vec();

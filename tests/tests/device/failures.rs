@@ -76,7 +76,7 @@ fn errors_on_every_board() {
     let tensor: Vec<u8> = tensor.iter().flat_map(|v| v.to_le_bytes()).collect();
     let jobs = [
         ("size", job("shape=6/7/3\n", &[])),
-        ("arena", job("arena=2528\n", &[])),
+        ("arena", job("arena=1680\n", &[])),
         ("model", job("model=m.fov\n", &[("m.fov", &bytes)])),
         ("short", job("model=m.fov\n", &[("m.fov", &small()[..900])])),
         (
@@ -101,10 +101,10 @@ fn errors_on_every_board() {
         };
         named(board, size, &shapes, &["7", "6"]);
         let need = Error::ArenaTooSmall {
-            need: 2544,
-            have: 2528,
+            need: 1696,
+            have: 1680,
         };
-        named(board, arena, &need, &["2544", "2528"]);
+        named(board, arena, &need, &["1696", "1680"]);
         named(board, model, &corrupt, &[]);
         let ends = Model::from_bytes(&AlignedBytes::copy_of(&small()[..900])).expect_err("short");
         named(board, short, &ends, &["900"]);

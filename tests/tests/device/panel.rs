@@ -73,11 +73,11 @@ fn a_failure_on_the_oled() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("p.bin"), [9; 7 * 6 * 3]).expect("a file");
-    let job = "picture=p.bin\nshow=4000\narena=2528\n";
+    let job = "picture=p.bin\nshow=4000\narena=1680\n";
     let (code, greys) = panel(folder.path(), job, "error=");
     assert_eq!(code, 1);
     let white: Vec<bool> = greys.iter().map(|grey| *grey == 15).collect();
-    let wanted = failure("the arena is too small: 2544 bytes needed, 2528 there");
+    let wanted = failure("the arena is too small: 1696 bytes needed, 1680 there");
     assert!(white == wanted, "{}", shown(&white));
 }
 

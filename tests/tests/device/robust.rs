@@ -30,8 +30,8 @@ fn jobs_that_cannot_be() {
     fails("picture=p.bin\nmethod=x\n", "method 0 of the job is wrong");
     let shape = "shape 7x6x3 (height, width, channels) expected, 6x7x3 found";
     fails("picture=p.bin\nshape=6/7/3\n", shape);
-    let arena = "the arena is too small: 2544 bytes needed, 2528 there";
-    fails("picture=p.bin\narena=2528\n", arena);
+    let arena = "the arena is too small: 1696 bytes needed, 1680 there";
+    fails("picture=p.bin\narena=1680\n", arena);
     let target = "target 3 is out of range: the network has 3 classes";
     fails("picture=p.bin\ntarget=3\n", target);
     fails(
