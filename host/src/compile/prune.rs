@@ -2,17 +2,17 @@
 //! nothing reads, so that no kept number changes.
 //!
 //! Forward, every channel of every tensor gets an interval that holds all its
-//! values whatever the picture is ([`bounds`]). A channel with one value is
+//! values whatever the picture is (`bounds`). A channel with one value is
 //! taken out of the convolutions and dense layers that read it: an int8 layer
 //! adds its share to the bias, exactly; an f32 layer can do without it only if
 //! it is 0, as another order of summation would round differently. A padded
 //! tap counts as 0 in both, so a constant other than 0 stays where a layer
-//! pads it. Backward, a channel that no kept channel reads goes too ([`keep`]).
+//! pads it. Backward, a channel that no kept channel reads goes too (`keep`).
 //!
 //! Scores keep their bits, and so do the gradients of the rules Gradient and
 //! Guided and Grad-CAM's default map: a channel goes only if its gradient is
 //! stopped at once, by a gate that its constant closes or by weights of 0
-//! ([`gradient`]). The rule of Deconvolution passes closed gates, so
+//! (`gradient`). The rule of Deconvolution passes closed gates, so
 //! what it finds in a network with such channels changes with them; so do views
 //! of layers and methods that put other weights in.
 
