@@ -141,7 +141,11 @@ impl Runner {
                     sum.add(session.activation()?);
                 }
                 for score in [Score::Logit, Score::Probability] {
-                    sum.add(Values::Real(session.backward(&[(target, 1.0)], score)?));
+                    let mut add = |_: usize, piece: &[f32]| {
+                        sum.add(Values::Real(piece));
+                        Ok(())
+                    };
+                    session.backward_pieces(&[(target, 1.0)], score, &mut add)?;
                 }
             }
             _ => {}
