@@ -54,6 +54,21 @@ pub enum Picture<'a> {
 }
 
 impl Picture<'_> {
+    /// One number for all channels, in pixel space where the picture has
+    /// pixels, as a colour in model space.
+    #[must_use]
+    pub fn colour(&self, number: f32) -> [f32; MAX_CHANNELS] {
+        let Self::Pixels { normalisation, .. } = self else {
+            return [number; MAX_CHANNELS];
+        };
+        let Normalisation { mean, scale } = normalisation;
+        let mut colour = [0.0; MAX_CHANNELS];
+        for ((out, mean), scale) in colour.iter_mut().zip(mean).zip(scale) {
+            *out = (number - mean) * scale;
+        }
+        colour
+    }
+
     /// Height, width and channels.
     #[must_use]
     pub const fn shape(&self) -> Shape {

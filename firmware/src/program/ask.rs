@@ -12,7 +12,7 @@ use foveola_core::net::model::{Model, Pass};
 use foveola_core::net::session::Session;
 use foveola_core::picture::MAX_CHANNELS;
 use foveola_core::picture::blur::{blur_pixels, blur_radius, blur_scratch, blur_tensor};
-use foveola_core::{At, Error, Fill, Normalisation, Picture, Rule, TensorId};
+use foveola_core::{At, Error, Fill, Picture, Rule, TensorId};
 use zerocopy::IntoBytes;
 
 use super::files::Output;
@@ -54,7 +54,7 @@ impl<B: Board> Work<'_, '_, B> {
         self.answer.line(format_args!("method.{number}={text}"))?;
         let fill = match parsed.baseline() {
             None => Fill::Colour([0.0; MAX_CHANNELS]),
-            Some(Baseline::Number(number)) => Fill::Colour(colour(&self.picture, number)),
+            Some(Baseline::Number(number)) => Fill::Colour(self.picture.colour(number)),
             Some(Baseline::Blur) => Fill::Picture(blurred(&self.picture, &mut pool)?),
         };
         let (input, forward) = (Pass::Backward(At::Input), Pass::Forward);
@@ -280,19 +280,6 @@ fn layer_of(model: &Model<'_>, text: Option<&str>) -> Result<TensorId, Error> {
     let named = |id: &TensorId| model.tensor(*id).is_some_and(|tensor| tensor.name == text);
     let mut planned = planned;
     planned.find(named).ok_or(Error::NoPlan)
-}
-
-/// One number for all channels, in model space.
-fn colour(picture: &Picture<'_>, number: f32) -> [f32; MAX_CHANNELS] {
-    let Picture::Pixels { normalisation, .. } = picture else {
-        return [number; MAX_CHANNELS];
-    };
-    let Normalisation { mean, scale } = normalisation;
-    let mut colour = [0.0; MAX_CHANNELS];
-    for ((out, mean), scale) in colour.iter_mut().zip(mean).zip(scale) {
-        *out = (number - mean) * scale;
-    }
-    colour
 }
 
 /// The picture, blurred as far as hides what it shows.

@@ -35,21 +35,12 @@ impl Photo {
     /// A picture too small to be blurred, in words.
     pub fn hidden(&self, baseline: Baseline) -> Result<Hidden, String> {
         let choice = match baseline {
-            Baseline::Black => Choice::Colour(self.colour(0.0)),
-            Baseline::Number(number) => Choice::Colour(self.colour(number)),
+            Baseline::Black => Choice::Colour(self.picture().colour(0.0)),
+            Baseline::Number(number) => Choice::Colour(self.picture().colour(number)),
             Baseline::Mean => Choice::Colour(self.mean_colour()),
             Baseline::Blur => Choice::Blurred(Box::new(self.blurred()?)),
         };
         Ok(Hidden(choice))
-    }
-
-    /// One number for all channels, in model space.
-    fn colour(&self, number: f32) -> [f32; MAX_CHANNELS] {
-        let n = &self.normalisation;
-        match self.content {
-            Content::Tensor(_) => [number; MAX_CHANNELS],
-            Content::Pixels(_) => std::array::from_fn(|c| (number - n.mean[c]) * n.scale[c]),
-        }
     }
 
     /// Mean of each channel in model space (of all of them, where there are

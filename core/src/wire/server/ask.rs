@@ -17,8 +17,8 @@ use crate::mask::Fill;
 use crate::net::arch::Isa;
 use crate::net::model::{Model, Pass};
 use crate::net::session::Session;
+use crate::picture::Picture;
 use crate::picture::blur::{blur_pixels, blur_radius, blur_scratch, blur_tensor};
-use crate::picture::{MAX_CHANNELS, Normalisation, Picture};
 use crate::tensor::TensorId;
 use crate::wire::fault::Fault;
 use crate::wire::message::{Baseline, Call, Explain};
@@ -238,22 +238,9 @@ fn fill<'p, 'r: 'p>(
     room: &mut Room<'r>,
 ) -> Result<Fill<'p>, Error> {
     Ok(match baseline {
-        Baseline::Number(number) => Fill::Colour(colour(picture, number)),
+        Baseline::Number(number) => Fill::Colour(picture.colour(number)),
         Baseline::Blur => Fill::Picture(blurred(picture, room)?),
     })
-}
-
-/// One number for all channels, in model space.
-fn colour(picture: &Picture<'_>, number: f32) -> [f32; MAX_CHANNELS] {
-    let Picture::Pixels { normalisation, .. } = picture else {
-        return [number; MAX_CHANNELS];
-    };
-    let Normalisation { mean, scale } = normalisation;
-    let mut colour = [0.0; MAX_CHANNELS];
-    for ((out, mean), scale) in colour.iter_mut().zip(mean).zip(scale) {
-        *out = (number - mean) * scale;
-    }
-    colour
 }
 
 /// The picture, blurred as far as hides what it shows.
