@@ -60,6 +60,13 @@ pub enum Request<'a> {
     Read(Source, u32),
     /// Sets the clock, if seconds since 1970 come. [`Reply::Time`].
     Time(Option<u64>),
+    /// Explains the picture by a method that needs only scores, and asks the
+    /// host for them: [`Reply::Started`], then [`Reply::Asking`] to polls. A
+    /// class that is left open is the best one of the device's own network.
+    ExplainAsking(Explain),
+    /// Scores for the question of this number, from an offset in bytes:
+    /// little-endian f32, one a class. [`Reply::Have`].
+    Scores(u32, u32, &'a [u8]),
 }
 
 /// What a device replies. Numbers of the variants are their places in this list.
@@ -86,6 +93,22 @@ pub enum Reply<'a> {
     Part(u32, &'a [u8]),
     /// Seconds since 1970, if the device knows.
     Time(Option<u64>),
+    /// The work waits for the host's scores.
+    Asking(Question),
+}
+
+/// A question of a method to a network that the host runs. Its input is
+/// [`Source::Question`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// Counts the questions of a work from 1.
+    pub number: u32,
+    /// Which scores are asked for.
+    pub score: Score,
+    /// Passes done.
+    pub done: u64,
+    /// Passes in all.
+    pub total: u64,
 }
 
 /// Numbers of a picture, HWC, channels in the model's order.
@@ -117,6 +140,9 @@ pub enum Source {
     Picture,
     /// The board's log.
     Log,
+    /// The masked picture that the work asks the host about: little-endian
+    /// f32 in model space, HWC.
+    Question,
 }
 
 /// A method, and what it is asked.

@@ -9,6 +9,7 @@
 
 mod ask;
 mod attend;
+mod lent;
 mod line;
 mod room;
 mod slots;
@@ -151,6 +152,7 @@ struct Job {
 enum Task {
     Classify(Score),
     Explain(Explain),
+    ExplainAsking(Explain),
     Tensor(usize),
     SelfTest,
 }
@@ -278,10 +280,12 @@ impl Desk<'_> {
             Request::TakeFrame => self.take_frame(platform).map(|()| Reply::Done),
             Request::Classify(score) => self.start(sequence, Task::Classify(score)),
             Request::Explain(explain) => self.start(sequence, Task::Explain(explain)),
+            Request::ExplainAsking(explain) => self.start(sequence, Task::ExplainAsking(explain)),
             Request::Tensor(node) => self.start(sequence, Task::Tensor(node as usize)),
             Request::SelfTest => self.start(sequence, Task::SelfTest),
             Request::Poll => self.ended.map(Reply::Ended).ok_or(Fault::NoResult),
             Request::Cancel => Ok(Reply::Done),
+            Request::Read(Source::Question, _) | Request::Scores(..) => Err(Fault::NoResult),
             Request::Read(Source::Log, offset) => self.log(offset, platform),
             Request::Read(source, offset) => part(self.source(source)?, offset),
             Request::Time(seconds) => time(seconds, platform),

@@ -4,9 +4,10 @@ use core::cell::RefCell;
 
 use super::Desk;
 use super::attend::{Attended, Shared, Steps};
+use super::lent::Lent;
 use super::room::Room;
 use super::work::{Left, Subject, arena, best, picture, scores};
-use crate::classifier::{At, Score};
+use crate::classifier::{At, Classifier, Score};
 use crate::error::Error;
 use crate::explain::hoc::{MAX_LAYERS, Mode, Storage};
 use crate::explain::{
@@ -23,9 +24,17 @@ use crate::tensor::TensorId;
 use crate::wire::fault::Fault;
 use crate::wire::message::{Baseline, Call, Explain};
 
+/// Whose network answers a method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    Here,
+    OnHost,
+}
+
 /// A question whose picture and target are known.
 struct Question<'q, 'w> {
     subject: Subject<'q>,
+    network: Network,
     explain: &'q Explain,
     target: usize,
     shared: &'q Shared<'w>,
@@ -35,6 +44,7 @@ impl Desk<'_> {
     pub(super) fn explain(
         &mut self,
         explain: &Explain,
+        network: Network,
         shared: &Shared<'_>,
     ) -> Result<Left, Fault<'static>> {
         let (steps, boxes) = (
@@ -45,14 +55,14 @@ impl Desk<'_> {
             steps: &mut *steps,
             boxes: &mut *boxes,
         });
-        let left = self.explain_with(explain, storage, shared);
+        let left = self.explain_with((explain, network), storage, shared);
         (self.steps, self.boxes) = (steps, boxes);
         left
     }
 
     fn explain_with(
         &mut self,
-        explain: &Explain,
+        (explain, network): (&Explain, Network),
         storage: RefCell<Storage<'_>>,
         shared: &Shared<'_>,
     ) -> Result<Left, Fault<'static>> {
@@ -75,6 +85,7 @@ impl Desk<'_> {
         };
         let question = Question {
             subject,
+            network,
             explain,
             target,
             shared,
@@ -160,11 +171,7 @@ impl Question<'_, '_> {
         let start = room.used();
         let map = room.floats(shape.len())?;
         let buffer = room.floats(scratch)?;
-        let arena = arena(model, pass, &mut room)?;
-        let bytes = arena.len();
         let shared = self.shared;
-        let session = Session::new(model, arena, Isa::detect())?;
-        let mut attended = Attended { session, shared };
         let query = Query {
             picture,
             targets: &[self.target],
@@ -173,7 +180,22 @@ impl Question<'_, '_> {
         };
         let mut outcome = [Outcome::Flat];
         let progress = &mut Steps(shared);
-        method.explain(&mut attended, &query, map, &mut outcome, buffer, progress)?;
+        let mut run = |classifier: &mut dyn Classifier| {
+            method.explain(classifier, &query, map, &mut outcome, buffer, progress)
+        };
+        let bytes = match self.network {
+            Network::Here => {
+                let arena = arena(model, pass, &mut room)?;
+                let bytes = arena.len();
+                let session = Session::new(model, arena, Isa::detect())?;
+                run(&mut Attended { session, shared })?;
+                bytes
+            }
+            Network::OnHost => {
+                run(&mut Lent::new(model, shared, &mut room)?)?;
+                0
+            }
+        };
         let [outcome] = outcome;
         Ok(Left {
             end: outcome.into(),

@@ -2,6 +2,7 @@
 
 use core::cell::RefCell;
 
+use super::lent::Posed;
 use super::line::{Heard, Line};
 use super::{Platform, time};
 use crate::classifier::{At, Classifier, Layers, Pieces, Rule, Score};
@@ -23,6 +24,8 @@ pub struct Attendant<'w> {
     pub done: u64,
     total: u64,
     cancelled: bool,
+    /// The session that asked for the work.
+    session: Option<u32>,
 }
 
 impl<'w> Attendant<'w> {
@@ -31,6 +34,7 @@ impl<'w> Attendant<'w> {
         line: &'w mut Line,
         platform: &'w mut dyn Platform,
     ) -> Self {
+        let session = line.session();
         Self {
             decoder,
             line,
@@ -38,11 +42,22 @@ impl<'w> Attendant<'w> {
             done: 0,
             total: 0,
             cancelled: false,
+            session,
         }
     }
 
     /// Answers what came.
     fn attend(&mut self) {
+        self.hear(None);
+    }
+
+    /// Whether nobody waits for the work any more.
+    fn is_left(&self) -> bool {
+        self.cancelled || self.line.session() != self.session
+    }
+
+    /// Answers what came, also about a question that is posed.
+    fn hear(&mut self, mut posed: Option<&mut Posed<'_>>) {
         self.platform.feed();
         while let Some(byte) = self.platform.read() {
             match self.line.hear(self.decoder.push(byte)) {
@@ -50,18 +65,25 @@ impl<'w> Attendant<'w> {
                 Heard::Again => self.platform.write(self.line.bytes()),
                 Heard::Wrong(number, fault) => self.line.refuse(number, fault, self.platform),
                 Heard::Request(number, request) => {
-                    let reply = match request {
-                        Request::Poll => Ok(Reply::Running(self.done, self.total)),
-                        Request::Cancel => {
+                    let passes = (self.done, self.total);
+                    let about = posed.as_mut().and_then(|p| p.reply(&request, passes));
+                    let reply = match (about, request) {
+                        (Some(reply), _) => reply,
+                        (None, Request::Poll) => Ok(Reply::Running(self.done, self.total)),
+                        (None, Request::Cancel) => {
                             self.cancelled = true;
                             Ok(Reply::Done)
                         }
-                        Request::Time(seconds) => time(seconds, self.platform),
+                        (None, Request::Time(seconds)) => time(seconds, self.platform),
                         _ => Err(Fault::Busy),
                     };
                     self.line.reply(number, &reply.unwrap_or_else(Reply::Fault));
                     self.platform.write(self.line.bytes());
                 }
+            }
+            // What another session says next is no longer about the question.
+            if posed.is_some() && self.is_left() {
+                break;
             }
         }
     }
@@ -74,6 +96,21 @@ pub type Shared<'w> = RefCell<Attendant<'w>>;
 pub fn attend(shared: &Shared<'_>) -> Result<(), Error> {
     let mut attendant = shared.try_borrow_mut().map_err(|_| Error::Internal)?;
     attendant.attend();
+    Ok(())
+}
+
+/// Waits until the scores of a question are there.
+///
+/// # Errors
+/// [`Error::Stopped`] if the host does not want to know any more.
+pub fn wait(shared: &Shared<'_>, posed: &mut Posed<'_>) -> Result<(), Error> {
+    let mut attendant = shared.try_borrow_mut().map_err(|_| Error::Internal)?;
+    while !posed.is_answered() {
+        if attendant.is_left() {
+            return Err(Error::Stopped);
+        }
+        attendant.hear(Some(posed));
+    }
     Ok(())
 }
 

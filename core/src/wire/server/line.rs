@@ -86,6 +86,11 @@ impl Line {
         }
     }
 
+    /// The session that is open.
+    pub const fn session(&self) -> Option<u32> {
+        self.session
+    }
+
     /// The last reply.
     pub fn bytes(&self) -> &[u8] {
         self.reply.bytes()

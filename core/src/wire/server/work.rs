@@ -2,6 +2,7 @@
 
 use zerocopy::FromBytes;
 
+use super::ask::Network;
 use super::attend::{Attended, Shared, attend, copy};
 use super::room::Room;
 use super::{Desk, Job, PictureState, Task, small};
@@ -51,7 +52,8 @@ impl Desk<'_> {
     pub fn perform(&mut self, job: &Job, shared: &Shared<'_>) -> Ended<'static> {
         let left = match job.task {
             Task::Classify(score) => self.classify(score, shared),
-            Task::Explain(explain) => self.explain(&explain, shared),
+            Task::Explain(explain) => self.explain(&explain, Network::Here, shared),
+            Task::ExplainAsking(explain) => self.explain(&explain, Network::OnHost, shared),
             Task::Tensor(node) => self.tensor(node, shared),
             Task::SelfTest => self.self_test(shared),
         };
