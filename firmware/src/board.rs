@@ -9,34 +9,19 @@ pub mod image;
 pub mod pool;
 pub mod stack;
 pub mod uart;
-#[cfg(target_arch = "arm")]
-mod watchdog;
 
-#[cfg(target_arch = "arm")]
-mod mps;
-#[cfg(target_arch = "riscv32")]
-mod riscv32_virt;
-#[cfg(target_arch = "arm")]
-mod stellaris;
-#[cfg(target_arch = "arm")]
-mod stm32;
-
-#[cfg(target_arch = "arm")]
-pub use mps::{Mps2An386, Mps2An500, Mps2An505, Mps3An547};
-#[cfg(target_arch = "riscv32")]
-pub use riscv32_virt::Riscv32Virt;
-#[cfg(target_arch = "arm")]
-pub use stellaris::Lm3s6965Evb;
-#[cfg(target_arch = "arm")]
-pub use stm32::NetduinoPlus2;
+#[cfg(feature = "emulator")]
+mod emulated;
+#[cfg(feature = "emulator")]
+pub use emulated::*;
 
 use embedded_graphics::geometry::Size;
-use semihosting::sys::arm_compat::{ExitReason, sys_exit_extended};
+use foveola_core::Shape;
 use uart::Uart;
 
-/// A board as QEMU 7.2 emulates it.
+/// A board: one of QEMU 7.2, or one to hold in the hand.
 pub trait Board {
-    /// QEMU's name for it.
+    /// QEMU's name for it, or the chip's.
     const NAME: &'static str;
     /// Bytes of memory for models, pictures, maps and arenas.
     const POOL: usize;
@@ -51,7 +36,7 @@ pub trait Board {
     /// A counter that wraps at 2^32 and goes on with every instruction.
     fn ticks(&mut self) -> u32;
 
-    /// Instructions that take this many ticks.
+    /// Instructions that take this many ticks; on a real board cycles of the processor.
     fn instructions(ticks: u64) -> u64;
 
     /// Called once before the link: starts what wakes a sleeping program now
@@ -70,6 +55,11 @@ pub trait Board {
     /// Shows 16 greys on its panel, row by row, two pixels a byte, the left one
     /// in the upper half.
     fn show(&mut self, _greys: &[u8]) {}
+
+    /// Fills a picture of this shape, HWC pixels, from a camera; whether there is one.
+    fn take_frame(&mut self, _shape: Shape, _out: &mut [u8]) -> bool {
+        false
+    }
 }
 
 /// Exit code of a job that ended with an error.
@@ -79,9 +69,12 @@ pub const PANICKED: usize = 3;
 /// Exit code of a fault of the processor.
 pub const FAULTED: usize = 4;
 
-/// Ends the emulation. On a real board, where nobody takes the call, it waits.
+/// Ends the emulation. A real board stops until its watchdog, if it has one, starts it anew.
 pub fn exit(code: usize) -> ! {
-    sys_exit_extended(ExitReason::ADP_Stopped_ApplicationExit, code);
+    #[cfg(feature = "emulator")]
+    emulated::exit(code);
+    #[cfg(not(feature = "emulator"))]
+    defmt::error!("stopped with code {=usize}", code);
     loop {
         core::hint::spin_loop();
     }
@@ -109,27 +102,16 @@ unsafe fn DefaultHandler(_number: i16) {
     uart::interrupt();
 }
 
-/// A fault ends the program; the default handler would hang.
-#[cfg(target_arch = "riscv32")]
-#[unsafe(export_name = "ExceptionHandler")]
-fn exception(_frame: &riscv_rt::TrapFrame) -> ! {
-    let (cause, pc) = (
-        riscv::register::mcause::read(),
-        riscv::register::mepc::read(),
-    );
-    defmt::error!("exception {=usize} at {=usize:#x}", cause.bits(), pc);
-    exit(FAULTED)
-}
-
-/// The entry point of a board's program.
+/// The entry point of a board's program: its type, and the attribute of the function
+/// that its run-time library calls.
 #[macro_export]
 macro_rules! board_program {
-    ($board:ident, $entry:path) => {
+    ($board:ty, $entry:path) => {
         #[$entry]
         fn main() -> ! {
-            use $crate::board::{Board, pool::Reserved, $board};
+            use $crate::board::{Board, pool::Reserved};
             #[unsafe(link_section = ".uninit.pool")]
-            static POOL: Reserved<{ $board::POOL }> = Reserved::new();
+            static POOL: Reserved<{ <$board>::POOL }> = Reserved::new();
             static MODEL: &foveola_core::net::format::Aligned<[u8]> =
                 &foveola_core::net::format::Aligned(*include_bytes!(env!("FOVEOLA_MODEL_PATH")));
             $crate::program::main::<$board>(POOL.take(), &MODEL.0)

@@ -7,9 +7,9 @@
 //!   [`canvas`]: memory to draw on.
 //! * [`log`]: the audit log in flash, whole after every cut of power.
 //! * [`panel`]: a map with its class and verdict, as a small display shows it.
-//! * `board`: the boards; each one is a counter of instructions, sizes, and
-//!   maybe a panel. Only for targets without an operating system.
-//! * `program`: reads a job, runs it in a pool of memory, writes the answer.
+//! * `board`: what a board is (a counter, sizes, a UART, maybe a panel), and those
+//!   that QEMU emulates. Only for targets without an operating system.
+//! * `program`: answers jobs in files or questions on the link, in a pool of memory.
 //!   Only there as well.
 #![cfg_attr(not(test), no_std)]
 

@@ -2,4 +2,4 @@
 #![no_std]
 #![no_main]
 
-foveola_firmware::board_program!(Lm3s6965Evb, cortex_m_rt::entry);
+foveola_firmware::board_program!(foveola_firmware::board::Lm3s6965Evb, cortex_m_rt::entry);

@@ -2,4 +2,4 @@
 #![no_std]
 #![no_main]
 
-foveola_firmware::board_program!(Mps2An386, cortex_m_rt::entry);
+foveola_firmware::board_program!(foveola_firmware::board::Mps2An386, cortex_m_rt::entry);

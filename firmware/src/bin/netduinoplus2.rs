@@ -2,4 +2,4 @@
 #![no_std]
 #![no_main]
 
-foveola_firmware::board_program!(NetduinoPlus2, cortex_m_rt::entry);
+foveola_firmware::board_program!(foveola_firmware::board::NetduinoPlus2, cortex_m_rt::entry);

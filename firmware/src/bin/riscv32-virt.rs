@@ -2,4 +2,4 @@
 #![no_std]
 #![no_main]
 
-foveola_firmware::board_program!(Riscv32Virt, riscv_rt::entry);
+foveola_firmware::board_program!(foveola_firmware::board::Riscv32Virt, riscv_rt::entry);

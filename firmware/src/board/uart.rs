@@ -11,8 +11,23 @@ use heapless::Deque;
 /// waits for the reply to one frame before it sends the next.
 const WAITING: usize = 1024;
 
+/// A UART that a board brings along.
+pub trait Driver: Sync {
+    /// Starts reception. Where bytes come by interrupt, the interrupt calls [`interrupt`].
+    fn start(&self);
+
+    /// The byte that has come, if one has.
+    fn received(&self) -> Option<u8>;
+
+    /// Whether the hardware lost a byte since the last call.
+    fn overran(&self) -> bool;
+
+    /// Sends a byte; returns when the hardware has taken it.
+    fn put(&self, byte: u8);
+}
+
 /// A UART, by what it is and where.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum Uart {
     /// Arm's CMSDK APB UART.
     Cmsdk {
@@ -33,6 +48,8 @@ pub enum Uart {
         /// First register.
         base: usize,
     },
+    /// Any other.
+    Driver(&'static dyn Driver),
 }
 
 /// What the interrupt and the program share.
@@ -93,6 +110,7 @@ impl Uart {
                 poke(base + 0x0c, 0x202c); // CR1: on, interrupt of reception, send, receive
             }
             Self::Ns16550 { base } => poke8(base + 2, 1), // FCR: FIFOs
+            Self::Driver(driver) => driver.start(),
         }
         for number in self.interrupts() {
             poke(0xe000_e100 + number / 32 * 4, 1 << (number % 32)); // NVIC_ISER
@@ -102,7 +120,7 @@ impl Uart {
     const fn interrupts(self) -> &'static [usize] {
         match self {
             Self::Cmsdk { interrupts, .. } | Self::Usart { interrupts, .. } => interrupts,
-            Self::Ns16550 { .. } => &[],
+            Self::Ns16550 { .. } | Self::Driver(_) => &[],
         }
     }
 
@@ -112,6 +130,7 @@ impl Uart {
             Self::Cmsdk { base, .. } => (peek(base + 4) & 2 != 0, base),
             Self::Usart { base, .. } => (peek(base) & 0x20 != 0, base + 4),
             Self::Ns16550 { base } => return (peek8(base + 5) & 1 != 0).then(|| peek8(base)),
+            Self::Driver(driver) => return driver.received(),
         };
         there.then(|| peek(data) as u8)
     }
@@ -127,6 +146,7 @@ impl Uart {
             }
             Self::Usart { base, .. } => peek(base) & 8 != 0, // cleared by reading SR, then DR
             Self::Ns16550 { base } => peek8(base + 5) & 2 != 0,
+            Self::Driver(driver) => driver.overran(),
         }
     }
 
@@ -144,6 +164,7 @@ impl Uart {
                 while peek8(base + 5) & 0x20 == 0 {}
                 poke8(base, byte);
             }
+            Self::Driver(driver) => driver.put(byte),
         }
     }
 }

@@ -1,10 +1,11 @@
 //! The link: the board answers on its UART until it is switched off.
 
+use core::convert::Infallible;
+
 use foveola_core::Shape;
 use foveola_core::explain::hoc::{Step, UNUSED_WINDOW};
 use foveola_core::wire::server::{Facts, Memory, Platform, Server, Spent};
 
-use super::files::Folder;
 use super::meter::Meter;
 use super::{Failure, Pool};
 use crate::board::uart as line;
@@ -14,22 +15,22 @@ use crate::board::{Board, image};
 const TREE: usize = 128;
 
 /// What the link stands on.
-struct Station<'s, B> {
+struct Station<'s, B, C> {
     meter: &'s mut Meter<B>,
-    folder: Folder<'s>,
+    camera: C,
     sha256: [u8; 32],
     /// The clock when it was set, less the seconds since the start.
     clock: Option<u64>,
 }
 
-/// Answers on the UART.
+/// Answers on the UART. `camera` fills a picture of a shape with pixels, if it can.
 #[inline(never)]
-pub(super) fn serve<B: Board>(
+pub(super) fn serve<B: Board, C: FnMut(&mut B, Shape, &mut [u8]) -> bool>(
     meter: &mut Meter<B>,
     pool: &mut Pool<'_>,
     linked: &[u8],
-    folder: Folder<'_>,
-) -> Result<(), Failure> {
+    camera: C,
+) -> Result<Infallible, Failure> {
     let uart = B::UART.ok_or(Failure::NoLink)?;
     let slot = B::POOL / 4 / 16 * 16;
     let memory = Memory {
@@ -42,7 +43,7 @@ pub(super) fn serve<B: Board>(
     let mut server = Server::new(memory);
     let mut station = Station {
         meter,
-        folder,
+        camera,
         sha256: image::digest(),
         clock: None,
     };
@@ -57,7 +58,7 @@ pub(super) fn serve<B: Board>(
     }
 }
 
-impl<B: Board> Platform for Station<'_, B> {
+impl<B: Board, C: FnMut(&mut B, Shape, &mut [u8]) -> bool> Platform for Station<'_, B, C> {
     fn read(&mut self) -> Option<u8> {
         line::read()
     }
@@ -101,8 +102,7 @@ impl<B: Board> Platform for Station<'_, B> {
         true
     }
 
-    /// A file stands for the camera.
-    fn take_frame(&mut self, _shape: Shape, out: &mut [u8]) -> bool {
-        self.folder.read_into("frame.bin", out).is_ok()
+    fn take_frame(&mut self, shape: Shape, out: &mut [u8]) -> bool {
+        (self.camera)(self.meter.board(), shape, out)
     }
 }

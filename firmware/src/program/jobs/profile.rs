@@ -5,10 +5,10 @@ use foveola_core::net::model::Pass;
 use foveola_core::net::session::Session;
 use foveola_core::{Error, Masked, Rule, Score};
 
-use super::meter::Meter;
 use super::{Failure, Work};
 use crate::board::Board;
 use crate::board::pool::Pool;
+use crate::program::meter::Meter;
 
 /// Takes the counter's difference whenever a node is done.
 struct Laps<'l, B> {

@@ -7,9 +7,9 @@ use semihosting::fs::{File, OpenOptions};
 use semihosting::io::{Read, Seek, SeekFrom, Write};
 use zerocopy::IntoBytes;
 
-use super::failure::{Failure, Name};
 use crate::board::pool::Pool;
 use crate::job::MAX_PATH;
+use crate::program::failure::{Failure, Name};
 
 fn name_of(path: &CStr) -> Name {
     let mut name = Name::new();

@@ -7,8 +7,8 @@ use foveola_core::net::model::Model;
 use semihosting::fs::File;
 use semihosting::io::Write as _;
 
-use super::failure::{Failure, Name};
 use super::files::Folder;
+use crate::program::failure::{Failure, Name};
 
 /// Longest line, in bytes; a longer one is cut.
 const LINE: usize = 320;

@@ -11,8 +11,8 @@ use cortex_m::peripheral::{Peripherals, SYST};
 
 use embedded_graphics::geometry::Size;
 
-use super::Board;
-use super::uart::Uart;
+use crate::board::Board;
+use crate::board::uart::Uart;
 
 const ROUND: u32 = 1 << 24;
 

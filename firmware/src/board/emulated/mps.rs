@@ -3,8 +3,9 @@
 
 use core::ptr;
 
-use super::uart::Uart;
-use super::{Board, stellaris, watchdog};
+use super::{stellaris, watchdog};
+use crate::board::Board;
+use crate::board::uart::Uart;
 
 /// UART0 of the AN386 and AN500.
 const MPS2: Uart = Uart::Cmsdk {

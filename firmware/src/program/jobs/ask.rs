@@ -16,12 +16,12 @@ use foveola_core::{At, Error, Fill, Picture, Rule, TensorId};
 use zerocopy::IntoBytes;
 
 use super::files::Output;
-use super::meter::Cost;
 use super::screen::Answered;
 use super::{Failure, Work};
 use crate::board::Board;
 use crate::board::pool::Pool;
 use crate::method::{Baseline, MethodText};
+use crate::program::meter::Cost;
 
 /// Most steps and most boxes of a HOC tree.
 const TREE: usize = 128;

@@ -3,8 +3,9 @@
 
 use core::ptr;
 
-use super::uart::Uart;
-use super::{Board, stellaris};
+use super::stellaris;
+use crate::board::Board;
+use crate::board::uart::Uart;
 
 const TIM2: usize = 0x4000_0000;
 const CR1: usize = TIM2;

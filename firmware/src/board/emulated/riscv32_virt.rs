@@ -1,7 +1,7 @@
 //! QEMU's riscv32 `virt`: the counter of retired instructions.
 
-use super::Board;
-use super::uart::Uart;
+use crate::board::uart::Uart;
+use crate::board::{Board, FAULTED, exit};
 
 /// RISC-V, 32 bits, IMC.
 #[derive(Debug)]
@@ -24,4 +24,15 @@ impl Board for Riscv32Virt {
     fn instructions(ticks: u64) -> u64 {
         ticks
     }
+}
+
+/// A fault ends the program; the default handler would hang.
+#[unsafe(export_name = "ExceptionHandler")]
+fn exception(_frame: &riscv_rt::TrapFrame) -> ! {
+    let (cause, pc) = (
+        riscv::register::mcause::read(),
+        riscv::register::mepc::read(),
+    );
+    defmt::error!("exception {=usize} at {=usize:#x}", cause.bits(), pc);
+    exit(FAULTED)
 }
