@@ -10,6 +10,7 @@ mod device {
     mod bits;
     mod board;
     mod budget;
+    mod c_library;
     mod compare;
     mod crosscheck;
     mod demo;
