@@ -15,7 +15,7 @@ use foveola_core::picture::MAX_CHANNELS;
 use serde::{Deserialize, Serialize};
 
 /// How a picture of another size is brought to the network's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Resize {
     /// Both sides scaled on their own.

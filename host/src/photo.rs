@@ -4,6 +4,7 @@
 mod frame;
 mod hide;
 mod npy;
+pub mod variants;
 
 use std::path::{Path, PathBuf};
 
@@ -239,7 +240,10 @@ pub fn read(path: &Path) -> Result<Vec<u8>, PhotoError> {
 }
 
 /// Decodes a photo and turns it as its EXIF orientation says.
-fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
+///
+/// # Errors
+/// What is wrong with the bytes, in words.
+pub fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
     if bytes.is_empty() {
         return Err(String::from("the file is empty"));
     }
