@@ -1,6 +1,7 @@
 //! The `foveola` program: what it takes, and one file for each command.
 
 mod audit;
+mod bisect;
 mod budget;
 mod classify;
 mod compile;
@@ -21,6 +22,7 @@ use std::io::Write;
 use clap::{Parser, Subcommand};
 
 use crate::audit::AuditError;
+use crate::bisect::BisectError;
 use crate::crosscheck::CrosscheckError;
 use crate::explainer::ExplainError;
 use crate::link::LinkError;
@@ -56,6 +58,8 @@ enum Command {
     Methods,
     /// Compare the host with a board, bit for bit
     Crosscheck(crosscheck::CrosscheckArgs),
+    /// Find the first stage at which a device or another engine differs, and why
+    Bisect(Box<bisect::BisectArgs>),
     /// Read the log of a device: is it whole, and what does it say
     Audit(audit::AuditArgs),
     /// Ask a device over its serial line: classify and explain there
@@ -84,6 +88,9 @@ pub enum CliError {
     /// The comparison with a board.
     #[error(transparent)]
     Crosscheck(Box<CrosscheckError>),
+    /// The comparison stage by stage.
+    #[error(transparent)]
+    Bisect(Box<BisectError>),
     /// The log of a device.
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -104,6 +111,12 @@ pub enum CliError {
 impl From<CrosscheckError> for CliError {
     fn from(error: CrosscheckError) -> Self {
         Self::Crosscheck(Box::new(error))
+    }
+}
+
+impl From<BisectError> for CliError {
+    fn from(error: BisectError) -> Self {
+        Self::Bisect(Box::new(error))
     }
 }
 
@@ -135,6 +148,7 @@ impl Cli {
             Some(Command::Demo(args)) => return demo::run(&args),
             Some(Command::Explain(args)) => return explain::run(&args),
             Some(Command::Crosscheck(args)) => return crosscheck::run(&args),
+            Some(Command::Bisect(args)) => return bisect::run(&args),
             Some(Command::Audit(args)) => return audit::run(&args),
             Some(Command::Device(args)) => return device::run(&args),
             Some(Command::Classify(args)) => classify::run(&args)?,

@@ -75,6 +75,7 @@
 pub mod aligned;
 pub mod audit;
 pub mod backend;
+pub mod bisect;
 pub mod budget;
 pub mod card;
 pub mod cli;

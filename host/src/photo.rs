@@ -16,7 +16,7 @@ use crate::graph::{InputType, Layout};
 use crate::report::overlay::luma;
 
 pub use hide::Hidden;
-pub use npy::read_masks;
+pub use npy::{Numbers, read_any, read_masks};
 
 /// Longest side of a photo, in pixels.
 const MAX_SIDE: u32 = 16_384;

@@ -168,6 +168,14 @@ impl Remote {
         self.read(Source::Picture)
     }
 
+    /// The picture that is there: pixels, or a tensor's little-endian f32, HWC.
+    ///
+    /// # Errors
+    /// A device without a picture, a line that fails.
+    pub fn picture(&mut self) -> Result<Vec<u8>, LinkError> {
+        self.read(Source::Picture)
+    }
+
     /// Scores of the picture that is there.
     ///
     /// # Errors

@@ -143,3 +143,36 @@ pub fn read_masks(bytes: &[u8]) -> Result<Array3<f32>, String> {
         false => Err(String::from("it holds weights outside 0..1")),
     }
 }
+
+/// The kind of numbers in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbers {
+    /// Signed bytes.
+    I8,
+    /// Unsigned bytes.
+    U8,
+    /// Wider integers.
+    Wide,
+    /// Floats.
+    Float,
+}
+
+/// An array of any type that engines write, as f32 (integers above 2^24 lose bits).
+///
+/// # Errors
+/// A malformed file or another type, in words.
+pub fn read_any(bytes: &[u8]) -> Result<(ArrayD<f32>, Numbers), String> {
+    let found = element_type(bytes).ok_or("it is not a .npy file")?;
+    Ok(match found {
+        "i1" => (read::<i8>(bytes)?.mapv(f32::from), Numbers::I8),
+        "u1" => (read::<u8>(bytes)?.mapv(f32::from), Numbers::U8),
+        "i2" => (read::<i16>(bytes)?.mapv(f32::from), Numbers::Wide),
+        "u2" => (read::<u16>(bytes)?.mapv(f32::from), Numbers::Wide),
+        "i4" => (read::<i32>(bytes)?.mapv(|v| v as f32), Numbers::Wide),
+        "i8" => (read::<i64>(bytes)?.mapv(|v| v as f32), Numbers::Wide),
+        "f2" => (read_f16(bytes)?, Numbers::Float),
+        "f4" => (read::<f32>(bytes)?, Numbers::Float),
+        "f8" => (read::<f64>(bytes)?.mapv(|v| v as f32), Numbers::Float),
+        other => return Err(format!("it holds {other} numbers, which are not read")),
+    })
+}
