@@ -21,7 +21,8 @@ use foveola_core::audit::verify::{Fault, Verifier, checkpoint_parts, cut_parts};
 use sequential_storage::cache::{Cache, Uncached};
 use sequential_storage::queue::{QueueConfig, QueueStorage};
 
-use self::pages::{Anchors, Watched, wait};
+use self::pages::{Anchors, Watched};
+use crate::flash::wait;
 
 mod pages;
 #[cfg(test)]
@@ -172,6 +173,16 @@ impl<F: NorFlash> Log<F> {
     /// The last record.
     pub const fn last(&self) -> Link {
         self.last
+    }
+
+    /// From here on records name another model.
+    pub const fn set_model(&mut self, model: Hash) {
+        self.identity.model = model;
+    }
+
+    /// Boots before this one.
+    pub const fn boot(&self) -> u32 {
+        self.boot
     }
 
     /// Gives the flash back.

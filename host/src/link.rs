@@ -108,6 +108,7 @@ impl From<Fault<'_>> for LinkError {
             Fault::SelfTest => {
                 "the self-test failed: scores depend on what was in memory before".to_owned()
             }
+            Fault::Denied(reason) => reason.to_owned(),
         };
         Self::Refused(text)
     }

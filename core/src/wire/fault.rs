@@ -48,6 +48,8 @@ pub enum Fault<'a> {
     NoResult,
     /// Two runs of the self-test differ.
     SelfTest,
+    /// The device refuses, for this reason.
+    Denied(&'a str),
 }
 
 /// `u32::MAX` stands for what is larger.

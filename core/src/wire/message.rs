@@ -67,6 +67,12 @@ pub enum Request<'a> {
     /// Scores for the question of this number, from an offset in bytes:
     /// little-endian f32, one a class. [`Reply::Have`].
     Scores(u32, u32, &'a [u8]),
+    /// What the board keeps when it is switched off. [`Reply::Storage`].
+    Storage,
+    /// Names a device that has no name yet: its name, the secret of its log, and
+    /// the Ed25519 key of those who release models for it (zeros: anybody may).
+    /// [`Reply::Done`].
+    Enrol(&'a str, [u8; 32], [u8; 32]),
 }
 
 /// What a device replies. Numbers of the variants are their places in this list.
@@ -95,6 +101,8 @@ pub enum Reply<'a> {
     Time(Option<u64>),
     /// The work waits for the host's scores.
     Asking(Question),
+    /// What the board keeps.
+    Storage(Storage<'a>),
 }
 
 /// A question of a method to a network that the host runs. Its input is
@@ -267,6 +275,38 @@ pub struct Slot {
     pub sound: bool,
     /// SHA-256 as the model states it.
     pub sha256: [u8; 32],
+}
+
+/// What a board keeps when it is switched off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Storage<'a> {
+    /// The device's name, empty before its enrolment.
+    pub device: &'a str,
+    /// Where records go.
+    pub keeping: Keeping,
+    /// Whether the log was sound when the board started.
+    pub sound: bool,
+    /// Number and hash of the last record.
+    pub last: (u64, [u8; 32]),
+    /// The oldest release of a model that may run.
+    pub release: u32,
+    /// Bytes of each of the two slots for models.
+    pub room: u32,
+    /// Bytes and SHA-256 of the models there.
+    pub slots: [Option<(u32, [u8; 32])>; 2],
+    /// The slot whose model runs after a start.
+    pub active: Option<u8>,
+}
+
+/// Where records go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Keeping {
+    /// Into flash.
+    Flash,
+    /// Into memory: the device is not enrolled.
+    NotEnrolled,
+    /// Into memory: the flash failed.
+    FlashFailed,
 }
 
 /// Work that has ended.

@@ -11,6 +11,7 @@ mod ask;
 mod attend;
 mod lent;
 mod line;
+mod note;
 mod room;
 mod slots;
 mod work;
@@ -21,7 +22,8 @@ use core::ops::Range;
 use super::CHUNK;
 use super::fault::Fault;
 use super::frame::Decoder;
-use super::message::{Ended, Explain, Format, Info, Reply, Request, Sides, Source, sides};
+use super::message::{Ended, Explain, Format, Info, Reply, Request, Sides, Source, Storage, sides};
+use crate::audit::record::Event;
 use crate::classifier::Score;
 use crate::error::Error;
 use crate::explain::hoc::Step;
@@ -68,6 +70,36 @@ pub trait Platform {
     /// all, `None` without one.
     fn log(&mut self, _offset: u32, _out: &mut [u8]) -> Option<u32> {
         None
+    }
+
+    /// Writes into the log what happened, with the bytes that it is about.
+    fn note(&mut self, _event: &Event<'_>, _input: &[u8], _output: &[u8]) {}
+
+    /// What the board keeps; `None` without storage.
+    fn storage(&mut self) -> Option<Storage<'_>> {
+        None
+    }
+
+    /// Names a device that has no name yet, as [`Request::Enrol`] says.
+    ///
+    /// # Errors
+    /// [`Fault::Denied`], [`Fault::Unsupported`].
+    fn enrol(
+        &mut self,
+        _device: &str,
+        _secret: &[u8; 32],
+        _signer: &[u8; 32],
+    ) -> Result<(), Fault<'static>> {
+        Err(Fault::Unsupported)
+    }
+
+    /// A model that was checked is about to run: a board with storage looks at
+    /// its signature, keeps it if it lies in slot 0 or 1, and notes it.
+    ///
+    /// # Errors
+    /// [`Fault::Denied`]: it must not run, and what runs stays.
+    fn adopt(&mut self, _slot: u8, _file: &[u8]) -> Result<(), Fault<'static>> {
+        Ok(())
     }
 }
 
@@ -176,6 +208,15 @@ impl<'d> Server<'d> {
         }
     }
 
+    /// Takes the `length` bytes that lie in the first slot for a model, and makes
+    /// it the active one if it is sound.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn resume(&mut self, length: usize) -> Result<(), Error> {
+        self.desk.slots.resume(length)
+    }
+
     /// Answers the bytes that came and does the work that they asked for.
     pub fn step(&mut self, platform: &mut dyn Platform) {
         platform.feed();
@@ -224,6 +265,7 @@ impl<'d> Server<'d> {
             passes: done,
             ..ended
         });
+        desk.note(&job, &ended, platform);
     }
 }
 
@@ -273,8 +315,8 @@ impl Desk<'_> {
             Request::Info => Ok(Reply::Info(self.info(counts, platform.facts()))),
             Request::BeginModel(length, sha256) => self.slots.begin(length, sha256).map(have),
             Request::ModelChunk(offset, bytes) => self.slots.chunk(offset, bytes).map(have),
-            Request::FinishModel => self.slots.finish().map(|()| Reply::Done),
-            Request::Activate(slot) => self.slots.activate(slot).map(|()| Reply::Done),
+            Request::FinishModel => self.finish_model(platform).map(|()| Reply::Done),
+            Request::Activate(slot) => self.activate(slot, platform).map(|()| Reply::Done),
             Request::BeginPicture(format, shape) => self.begin_picture(format, shape).map(have),
             Request::PictureChunk(offset, bytes) => self.picture_chunk(offset, bytes).map(have),
             Request::TakeFrame => self.take_frame(platform).map(|()| Reply::Done),
@@ -289,7 +331,27 @@ impl Desk<'_> {
             Request::Read(Source::Log, offset) => self.log(offset, platform),
             Request::Read(source, offset) => part(self.source(source)?, offset),
             Request::Time(seconds) => time(seconds, platform),
+            Request::Storage => {
+                let storage = platform.storage().map(Reply::Storage);
+                storage.ok_or(Fault::Unsupported)
+            }
+            Request::Enrol(device, secret, signer) => {
+                platform.enrol(device, &secret, &signer)?;
+                Ok(Reply::Done)
+            }
         }
+    }
+
+    fn finish_model(&mut self, platform: &mut dyn Platform) -> Result<(), Fault<'static>> {
+        let slot = self.slots.finish()?;
+        self.activate(slot, platform)
+    }
+
+    /// Makes a sound model the active one, if the board agrees.
+    fn activate(&mut self, slot: u8, platform: &mut dyn Platform) -> Result<(), Fault<'static>> {
+        let file = self.slots.file(slot).ok_or(Fault::NoModel)?;
+        platform.adopt(slot, file)?;
+        self.slots.activate(slot)
     }
 
     fn start(&mut self, number: u32, task: Task) -> Result<Reply<'static>, Fault<'static>> {

@@ -1,16 +1,14 @@
 //! The pages of a log: the first two hold the anchor, the others records.
 
 use core::cell::Cell;
-use core::future::Future;
 use core::ops::Range;
-use core::pin::pin;
-use core::task::{Context, Poll, Waker};
 
 use embedded_storage_async::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 use foveola_core::audit::anchor::{Anchor, LENGTH};
 use foveola_core::audit::record::MAX_RECORD;
 
 use super::LogError;
+use crate::flash::wait;
 
 /// Bytes that a page of records has besides two records: its states and the
 /// records' headers, each a few words of flash.
@@ -19,19 +17,6 @@ const OVERHEAD: usize = 128;
 /// Least pages: the anchors', and records in three, so that two are left
 /// while one is given up.
 const LEAST: u32 = 5;
-
-/// Runs a future to its end. Drivers of flash wait inside; one that gives
-/// control back is asked again.
-pub fn wait<T>(future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
-    let mut context = Context::from_waker(Waker::noop());
-    loop {
-        if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
-            return value;
-        }
-        core::hint::spin_loop();
-    }
-}
 
 /// The pages of anchors and those of records.
 pub fn split<F: NorFlash>(range: &Range<u32>) -> Option<(Anchors, Range<u32>)> {

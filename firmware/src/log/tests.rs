@@ -2,10 +2,8 @@
 
 use foveola_core::audit::record::Record;
 
-use self::flash::{CUTS, Memory, PAGE, PAGES};
 use super::*;
-
-mod flash;
+use crate::flash::mock::{CUTS, Memory, PAGE, PAGES};
 
 const DEVICE: &str = "pole camera 7";
 const RANGE: Range<u32> = 0..(PAGE * PAGES) as u32;

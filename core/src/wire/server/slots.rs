@@ -85,7 +85,8 @@ impl<'d> Slots<'d> {
         [first.slot(), second.slot(), linked]
     }
 
-    fn file(&self, slot: u8) -> Option<&[u8]> {
+    /// The bytes of a sound model.
+    pub fn file(&self, slot: u8) -> Option<&[u8]> {
         match slot {
             LINKED => self.linked,
             _ => self.places.get(usize::from(slot))?.file(),
@@ -130,9 +131,22 @@ impl<'d> Slots<'d> {
         Ok(place.have)
     }
 
-    /// Checks the model that came and makes it the active one. One that is
-    /// not sound is forgotten.
-    pub fn finish(&mut self) -> Result<(), Fault<'static>> {
+    /// A model that lies in the first slot, whole and checked or forgotten.
+    pub fn resume(&mut self, length: usize) -> Result<(), Error> {
+        let [place, _] = &mut self.places;
+        let need = length;
+        let have = place.bytes.len();
+        let bytes = place.bytes.get(..length);
+        let bytes = bytes.ok_or(Error::BufferTooSmall { need, have })?;
+        place.sha256 = *Model::from_bytes(bytes)?.digest();
+        (place.length, place.have, place.sound) = (length, length, true);
+        self.active = 0;
+        Ok(())
+    }
+
+    /// Checks the model that came; answers its slot. One that is not sound is
+    /// forgotten.
+    pub fn finish(&mut self) -> Result<u8, Fault<'static>> {
         let place = self.filled().ok_or(Fault::Incomplete { have: 0 })?;
         if place.have < place.length {
             let have = small(place.have);
@@ -143,8 +157,7 @@ impl<'d> Slots<'d> {
             return Err(fault);
         }
         place.sound = true;
-        self.active = self.filling.take().unwrap_or(NONE);
-        Ok(())
+        self.filling.take().ok_or(Fault::from(Error::Internal))
     }
 
     /// Makes another sound model the active one.

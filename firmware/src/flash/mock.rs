@@ -42,18 +42,22 @@ pub struct Memory {
     pub done: usize,
     /// The operation at which power is cut.
     pub cut: Option<(usize, Cut)>,
-    pub erased: [u32; PAGES],
+    pub erased: Vec<u32>,
     random: u32,
 }
 
 impl Memory {
     pub fn new() -> Self {
+        Self::of(PAGES)
+    }
+
+    pub fn of(pages: usize) -> Self {
         Self {
-            bytes: vec![0xff; PAGE * PAGES],
-            written: vec![false; PAGE * PAGES / WORD],
+            bytes: vec![0xff; PAGE * pages],
+            written: vec![false; PAGE * pages / WORD],
             done: 0,
             cut: None,
-            erased: [0; PAGES],
+            erased: vec![0; pages],
             random: 1,
         }
     }
