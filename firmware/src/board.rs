@@ -16,6 +16,7 @@ mod emulated;
 pub use emulated::*;
 
 use embedded_graphics::geometry::Size;
+use embedded_storage_async::nor_flash::NorFlash;
 use foveola_core::Shape;
 use uart::Uart;
 
@@ -29,6 +30,9 @@ pub trait Board {
     const UART: Option<Uart>;
     /// Ticks of its counter in a second.
     const HZ: u64;
+    /// Flash that outlives a run, for log and models; [`Absent`](crate::flash::Absent)
+    /// where there is none, or no room for the program that needs it.
+    type Flash: NorFlash;
 
     /// Takes the hardware; once, at the start.
     fn new() -> Self;
@@ -42,6 +46,11 @@ pub trait Board {
     /// Called once before the link: starts what wakes a sleeping program now
     /// and then, and the watchdog if there is one.
     fn start_link(&mut self) {}
+
+    /// The flash; once, at the start.
+    fn flash(&mut self) -> Option<Self::Flash> {
+        None
+    }
 
     /// Tells the watchdog that the program is alive. Only the program's own
     /// loop calls it, never an interrupt.

@@ -26,7 +26,7 @@ pub mod log;
 pub mod method;
 pub mod panel;
 pub mod store;
-//W pub mod witness;
+pub mod witness;
 
 #[cfg(target_os = "none")]
 pub mod board;

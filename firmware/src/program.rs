@@ -14,6 +14,7 @@ mod jobs;
 mod link;
 mod meter;
 mod notice;
+mod station;
 
 #[cfg(feature = "emulator")]
 use defmt_semihosting as _;

@@ -13,9 +13,9 @@ mod session;
 
 pub use cable::{Cable, tcp};
 pub use call::call;
-pub use device::{DeviceName, Opened, open};
+pub use device::{DeviceName, Opened, open, open_in};
 pub use qemu::Qemu;
-pub use remote::{Facts, Finding, Remote, Watch};
+pub use remote::{Facts, Finding, Keeps, Remote, Watch};
 pub use session::{PATIENCE, REPEAT, Session};
 
 use foveola_core::wire::fault::Fault;

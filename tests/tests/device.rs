@@ -6,6 +6,7 @@
 //! without them the tests say so and pass, unless `CI` is set.
 
 mod device {
+    mod audit;
     mod awkward;
     mod bits;
     mod board;

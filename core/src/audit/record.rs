@@ -118,6 +118,9 @@ pub enum Event<'a> {
         /// Signature of number and hash.
         signature: Hash,
     },
+    /// 10: from here on records lie in memory and are gone when power goes: the
+    /// flash failed, or there is no key.
+    Volatile,
 }
 
 /// Everything in a record but the number and the chain.
@@ -229,6 +232,7 @@ impl<'a> Event<'a> {
             Self::Update { .. } => 7,
             Self::Checkpoint { .. } => 8,
             Self::Cut { .. } => 9,
+            Self::Volatile => 10,
         }
     }
 
@@ -279,6 +283,7 @@ impl<'a> Event<'a> {
                 to.put(&epoch.to_le_bytes());
                 to.put(&signature);
             }
+            Self::Volatile => {}
         }
     }
 
@@ -321,6 +326,7 @@ impl<'a> Event<'a> {
                 epoch: from.u32()?,
                 signature: from.take()?,
             },
+            10 => Self::Volatile,
             _ => return None,
         };
         from.0.is_empty().then_some(event)

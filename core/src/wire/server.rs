@@ -217,6 +217,16 @@ impl<'d> Server<'d> {
         self.desk.slots.resume(length)
     }
 
+    /// The bytes of the active model.
+    pub fn model(&self) -> Option<&[u8]> {
+        self.desk.slots.file(self.desk.slots.active())
+    }
+
+    /// From here on no model is active.
+    pub const fn retire(&mut self) {
+        self.desk.slots.retire();
+    }
+
     /// Answers the bytes that came and does the work that they asked for.
     pub fn step(&mut self, platform: &mut dyn Platform) {
         platform.feed();

@@ -1,5 +1,6 @@
 //! The boards that QEMU emulates, and what only an emulator offers.
 
+mod file;
 #[cfg(target_arch = "arm")]
 mod mps;
 #[cfg(target_arch = "riscv32")]

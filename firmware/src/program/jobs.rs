@@ -109,9 +109,7 @@ fn run<B: Board>(
     answer.line(format_args!("board={}", B::NAME))?;
     let job = Job::parse(folder.read_text("job.txt", pool)?)?;
     if job.link {
-        // A file stands for the camera.
-        let camera = |_: &mut B, _, out: &mut [u8]| folder.read_into("frame.bin", out).is_ok();
-        return link::serve(meter, pool, linked, camera).map(|never| match never {});
+        return link::serve(meter, pool, linked, folder.camera()).map(|never| match never {});
     }
     meter.limit(job.limit);
     *shown = Shown {

@@ -88,6 +88,9 @@ pub fn story(record: &Record<'_>) -> String {
         Event::Update { slot, version } => format!("model version {version} runs from slot {slot}"),
         Event::Checkpoint { epoch, .. } => format!("signed with key {epoch}"),
         Event::Cut { first, .. } => format!("records before {first} given up for room"),
+        Event::Volatile => {
+            String::from("from here on records are in memory only: no key, or the flash failed")
+        }
         _ => String::from("something that this version does not know"),
     }
 }

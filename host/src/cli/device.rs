@@ -1,5 +1,7 @@
 //! `foveola device`: what a device is, and what it answers by itself.
 
+mod keep;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -19,7 +21,7 @@ use crate::backend::core::ModelFile;
 use crate::card::label;
 use crate::crosscheck::model_bytes;
 use crate::explainer::{DEFAULT_SEED, Passes, SaliencyMap, best};
-use crate::link::{DeviceName, Facts, Finding, LinkError, Opened, Remote, call, open};
+use crate::link::{DeviceName, Facts, Finding, LinkError, Opened, Remote, call, open_in};
 use crate::method_spec::MethodSpec;
 use crate::model::OpenModel;
 use crate::photo::Photo;
@@ -45,6 +47,11 @@ pub struct DeviceArgs {
     #[arg(long, value_name = "DIR", default_value = "firmware")]
     pub firmware: PathBuf,
 
+    /// Folder of an emulated board, which stays: flash.bin is its flash, frame.0.bin, frame.1.bin .. are what
+    /// its camera sees [default: a new one each time]
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+
     #[command(subcommand)]
     what: What,
 }
@@ -61,6 +68,12 @@ enum What {
     Explain(Box<Explained>),
     /// Check the model's hashes, and that scores do not depend on what memory held before
     SelfTest(Pictured),
+    /// Show what it keeps when it is switched off: name, log, models
+    Storage,
+    /// Give it its name and the key of its log, once
+    Enrol(keep::EnrolArgs),
+    /// Fetch its log, for `foveola audit`
+    Log(keep::LogArgs),
 }
 
 #[derive(Debug, Args)]
@@ -100,7 +113,12 @@ pub fn run(args: &DeviceArgs) -> Result<Ending, CliError> {
         note("the board runs in QEMU; its program is built if it is not there yet");
     }
     catch_interrupts();
-    let mut opened = open(&args.device, args.baud, &args.firmware)?;
+    let mut opened = open_in(
+        &args.device,
+        args.baud,
+        &args.firmware,
+        args.folder.as_deref(),
+    )?;
     let Opened { remote, .. } = &mut opened;
     match &args.what {
         What::Info => print(&info(remote.facts())),
@@ -110,6 +128,9 @@ pub fn run(args: &DeviceArgs) -> Result<Ending, CliError> {
         }
         What::Classify(of) => print(&classify(remote, of)?),
         What::Explain(of) => return explain(remote, of),
+        What::Storage => print(&keep::storage(remote)?),
+        What::Enrol(args) => print(&keep::enrol(remote, args)?),
+        What::Log(args) => print(&keep::log(remote, args)?),
         What::SelfTest(of) => {
             prepare(remote, of)?;
             let found = remote.self_test()?;

@@ -62,10 +62,26 @@ pub struct Opened {
 /// # Errors
 /// A device that is not there or does not answer.
 pub fn open(name: &DeviceName, baud: u32, firmware: &Path) -> Result<Opened, LinkError> {
+    open_in(name, baud, firmware, None)
+}
+
+/// As [`open`]; an emulated board sees `folder` and keeps its flash there.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_in(
+    name: &DeviceName,
+    baud: u32,
+    firmware: &Path,
+    folder: Option<&Path>,
+) -> Result<Opened, LinkError> {
     let mut qemu = None;
     let cable: Box<dyn Cable + Send> = match name {
         DeviceName::Qemu(device) => {
-            let (board, line) = Qemu::start(device, firmware)?;
+            let (board, line) = match folder {
+                Some(folder) => Qemu::start_in(device, firmware, folder)?,
+                None => Qemu::start(device, firmware)?,
+            };
             qemu = Some(board);
             tcp(line)?
         }

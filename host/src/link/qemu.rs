@@ -22,6 +22,8 @@ pub struct Qemu {
     child: Child,
     monitor: Option<TcpStream>,
     folder: PathBuf,
+    /// Whether the folder goes with the board.
+    is_temporary: bool,
 }
 
 fn board_error(reason: impl ToString) -> LinkError {
@@ -36,6 +38,24 @@ impl Qemu {
     /// Firmware that does not build, or an emulator that is not there.
     pub fn start(device: &Device, firmware: &Path) -> Result<(Self, TcpStream), LinkError> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("foveola-link-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        let (mut qemu, line) = Self::start_in(device, firmware, &folder)?;
+        qemu.is_temporary = true;
+        Ok((qemu, line))
+    }
+
+    /// As [`Qemu::start`], in a folder that stays: what the board's flash keeps
+    /// is there for the next start, and `job.txt` is written over.
+    ///
+    /// # Errors
+    /// As [`Qemu::start`].
+    pub fn start_in(
+        device: &Device,
+        firmware: &Path,
+        folder: &Path,
+    ) -> Result<(Self, TcpStream), LinkError> {
         if device.board == WITHOUT {
             return Err(board_error("its flash has no room for the link"));
         }
@@ -43,15 +63,12 @@ impl Qemu {
         if !script.is_file() {
             return Err(board_error(format!("{} is not there", script.display())));
         }
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("foveola-link-{}-{number}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&folder).map_err(board_error)?;
+        std::fs::create_dir_all(folder).map_err(board_error)?;
         std::fs::write(folder.join("job.txt"), "link=1\n").map_err(board_error)?;
         let (serial, serial_at) = listen()?;
         let (monitor, monitor_at) = listen()?;
         let mut command = Command::new("sh");
-        command.arg(&script).arg(device.board).arg(&folder);
+        command.arg(&script).arg(device.board).arg(folder);
         if std::env::var_os("FOVEOLA_SECONDS").is_none() {
             command.env("FOVEOLA_SECONDS", LIFETIME);
         }
@@ -68,14 +85,16 @@ impl Qemu {
         let mut qemu = Self {
             child,
             monitor: None,
-            folder,
+            folder: folder.to_path_buf(),
+            is_temporary: false,
         };
         let line = qemu.accept(&serial)?;
         qemu.monitor = Some(qemu.accept(&monitor)?);
         Ok((qemu, line))
     }
 
-    /// The folder that the board sees; `frame.bin` stands for its camera.
+    /// The folder that the board sees; `frame.bin` stands for its camera, or
+    /// `frame.0.bin` and so on for one picture each, and `flash.bin` is its flash.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -124,7 +143,9 @@ impl Drop for Qemu {
             let _ = self.child.kill();
         }
         let _ = self.child.wait();
-        // A folder that stays behind in the temporary place harms nobody.
-        let _ = std::fs::remove_dir_all(&self.folder);
+        if self.is_temporary {
+            // A folder that stays behind in the temporary place harms nobody.
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
     }
 }

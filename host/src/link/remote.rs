@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use foveola_core::wire::CHUNK;
 use foveola_core::wire::message::{
-    End, Ended, Explain, Format, Reply, Request, Slot, Source, sides,
+    End, Ended, Explain, Format, Keeping, Reply, Request, Slot, Source, sides,
 };
 use foveola_core::{Classifier, Error, Masked, Picture, Score, Shape};
 use zerocopy::IntoBytes;
@@ -41,6 +41,27 @@ pub struct Facts {
     pub nodes: u32,
     /// Frames that arrived whole, frames that did not, bytes that were lost.
     pub line: [u32; 3],
+}
+
+/// What a device keeps when it is switched off.
+#[derive(Clone, Debug)]
+pub struct Keeps {
+    /// Its name, empty before its enrolment.
+    pub device: String,
+    /// Where records go.
+    pub keeping: Keeping,
+    /// Whether the log was sound when it started.
+    pub sound: bool,
+    /// Number and hash of the last record: an anchor.
+    pub last: (u64, [u8; 32]),
+    /// The oldest release of a model that may run.
+    pub release: u32,
+    /// Bytes of each of the two slots for models.
+    pub room: u32,
+    /// Bytes and SHA-256 of the models there.
+    pub slots: [Option<(u32, [u8; 32])>; 2],
+    /// The slot whose model runs after a start.
+    pub active: Option<u8>,
 }
 
 /// What a work found.
@@ -230,6 +251,40 @@ impl Remote {
             Reply::Time(seconds) => Ok(seconds),
             _ => Err(LinkError::Unexpected),
         }
+    }
+
+    /// What the device keeps when it is switched off.
+    ///
+    /// # Errors
+    /// A board without storage, a line that fails.
+    pub fn storage(&mut self) -> Result<Keeps, LinkError> {
+        let Reply::Storage(found) = self.session.ask(&Request::Storage)? else {
+            return Err(LinkError::Unexpected);
+        };
+        Ok(Keeps {
+            device: found.device.to_owned(),
+            keeping: found.keeping,
+            sound: found.sound,
+            last: found.last,
+            release: found.release,
+            room: found.room,
+            slots: found.slots,
+            active: found.active,
+        })
+    }
+
+    /// Gives the device its name, the secret of its log, and the Ed25519 key of
+    /// those who release models for it (zeros: anybody may). Once only.
+    ///
+    /// # Errors
+    /// A device that has a name, a flash that fails, a line that fails.
+    pub fn enrol(
+        &mut self,
+        device: &str,
+        secret: [u8; 32],
+        signer: [u8; 32],
+    ) -> Result<(), LinkError> {
+        self.done(&Request::Enrol(device, secret, signer))
     }
 
     fn done(&mut self, request: &Request<'_>) -> Result<(), LinkError> {

@@ -68,6 +68,11 @@ impl<'d> Slots<'d> {
         self.active
     }
 
+    /// No model is active.
+    pub const fn retire(&mut self) {
+        self.active = NONE;
+    }
+
     /// What is where.
     pub fn list(&self) -> [Slot; 3] {
         let [first, second] = &self.places;

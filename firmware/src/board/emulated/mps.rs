@@ -3,6 +3,7 @@
 
 use core::ptr;
 
+use super::file::FileFlash;
 use super::{stellaris, watchdog};
 use crate::board::Board;
 use crate::board::uart::Uart;
@@ -36,6 +37,7 @@ macro_rules! mps {
             const POOL: usize = $pool;
             const UART: Option<Uart> = Some($uart);
             const HZ: u64 = $hz;
+            type Flash = FileFlash;
 
             fn new() -> Self {
                 Self(())
@@ -48,6 +50,10 @@ macro_rules! mps {
 
             fn instructions(ticks: u64) -> u64 {
                 (ticks * (1_000_000_000 / $hz) + 128) >> 8
+            }
+
+            fn flash(&mut self) -> Option<FileFlash> {
+                FileFlash::open()
             }
 
             fn start_link(&mut self) {

@@ -1,5 +1,6 @@
 //! QEMU's riscv32 `virt`: the counter of retired instructions.
 
+use super::file::FileFlash;
 use crate::board::uart::Uart;
 use crate::board::{Board, FAULTED, exit};
 
@@ -12,6 +13,7 @@ impl Board for Riscv32Virt {
     const POOL: usize = 4 << 20;
     const UART: Option<Uart> = Some(Uart::Ns16550 { base: 0x1000_0000 });
     const HZ: u64 = 1_000_000_000;
+    type Flash = FileFlash;
 
     fn new() -> Self {
         Self(())
@@ -23,6 +25,10 @@ impl Board for Riscv32Virt {
 
     fn instructions(ticks: u64) -> u64 {
         ticks
+    }
+
+    fn flash(&mut self) -> Option<FileFlash> {
+        FileFlash::open()
     }
 }
 

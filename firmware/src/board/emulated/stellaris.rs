@@ -13,6 +13,7 @@ use embedded_graphics::geometry::Size;
 
 use crate::board::Board;
 use crate::board::uart::Uart;
+use crate::flash::Absent;
 
 const ROUND: u32 = 1 << 24;
 
@@ -47,6 +48,7 @@ impl Board for Lm3s6965Evb {
     const POOL: usize = 54 << 10;
     const UART: Option<Uart> = None;
     const HZ: u64 = 12_500_000;
+    type Flash = Absent;
 
     fn new() -> Self {
         start_rounds();

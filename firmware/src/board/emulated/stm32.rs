@@ -3,6 +3,7 @@
 
 use core::ptr;
 
+use super::file::FileFlash;
 use super::stellaris;
 use crate::board::Board;
 use crate::board::uart::Uart;
@@ -24,6 +25,7 @@ impl Board for NetduinoPlus2 {
         interrupts: &[37],
     });
     const HZ: u64 = 1_000_000_000 / 256;
+    type Flash = FileFlash;
 
     fn new() -> Self {
         // SAFETY: registers of TIM2, which nobody else uses.
@@ -41,6 +43,10 @@ impl Board for NetduinoPlus2 {
 
     fn instructions(ticks: u64) -> u64 {
         ticks
+    }
+
+    fn flash(&mut self) -> Option<FileFlash> {
+        FileFlash::open()
     }
 
     fn start_link(&mut self) {

@@ -3,6 +3,7 @@
 use core::ffi::CStr;
 use core::fmt::{self, Write as _};
 
+use foveola_core::Shape;
 use semihosting::fs::{File, OpenOptions};
 use semihosting::io::{Read, Seek, SeekFrom, Write};
 use zerocopy::IntoBytes;
@@ -130,6 +131,21 @@ impl<'f> Folder<'f> {
                 false => Err(Failure::Length(name_of(path), length)),
             }
         })
+    }
+
+    /// Files stand for the camera: `frame.0.bin`, `frame.1.bin` and so on, one a
+    /// call, then `frame.bin` again and again.
+    pub fn camera<B>(self) -> impl FnMut(&mut B, Shape, &mut [u8]) -> bool {
+        let mut number = 0u32;
+        move |_, _, out| {
+            let mut name = Name::new();
+            let named = write!(name, "frame.{number}.bin").is_ok();
+            if named && self.read_into(&name, out).is_ok() {
+                number = number.wrapping_add(1);
+                return true;
+            }
+            self.read_into("frame.bin", out).is_ok()
+        }
     }
 
     /// Makes a file, to be written piece by piece.
