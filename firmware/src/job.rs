@@ -43,6 +43,8 @@
 //! | `board` | its name |
 //! | `model` | SHA-256 of the model as its file states it, hexadecimal |
 //! | `input`, `classes`, `nodes` | `H/W/C` and counts |
+//! | `firmware`, `firmware_sha256` | version of the program, and SHA-256 of it as it lies in memory, hexadecimal |
+//! | `picture_sha256` | SHA-256 of the picture's bytes as they lie in memory, hexadecimal |
 //! | `target` | the class explained |
 //! | `classify` | what one forward pass cost, see below |
 //! | `method.N` | the method as the job has it |

@@ -16,6 +16,7 @@ use crate::method_spec::{MethodSpec, SpecError};
 use crate::model::{ModelError, OpenModel, OpenOptions, Running};
 use crate::photo::{Photo, PhotoError};
 
+pub(crate) use answer::explain_other;
 pub use answer::explain_running;
 pub use map::{Passes, SaliencyMap, score_name};
 pub use region::{Layer, Region, Step};

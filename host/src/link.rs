@@ -12,7 +12,7 @@ mod remote;
 mod session;
 
 pub use cable::{Cable, tcp};
-pub use call::call;
+pub use call::{call, tensor_named};
 pub use device::{DeviceName, Opened, open, open_in};
 pub use qemu::Qemu;
 pub use remote::{Facts, Finding, Keeps, Remote, Watch};
@@ -83,6 +83,16 @@ pub enum LinkError {
     /// It was stopped before anything was there to keep.
     #[error("stopped")]
     Stopped,
+}
+
+impl LinkError {
+    /// Whether the line is to blame, and not what the device found.
+    pub const fn is_line(&self) -> bool {
+        !matches!(
+            self,
+            Self::Refused(_) | Self::Core(_) | Self::Method { .. } | Self::Stopped
+        )
+    }
 }
 
 impl From<Fault<'_>> for LinkError {

@@ -142,6 +142,8 @@ fn run<B: Board>(
         },
     };
     picture.check(model.input())?;
+    answer.program()?;
+    answer.picture(&picture)?;
     let mut work = Work {
         job: &job,
         folder,

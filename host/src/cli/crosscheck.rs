@@ -1,8 +1,10 @@
 //! `foveola crosscheck`: the same bits on the host and on boards?
 
 mod boards;
+mod junit;
 mod many;
 mod record;
+mod show;
 
 use std::path::PathBuf;
 
@@ -10,25 +12,37 @@ use clap::Args;
 
 use super::model_args::ModelArgs;
 use super::plan_args::PlanArgs;
-use super::table::{lay_out, row};
-use super::{CliError, Ending, print};
-use crate::crosscheck::{Comparison, CrosscheckError, Device, Host, Inquiry, Report, model_bytes};
+use super::{CliError, Ending};
+use crate::crosscheck::{
+    CrosscheckError, Device, Float, Inquiry, Options, TOLERANCE, When, model_bytes,
+};
 use crate::explainer::DEFAULT_SEED;
+use crate::link::DeviceName;
 use crate::method_spec::MethodSpec;
 use crate::photo::Photo;
-use boards::Ready;
+use record::Gate;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   foveola crosscheck model.onnx photo.jpg --device qemu:mps2-an386
   foveola crosscheck model.onnx photos/ --device qemu:all --record boards.jsonl
+  foveola crosscheck int8.tflite photos/ --float float.onnx --device /dev/ttyACM0 --device /dev/ttyACM1 \\
+    --method occlusion --max-drift 0.05 --junit crosscheck.xml
 
-A board whose RAM is too small for the model gets it in its flash. Without
---method, methods that do not fit into a board's RAM are left out and named.
+An emulated board is asked through files, the others over their line. A board whose RAM
+is too small for the model gets it in its flash. Without --method, methods that do not fit
+into a device's memory are left out and named. Over a line, layers are compared where scores
+or a map differ, up to the first one that does.
 
-Exit code 0 if every verdict is BIT-EXACT or WITHIN-TOLERANCE, 1 if one is another,
-2 if the sides could not be compared, 130 if it was stopped.")]
+Verdict of a picture on a device, the first that holds: INPUT-DIFFERS (another picture is
+there), MODEL-DIFFERS, BIT-EXACT, WITHIN-TOLERANCE, LABEL-SAME-EVIDENCE-DIFFERS,
+LABEL-DIFFERS, DEVICE-ERROR (no answer). The halves: the host's method asks the device's
+network, and the device's method the host's network; that names what differs: the method's
+code, the network, both, or the line.
+
+Exit code 0 if every verdict is BIT-EXACT or WITHIN-TOLERANCE, or within --max-drift;
+1 if one is another; 2 if the sides could not be compared; 130 if it was stopped.")]
 pub struct CrosscheckArgs {
     #[command(flatten)]
     pub model: ModelArgs,
@@ -37,10 +51,14 @@ pub struct CrosscheckArgs {
     #[arg(required = true, value_name = "PICTURE")]
     pub pictures: Vec<PathBuf>,
 
-    /// The board: qemu:all, or one of qemu:mps2-an386, mps2-an500, mps2-an505, mps3-an547, netduinoplus2,
-    /// lm3s6965evb, riscv32-virt; repeats
-    #[arg(long = "device", value_name = "qemu:BOARD", required = true)]
+    /// Device: qemu:all, or one of qemu:mps2-an386, mps2-an500, mps2-an505, mps3-an547, netduinoplus2,
+    /// lm3s6965evb, riscv32-virt; a serial port such as /dev/ttyACM0, tcp:HOST:PORT, unix:PATH; repeats
+    #[arg(long = "device", value_name = "DEVICE", required = true)]
     pub devices: Vec<Devices>,
+
+    /// Bits a second of serial ports
+    #[arg(long, value_name = "N", default_value_t = 115_200)]
+    pub baud: u32,
 
     /// Method, NAME[:key=value,...]; repeats [default: all seven, rise with 64 masks]
     #[arg(short, long = "method", value_name = "METHOD")]
@@ -64,6 +82,28 @@ pub struct CrosscheckArgs {
     #[arg(long)]
     pub no_layers: bool,
 
+    /// When method and network are asked on different sides
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
+    pub halves: When,
+
+    /// Ask devices about the model that they have, instead of sending them this one
+    #[arg(long)]
+    pub keep_model: bool,
+
+    /// Largest difference that is WITHIN-TOLERANCE, relative to a tensor's largest value
+    #[arg(long, value_name = "T", default_value_t = TOLERANCE, value_parser = at_least_0)]
+    pub tolerance: f64,
+
+    /// Let LABEL-SAME-EVIDENCE-DIFFERS pass while 1 - Spearman of each map to the host's is at
+    /// most D; with --float, the class must be the same and its maps as near as well
+    #[arg(long, value_name = "D", value_parser = at_least_0)]
+    pub max_drift: Option<f64>,
+
+    /// The float network that the model was quantised from, to tell what quantisation changed
+    /// from what the device changed; takes the model's flags
+    #[arg(long, value_name = "MODEL")]
+    pub float: Option<PathBuf>,
+
     #[command(flatten)]
     pub plan: PlanArgs,
 
@@ -79,12 +119,38 @@ pub struct CrosscheckArgs {
     /// there already is not run again
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+
+    /// Everything that was compared, as one JSON document
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// One test case a picture, device and method, in JUnit's XML
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
 }
 
-/// One board, or all.
+/// A device of the command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A board in QEMU, asked through files.
+    Emulated(Device),
+    /// Another, asked over its line, and where it is.
+    Line(DeviceName, String),
+}
+
+impl Target {
+    fn name(&self) -> &str {
+        match self {
+            Self::Emulated(device) => device.board,
+            Self::Line(_, name) => name,
+        }
+    }
+}
+
+/// One device, or all emulated boards.
 #[derive(Clone, Debug)]
 pub struct Devices {
-    list: Vec<Device>,
+    list: Vec<Target>,
     /// Whether boards that are too small are left out instead of being an error.
     all: bool,
 }
@@ -94,18 +160,77 @@ impl std::str::FromStr for Devices {
 
     fn from_str(text: &str) -> Result<Self, CrosscheckError> {
         let all = text == "qemu:all";
-        Ok(Self {
-            list: match all {
-                true => Device::ALL.to_vec(),
-                false => vec![text.parse()?],
-            },
-            all,
-        })
+        let list = match text.parse() {
+            _ if all => Device::ALL.map(Target::Emulated).to_vec(),
+            Ok(DeviceName::Qemu(device)) => vec![Target::Emulated(device)],
+            Ok(name) => vec![Target::Line(name, text.to_owned())],
+            Err(_) if text.starts_with("qemu:") => vec![Target::Emulated(text.parse()?)],
+            Err(other) => return Err(other.into()),
+        };
+        Ok(Self { list, all })
+    }
+}
+
+fn at_least_0(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|n: &f64| *n >= 0.0);
+    number.ok_or_else(|| String::from("it takes a number that is not negative"))
+}
+
+impl CrosscheckArgs {
+    fn options(&self) -> Options {
+        Options {
+            tolerance: self.tolerance,
+            halves: self.halves,
+            keep_model: self.keep_model,
+            strict: !self.methods.is_empty(),
+        }
+    }
+
+    const fn gate(&self) -> Gate {
+        Gate {
+            max_drift: self.max_drift,
+        }
+    }
+
+    /// What else the answers depend on, as far as it is not the usual.
+    fn setting(&self, float: Option<&Float>) -> Vec<String> {
+        let mut all = Vec::new();
+        if self.tolerance != TOLERANCE {
+            all.push(format!("tolerance={}", self.tolerance));
+        }
+        all.extend(self.max_drift.map(|d| format!("max-drift={d}")));
+        if self.halves != When::Auto {
+            all.push(format!("halves={:?}", self.halves).to_lowercase());
+        }
+        if self.keep_model {
+            all.push(String::from("keep-model"));
+        }
+        all.extend(float.map(|float| format!("float={}", float.sha256())));
+        all
+    }
+
+    /// The float network, opened with the model's flags.
+    fn open_float(&self) -> Result<Option<Float>, CliError> {
+        let Some(path) = &self.float else {
+            return Ok(None);
+        };
+        let args = ModelArgs {
+            model: path.clone(),
+            ..self.model.clone()
+        };
+        Ok(Some(Float::new(args.open()?, self.model.threads())))
     }
 }
 
 /// Runs the command.
 pub fn run(args: &CrosscheckArgs) -> Result<Ending, CliError> {
+    let emulated = |target: &Target| matches!(target, Target::Emulated(_));
+    let mut targets = args.devices.iter().flat_map(|devices| &devices.list);
+    if args.keep_model && targets.any(emulated) {
+        return Err(CliError::Usage(String::from(
+            "--keep-model is for devices at a line; an emulated board has no model of its own",
+        )));
+    }
     let mut model = args.model.open()?;
     args.plan.apply(&mut model)?;
     let pictures = many::pictures(&args.pictures)?;
@@ -123,18 +248,14 @@ pub fn run(args: &CrosscheckArgs) -> Result<Ending, CliError> {
     };
     let photo = Photo::open(&pictures[0], &model.intake())?;
     let boards = boards::ready(args, &bytes, &photo, &methods, &folder.path)?;
-    match (pictures.as_slice(), boards.as_slice(), &args.record) {
-        ([_], [board], None) => {
-            let host = Host::run(&bytes, &photo, &inquiry)?;
-            let report = board.ask(&bytes, &photo, &host, &inquiry)?;
-            print(&text(&report, board));
-            Ok(match report.verdict.passes() {
-                true => Ending::Done,
-                false => Ending::Differs,
-            })
-        }
-        _ => many::run(args, &model, &bytes, &inquiry, &pictures, &boards),
-    }
+    let subject = many::Subject {
+        model: &model,
+        bytes: &bytes,
+        inquiry,
+        pictures: &pictures,
+        float: args.open_float()?,
+    };
+    many::run(args, subject, &boards)
 }
 
 /// All seven; boards in QEMU run about 0.3 G instructions a second, so RISE
@@ -188,60 +309,4 @@ impl Drop for JobFolder {
             let _ = std::fs::remove_dir_all(&self.path);
         }
     }
-}
-
-fn text(report: &Report, board: &Ready) -> String {
-    let (layers, rest): (Vec<_>, Vec<_>) = report
-        .comparisons
-        .iter()
-        .partition(|c| c.name.starts_with("layer "));
-    let mut rows = vec![row([
-        &"",
-        &"values",
-        &"different",
-        &"largest",
-        &"instructions",
-        &"stack",
-        &"arena",
-    ])];
-    rows.extend(rest.into_iter().map(compared));
-    if let Some(first) = layers.iter().find(|c| !c.is_exact()) {
-        rows.push(compared(first));
-    }
-    let exact = layers.iter().filter(|c| c.is_exact()).count();
-    let mut text = format!(
-        "{}, model {}, class {}\n\n",
-        board.device.board,
-        &report.model[..12],
-        report.target
-    );
-    text += &lay_out(&rows, &[1, 2, 3, 4, 5, 6]);
-    if !layers.is_empty() {
-        text += &format!("{exact} of {} layers have the same bits\n", layers.len());
-    }
-    for (method, why) in &board.left_out {
-        text += &format!("left out: {method}: {why}\n");
-    }
-    text + &format!("\n{}\n", report.verdict.word())
-}
-
-fn compared(c: &Comparison) -> Vec<String> {
-    let cost = |of: fn(&crate::crosscheck::Cost) -> u64| {
-        c.cost
-            .as_ref()
-            .map_or(String::new(), |cost| of(cost).to_string())
-    };
-    let mut name = c.name.clone();
-    if let Some(remark) = &c.remark {
-        name += &format!(" ({remark})");
-    }
-    row([
-        &name,
-        &c.values,
-        &c.different,
-        &format!("{:.1e}", c.largest),
-        &cost(|c| c.instructions),
-        &cost(|c| c.stack),
-        &cost(|c| c.arena),
-    ])
 }

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use foveola_core::explain::Outcome;
-use foveola_core::net::model::Model;
 use foveola_core::wire::message::{Explain, Slot};
 use foveola_core::{Score, Shape};
 use ndarray::Array3;
@@ -21,7 +20,9 @@ use crate::backend::core::ModelFile;
 use crate::card::label;
 use crate::crosscheck::model_bytes;
 use crate::explainer::{DEFAULT_SEED, Passes, SaliencyMap, best};
-use crate::link::{DeviceName, Facts, Finding, LinkError, Opened, Remote, call, open_in};
+use crate::link::{
+    DeviceName, Facts, Finding, LinkError, Opened, Remote, call, open_in, tensor_named,
+};
 use crate::method_spec::MethodSpec;
 use crate::model::OpenModel;
 use crate::photo::Photo;
@@ -260,7 +261,7 @@ fn explain(remote: &mut Remote, args: &Explained) -> Result<Ending, CliError> {
     let checked = ModelFile::new(&file).map_err(LinkError::Core)?;
     for spec in &methods {
         let explain = Explain {
-            method: call(spec, &|name| planned(checked.model(), name))?,
+            method: call(spec, &|name| tensor_named(checked.model(), name))?,
             target: Some(target),
             score: None,
             seed: args.seed,
@@ -287,15 +288,6 @@ fn explain(remote: &mut Remote, args: &Explained) -> Result<Ending, CliError> {
         folder.display()
     ));
     Ok(Ending::Done)
-}
-
-/// The id of a tensor that has a plan for gradients.
-fn planned(model: &Model<'_>, name: &str) -> Option<u16> {
-    let named = |id: &u16| {
-        let tensor = model.tensor(foveola_core::TensorId(*id));
-        tensor.is_some_and(|tensor| tensor.name == name)
-    };
-    (0..model.tensor_count() as u16).find(named)
 }
 
 /// The device's map, as the host shows its own.

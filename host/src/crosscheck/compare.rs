@@ -1,13 +1,30 @@
 //! Bits against bits.
 
-use super::answer::{Answer, AnswerError, Cost};
-use super::host::first_best;
-use super::{Host, Inquiry, outcome_text};
+use serde::{Deserialize, Serialize};
+
+use super::Host;
+use super::agreement::Agreement;
+use super::answer::Cost;
 use crate::explainer::SaliencyMap;
+use crate::method_spec::MethodSpec;
+use crate::report::sentence::Evidence;
 
 /// Largest difference that still counts as within tolerance, relative to the
 /// largest value: what 24-bit sums in another order may differ by.
-const TOLERANCE: f64 = 1e-5;
+pub const TOLERANCE: f64 = 1e-5;
+
+/// What a tensor is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Logits or probabilities.
+    #[default]
+    Scores,
+    /// Output of a node.
+    Layer,
+    /// A saliency map.
+    Map,
+}
 
 /// One tensor on both sides.
 #[derive(Clone, Debug)]
@@ -18,12 +35,19 @@ pub struct Comparison {
     pub values: usize,
     /// How many have other bits; all of them where the sizes differ.
     pub different: usize,
-    /// Largest absolute difference.
+    /// Largest absolute difference; infinite with a NaN or another size.
     pub largest: f64,
     /// Largest absolute value on the host.
     pub scale: f64,
-    /// Whether it is a map.
-    pub is_map: bool,
+    /// What kind of tensor it is.
+    pub kind: Kind,
+    /// The largest difference in steps of the integers that the values were,
+    /// if they were.
+    pub steps: Option<f64>,
+    /// The operator, of a layer.
+    pub op: Option<String>,
+    /// How far two maps agree.
+    pub agreement: Option<Agreement>,
     /// What it cost on the board, where that was measured.
     pub cost: Option<Cost>,
     /// What is not the same besides the numbers.
@@ -31,7 +55,8 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    fn new(name: &str, host: &[f32], device: &[f32]) -> Self {
+    /// Of the same tensor on the host and on a device.
+    pub(crate) fn new(name: &str, host: &[f32], device: &[f32]) -> Self {
         let pairs = || host.iter().zip(device);
         let changed = pairs().filter(|(a, b)| a.to_bits() != b.to_bits()).count();
         let distance = |(a, b): (&f32, &f32)| {
@@ -50,10 +75,19 @@ impl Comparison {
                 f64::INFINITY
             },
             scale: host.iter().map(|v| f64::from(v.abs())).fold(0.0, f64::max),
-            is_map: false,
+            kind: Kind::Scores,
+            steps: None,
+            op: None,
+            agreement: None,
             cost: None,
             remark: (!same_size).then(|| format!("{} values on the board", device.len())),
         }
+    }
+
+    /// As it is of values that were integers times `step`.
+    pub(crate) fn in_steps(mut self, step: Option<f32>) -> Self {
+        self.steps = step.map(|step| self.largest / f64::from(step));
+        self
     }
 
     /// Whether every bit is the same.
@@ -61,50 +95,65 @@ impl Comparison {
         self.different == 0 && self.remark.is_none()
     }
 
-    fn is_close(&self) -> bool {
-        self.remark.is_none() && self.largest <= TOLERANCE * self.scale
+    /// What the ranking of two maps lacks to being the same: 0 for the same
+    /// bits, else one minus Spearman's correlation, where there is none 1.
+    pub fn drift(&self) -> Option<f64> {
+        let agreement = self.agreement?;
+        Some(match self.different {
+            0 => 0.0,
+            _ => 1.0 - agreement.spearman.unwrap_or(0.0),
+        })
+    }
+
+    /// Whether no value differs by more than `tolerance` of the largest value.
+    pub fn is_close(&self, tolerance: f64) -> bool {
+        self.remark.is_none() && self.largest <= tolerance * self.scale
     }
 }
 
-/// Compares everything that both sides have.
-pub(super) fn all(
-    host: &Host,
-    answer: &Answer,
-    inquiry: &Inquiry<'_>,
-) -> Result<Vec<Comparison>, AnswerError> {
-    let mut logits = Comparison::new("logits", &host.logits, &answer.floats("logits.bin")?);
-    logits.cost = Some(answer.cost("classify")?);
-    let probabilities = answer.floats("probabilities.bin")?;
-    let mut all = vec![
-        logits,
-        Comparison::new("probabilities", &host.probabilities, &probabilities),
-    ];
-    for (i, (name, values)) in host.layers.iter().enumerate() {
-        let device = answer.floats(&format!("layer{i}.bin"))?;
-        all.push(Comparison::new(
-            &format!("layer {i} {name}"),
-            values,
-            &device,
-        ));
+impl Host {
+    /// Logits and probabilities of a device.
+    pub(crate) fn scores(&self, logits: &[f32], probabilities: &[f32]) -> [Comparison; 2] {
+        let [step, other] = self.steps;
+        [
+            Comparison::new("logits", &self.logits, logits).in_steps(step),
+            Comparison::new("probabilities", &self.probabilities, probabilities).in_steps(other),
+        ]
     }
-    for (i, spec) in inquiry.methods.iter().enumerate() {
-        let Some((_, map)) = host.maps.iter().find(|(asked, _)| asked == spec) else {
-            continue;
+
+    /// The output of a node on a device; `None` for one that the host does not have.
+    pub(crate) fn layer(&self, index: usize, values: &[f32]) -> Option<Comparison> {
+        let layer = self.layers.get(index)?;
+        let name = format!("layer {index} {}", layer.name);
+        Some(Comparison {
+            kind: Kind::Layer,
+            op: Some(layer.op.clone()),
+            ..Comparison::new(&name, &layer.values, values).in_steps(layer.step)
+        })
+    }
+
+    /// The map of a device, and what became of it there, in the words of
+    /// [`super::outcome_text`]; `None` for one that the host was not asked.
+    pub(crate) fn map(
+        &self,
+        spec: &MethodSpec,
+        values: &[f32],
+        outcome: &str,
+    ) -> Option<Comparison> {
+        let (_, map) = self.maps.iter().find(|(asked, _)| asked == spec)?;
+        let ours = as_made(map, values.len());
+        let magnitude = map.evidence() == Evidence::Magnitude;
+        let mut compared = Comparison {
+            kind: Kind::Map,
+            agreement: Some(Agreement::of(&ours, values, magnitude)),
+            ..Comparison::new(&spec.to_string(), &ours, values)
         };
-        let device = answer.floats(&format!("map{i}.bin"))?;
-        let mut compared = Comparison::new(&spec.to_string(), &as_made(map, device.len()), &device);
-        compared.is_map = true;
-        compared.cost = Some(answer.cost(&format!("cost.{i}"))?);
-        let (ours, theirs) = (
-            outcome_text(&map.outcome),
-            answer.text(&format!("outcome.{i}"))?,
-        );
-        if ours != theirs {
-            compared.remark = Some(format!("{ours} on the host, {theirs} on the board"));
+        let host = super::outcome_text(&map.outcome);
+        if host != outcome {
+            compared.remark = Some(format!("{host} on the host, {outcome} on the board"));
         }
-        all.push(compared);
+        Some(compared)
     }
-    Ok(all)
 }
 
 /// The host repeats a map that all channels share; a board writes it once.
@@ -116,57 +165,6 @@ fn as_made(map: &SaliencyMap, device: usize) -> Vec<f32> {
     map.values.clone()
 }
 
-/// What a comparison comes to, the worst first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The board runs another model file.
-    ModelDiffers,
-    /// Every bit is the same.
-    BitExact,
-    /// Differences that rounding explains.
-    WithinTolerance,
-    /// The same class for other reasons.
-    LabelSameEvidenceDiffers,
-    /// Another class.
-    LabelDiffers,
-}
-
-impl Verdict {
-    pub(super) fn of(host: &Host, answer: &Answer, comparisons: &[Comparison]) -> Self {
-        if answer.text("model").ok() != Some(&host.digest) {
-            return Self::ModelDiffers;
-        }
-        if comparisons.iter().all(Comparison::is_exact) {
-            return Self::BitExact;
-        }
-        if comparisons.iter().all(Comparison::is_close) {
-            return Self::WithinTolerance;
-        }
-        let device = answer.floats("logits.bin").unwrap_or_default();
-        if first_best(&device) == first_best(&host.logits) {
-            Self::LabelSameEvidenceDiffers
-        } else {
-            Self::LabelDiffers
-        }
-    }
-
-    /// Whether a pipeline may go on.
-    pub const fn passes(self) -> bool {
-        matches!(self, Self::BitExact | Self::WithinTolerance)
-    }
-
-    /// The word for it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::ModelDiffers => "MODEL-DIFFERS",
-            Self::BitExact => "BIT-EXACT",
-            Self::WithinTolerance => "WITHIN-TOLERANCE",
-            Self::LabelSameEvidenceDiffers => "LABEL-SAME-EVIDENCE-DIFFERS",
-            Self::LabelDiffers => "LABEL-DIFFERS",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,21 +173,28 @@ mod tests {
     fn minus_zero_has_other_bits_but_is_close() {
         let c = Comparison::new("x", &[0.0, 1.0], &[-0.0, 1.0]);
         assert_eq!((c.values, c.different), (2, 1));
-        assert!(!c.is_exact() && c.is_close());
+        assert!(!c.is_exact() && c.is_close(TOLERANCE));
     }
 
     #[test]
     fn sizes_that_differ_are_neither_exact_nor_close() {
         let c = Comparison::new("x", &[1.0, 2.0], &[1.0]);
         assert_eq!(c.different, 2);
-        assert!(!c.is_exact() && !c.is_close());
+        assert!(!c.is_exact() && !c.is_close(TOLERANCE));
     }
 
     #[test]
     fn rounding_is_close_and_more_is_not() {
         let with = |other| Comparison::new("x", &[1000.0], &[other]);
-        assert!(with(1000.005).is_close() && !with(1000.005).is_exact());
-        assert!(!with(1000.02).is_close());
-        assert!(!with(f32::NAN).is_exact() && !with(f32::NAN).is_close());
+        assert!(with(1000.005).is_close(TOLERANCE) && !with(1000.005).is_exact());
+        assert!(!with(1000.02).is_close(TOLERANCE) && with(1000.02).is_close(1e-4));
+        assert!(!with(f32::NAN).is_exact() && !with(f32::NAN).is_close(1.0));
+    }
+
+    #[test]
+    fn steps_count_from_the_largest_difference() {
+        let c = Comparison::new("x", &[1.0, 0.5], &[1.25, 0.5]).in_steps(Some(0.125));
+        assert_eq!(c.steps, Some(2.0));
+        assert_eq!(Comparison::new("x", &[], &[]).in_steps(None).steps, None);
     }
 }

@@ -11,6 +11,7 @@ use super::{
     ExplainError, Explanation, Passes, Question, Region, SaliencyMap, Steps, Watch, region, target,
 };
 use crate::card::label;
+use crate::method_spec::MethodSpec;
 use crate::model::Running;
 use crate::photo::Photo;
 
@@ -101,6 +102,31 @@ fn run(
     };
     let maps = answer.maps.into_iter().zip(&known.targets);
     Ok(maps.map(named).collect())
+}
+
+/// The map of one method for one class, and what became of it, with another
+/// classifier in the place of the model that runs, which only names layers.
+///
+/// # Errors
+/// As [`explain_running`].
+pub(crate) fn explain_other(
+    running: &mut Running,
+    other: &mut dyn Classifier,
+    (photo, spec): (&Photo, &MethodSpec),
+    (target, seed): (usize, u64),
+    watch: &mut dyn Watch,
+) -> Result<(Vec<f32>, Outcome), ExplainError> {
+    let setting = Setting::new(spec, photo, running)?;
+    let query = Query {
+        picture: photo.picture(),
+        targets: &[target],
+        score: None,
+        seed,
+    };
+    let (answer, _) = timed(&setting, other, &query, watch)?;
+    let raw = answer.maps.into_iter().next();
+    let none = ExplainError::Classifier(Error::Internal);
+    raw.map(|raw| (raw.values, raw.outcome)).ok_or(none)
 }
 
 /// The answer of one method, and the seconds that it took.

@@ -1,6 +1,7 @@
 //! A method as it travels.
 
 use foveola_core::explain::hoc::MAX_LAYERS;
+use foveola_core::net::model::Model;
 use foveola_core::wire::message::{Baseline as Sent, Call};
 
 use super::LinkError;
@@ -75,6 +76,15 @@ pub fn call(spec: &MethodSpec, layer: &dyn Fn(&str) -> Option<u16>) -> Result<Ca
             baseline: sent(*baseline).map_err(unfit)?,
         },
     })
+}
+
+/// The id of a tensor by its name.
+pub fn tensor_named(model: &Model<'_>, name: &str) -> Option<u16> {
+    let named = |id: &u16| {
+        let tensor = model.tensor(foveola_core::TensorId(*id));
+        tensor.is_some_and(|tensor| tensor.name == name)
+    };
+    (0..model.tensor_count() as u16).find(named)
 }
 
 fn sides(all: [usize; 3]) -> Result<[u32; 3], std::num::TryFromIntError> {

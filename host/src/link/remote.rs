@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use foveola_core::wire::CHUNK;
 use foveola_core::wire::message::{
-    End, Ended, Explain, Format, Keeping, Reply, Request, Slot, Source, sides,
+    End, Ended, Explain, Format, Keeping, Question, Reply, Request, Slot, Source, sides,
 };
 use foveola_core::{Classifier, Error, Masked, Picture, Score, Shape};
 use zerocopy::IntoBytes;
@@ -12,8 +12,8 @@ use zerocopy::IntoBytes;
 use super::{Cable, LinkError, Session};
 use crate::backend::core::ModelFile;
 
-/// Between two questions how far the work is.
-const PAUSE: Duration = Duration::from_millis(50);
+/// Between two questions how far the work is, at first and at most.
+const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(50)];
 
 /// Told how far something is, in bytes or passes; answers whether to go on.
 pub type Watch<'w> = dyn FnMut(u64, u64) -> bool + 'w;
@@ -217,6 +217,33 @@ impl Remote {
         self.work(&Request::Explain(*explain), watch)
     }
 
+    /// Runs a method there that needs only scores, and gives it those of a
+    /// network on this side: the method's code without the device's network.
+    ///
+    /// # Errors
+    /// What the device or the network says, a line that fails, or
+    /// [`LinkError::Stopped`].
+    pub fn explain_asking(
+        &mut self,
+        explain: &Explain,
+        network: &mut dyn Classifier,
+        watch: &mut Watch<'_>,
+    ) -> Result<Finding, LinkError> {
+        let request = Request::ExplainAsking(*explain);
+        match self.work_with(&request, Some(network), watch) {
+            Err(LinkError::Core(Error::Stopped)) => Err(LinkError::Stopped),
+            other => other,
+        }
+    }
+
+    /// The picture that is there, as it travelled.
+    ///
+    /// # Errors
+    /// A line that fails.
+    pub fn picture(&mut self) -> Result<Vec<u8>, LinkError> {
+        self.read(Source::Picture)
+    }
+
     /// Output of a node.
     ///
     /// # Errors
@@ -340,30 +367,82 @@ impl Remote {
 
     /// Starts a work, waits for its end, reads its result.
     fn work(&mut self, request: &Request<'_>, watch: &mut Watch<'_>) -> Result<Finding, LinkError> {
+        self.work_with(request, None, watch)
+    }
+
+    fn work_with(
+        &mut self,
+        request: &Request<'_>,
+        network: Option<&mut dyn Classifier>,
+        watch: &mut Watch<'_>,
+    ) -> Result<Finding, LinkError> {
         match self.session.ask(request)? {
             Reply::Started => {}
             _ => return Err(LinkError::Unexpected),
         }
-        let mut cancelled = false;
-        let finding = loop {
-            let running = match self.session.ask(&Request::Poll)? {
-                Reply::Running(done, total) => (done, total),
-                Reply::Ended(ended) => break finding(&ended)?,
-                _ => return Err(LinkError::Unexpected),
-            };
-            if !watch(running.0, running.1) && !cancelled {
-                self.done(&Request::Cancel)?;
-                cancelled = true;
-            }
-            std::thread::sleep(PAUSE);
-        };
+        let finding = self.wait(network, watch)?;
         let bytes = self.read(Source::Result)?;
-        let values = bytes.as_chunks().0.iter().map(|v| f32::from_le_bytes(*v));
-        let values: Vec<f32> = values.collect();
+        let values = floats(&bytes);
         match values.len() == finding.shape.len() {
             true => Ok(Finding { values, ..finding }),
             false => Err(LinkError::Unexpected),
         }
+    }
+
+    /// Asks how the work is until it has ended; answers its questions with
+    /// the network, if there is one.
+    fn wait(
+        &mut self,
+        mut network: Option<&mut dyn Classifier>,
+        watch: &mut Watch<'_>,
+    ) -> Result<Finding, LinkError> {
+        let (mut cancelled, [mut pause, longest]) = (false, PAUSES);
+        loop {
+            let (done, total, question) = match self.session.ask(&Request::Poll)? {
+                Reply::Running(done, total) => (done, total, None),
+                Reply::Asking(question) => (question.done, question.total, Some(question)),
+                Reply::Ended(ended) => return finding(&ended),
+                _ => return Err(LinkError::Unexpected),
+            };
+            if !watch(done, total) && !cancelled {
+                self.done(&Request::Cancel)?;
+                cancelled = true;
+            } else if let Some(question) = question {
+                let network = network.as_deref_mut().ok_or(LinkError::Unexpected)?;
+                self.answer(question, network)?;
+                pause = PAUSES[0];
+            } else {
+                std::thread::sleep(pause);
+                pause = longest.min(2 * pause);
+            }
+        }
+    }
+
+    /// Answers a question of the device's method with a network of this side.
+    fn answer(
+        &mut self,
+        question: Question,
+        network: &mut dyn Classifier,
+    ) -> Result<(), LinkError> {
+        let bytes = self.read(Source::Question)?;
+        let values = floats(&bytes);
+        let picture = Picture::Tensor {
+            shape: self.facts.input,
+            data: &values,
+        };
+        let mut scores = vec![0.0; network.classes()];
+        let asked = network.classify(&Masked::whole(picture), question.score, &mut scores);
+        asked.map_err(LinkError::Core)?;
+        let (bytes, mut have) = (scores.as_bytes(), 0);
+        while have < bytes.len() {
+            let part = &bytes[have..bytes.len().min(have + CHUNK)];
+            let now = self.have(&Request::Scores(question.number, have as u32, part))?;
+            if now <= have {
+                return Err(LinkError::Unexpected);
+            }
+            have = now;
+        }
+        Ok(())
     }
 
     fn classify_masked(&mut self, x: &Masked<'_>, score: Score) -> Result<Vec<f32>, LinkError> {
@@ -421,6 +500,11 @@ fn facts(session: &mut Session) -> Result<Facts, LinkError> {
         nodes: info.nodes,
         line: [info.frames, info.damaged, info.overruns],
     })
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    let values = bytes.as_chunks().0.iter();
+    values.map(|v| f32::from_le_bytes(*v)).collect()
 }
 
 /// What ended, without its values.

@@ -2,12 +2,16 @@
 
 use core::fmt::{self, Write as _};
 
+use foveola_core::Picture;
 use foveola_core::explain::Outcome;
 use foveola_core::net::model::Model;
 use semihosting::fs::File;
 use semihosting::io::Write as _;
+use sha2::{Digest, Sha256};
+use zerocopy::IntoBytes;
 
 use super::files::Folder;
+use crate::board::image;
 use crate::program::failure::{Failure, Name};
 
 /// Longest line, in bytes; a longer one is cut.
@@ -64,6 +68,24 @@ impl Answer {
         self.line(format_args!("input={}/{}/{}", shape.h, shape.w, shape.c))?;
         self.line(format_args!("classes={}", model.classes()))?;
         self.line(format_args!("nodes={}", model.node_count()))
+    }
+
+    /// What the program is.
+    #[inline(never)]
+    pub fn program(&mut self) -> Result<(), Failure> {
+        self.line(format_args!("firmware={}", env!("CARGO_PKG_VERSION")))?;
+        let digest = image::digest();
+        self.line(format_args!("firmware_sha256={}", Hexadecimal(&digest)))
+    }
+
+    /// The picture as it lies in memory.
+    #[inline(never)]
+    pub fn picture(&mut self, picture: &Picture<'_>) -> Result<(), Failure> {
+        let digest = match *picture {
+            Picture::Pixels { data, .. } => Sha256::digest(data),
+            Picture::Tensor { data, .. } => Sha256::digest(data.as_bytes()),
+        };
+        self.line(format_args!("picture_sha256={}", Hexadecimal(&digest)))
     }
 
     /// What became of a map.

@@ -1,28 +1,25 @@
-//! Many pictures on many boards: one line each in the record, a table at the end.
+//! Every picture on every device: one line each in the record as soon as it is there.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use foveola_core::Picture;
 use indicatif::ProgressBar;
 use rayon::prelude::*;
-use zerocopy::IntoBytes;
 
-use super::CrosscheckArgs;
 use super::boards::Ready;
-use super::record::{Entry, Question, Record};
+use super::record::{Entry, Float, Gate, Question, Record};
+use super::{CrosscheckArgs, junit, show};
 use crate::backend::core::ModelFile;
 use crate::cli::progress::{bar, catch_interrupts, interrupted};
-use crate::cli::table::{lay_out, row};
 use crate::cli::{CliError, Ending, print};
-use crate::crosscheck::{CrosscheckError, Host, Inquiry, digest};
-use crate::model::{OpenModel, sha256};
+use crate::crosscheck::{
+    self, Asking, CrosscheckError, Host, Inquiry, Options, digest, picture_digest,
+};
+use crate::model::OpenModel;
 use crate::photo::Photo;
 
 /// Endings of pictures in a folder.
 const ENDINGS: [&str; 5] = ["png", "jpg", "jpeg", "bmp", "npy"];
-/// Comparisons that the table names when they do not pass.
-const NAMED: usize = 20;
 
 /// The files, and those of folders by name.
 pub fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
@@ -55,31 +52,47 @@ pub fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
     Ok(all)
 }
 
-/// Compares every picture on every board.
+/// What the command compares.
+pub struct Subject<'s> {
+    pub model: &'s OpenModel,
+    /// The model file that both sides run.
+    pub bytes: &'s [u8],
+    pub inquiry: Inquiry<'s>,
+    pub pictures: &'s [PathBuf],
+    /// The network that the model was quantised from.
+    pub float: Option<crosscheck::Float>,
+}
+
+/// Compares every picture on every device.
 pub fn run(
     args: &CrosscheckArgs,
-    model: &OpenModel,
-    bytes: &[u8],
-    inquiry: &Inquiry<'_>,
-    pictures: &[PathBuf],
+    mut subject: Subject<'_>,
     boards: &[Ready],
 ) -> Result<Ending, CliError> {
     let mut record = Record::open(args.record.as_deref())?;
     catch_interrupts();
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.model.threads());
-    let pool = pool.build().map_err(|e| CliError::Usage(e.to_string()))?;
-    let file = ModelFile::new(bytes).map_err(CrosscheckError::from)?;
+    // A line mostly waits, so that no processor is taken by it.
+    let lines = boards.iter().filter(|board| board.is_line()).count();
+    let threads = args.model.threads().max(lines);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    let pool = pool.map_err(|e| CliError::Usage(e.to_string()))?;
+    let file = ModelFile::new(subject.bytes).map_err(CrosscheckError::from)?;
+    let jobs = (subject.pictures.len() * boards.len()) as u64;
     let work = Work {
-        bytes,
+        bytes: subject.bytes,
         model: digest(file.model()),
-        inquiry,
+        inquiry: subject.inquiry,
+        options: args.options(),
+        gate: args.gate(),
+        setting: args.setting(subject.float.as_ref()),
         boards,
-        bar: bar("crosscheck", (pictures.len() * boards.len()) as u64, "jobs"),
+        bar: bar("crosscheck", jobs, "jobs"),
     };
     let mut entries = Vec::new();
-    for path in pictures {
-        let photo = Photo::open(path, &model.intake())?;
-        for (entry, new) in pool.install(|| work.compare(path, &photo, &record))? {
+    for path in subject.pictures {
+        let photo = Photo::open(path, &subject.model.intake())?;
+        let host = work.host(&photo, &record, path, subject.float.as_mut())?;
+        for (entry, new) in pool.install(|| work.compare(path, &photo, &record, host.as_ref())) {
             if new {
                 record.add(&entry)?;
             }
@@ -90,7 +103,23 @@ pub fn run(
         }
     }
     work.bar.finish_and_clear();
-    print(&text(&entries, boards));
+    finish(args, &entries, boards)
+}
+
+/// Prints and writes what was compared.
+fn finish(args: &CrosscheckArgs, entries: &[Entry], boards: &[Ready]) -> Result<Ending, CliError> {
+    match (entries, boards, &args.record) {
+        ([entry], [board], None) => print(&show::one(entry, board)),
+        _ => print(&show::many(entries, boards)),
+    }
+    if let Some(path) = &args.json {
+        let text = serde_json::to_string_pretty(&show::document(entries));
+        let text = text.map_err(|e| CliError::Usage(e.to_string()))?;
+        write(path, &(text + "\n"))?;
+    }
+    if let Some(path) = &args.junit {
+        write(path, &junit::xml(entries))?;
+    }
     Ok(match entries.iter().all(|entry| entry.passes) {
         _ if interrupted() => Ending::Stopped,
         true => Ending::Done,
@@ -98,55 +127,76 @@ pub fn run(
     })
 }
 
+fn write(path: &Path, text: &str) -> Result<(), CliError> {
+    let failed = |e| CliError::Usage(format!("{}: {e}", path.display()));
+    std::fs::write(path, text).map_err(failed)
+}
+
 /// What all pictures share.
 struct Work<'w> {
     bytes: &'w [u8],
     model: String,
-    inquiry: &'w Inquiry<'w>,
+    inquiry: Inquiry<'w>,
+    options: Options,
+    gate: Gate,
+    setting: Vec<String>,
     boards: &'w [Ready],
     bar: ProgressBar,
 }
 
+/// What this machine says of a picture.
+struct Known {
+    host: Host,
+    float: Option<Float>,
+}
+
 impl Work<'_> {
-    /// One picture on every board, side by side; `true` beside what was not
-    /// known. Boards that were interrupted are missing.
+    fn question(&self, board: &Ready, pixels: &str) -> Question {
+        let asked = board.inquiry(&self.inquiry);
+        Question::new(&board.name, pixels, &self.model, &asked, &self.setting)
+    }
+
+    /// Asks this machine, unless the record knows what every device says.
+    fn host(
+        &self,
+        photo: &Photo,
+        record: &Record,
+        path: &Path,
+        float: Option<&mut crosscheck::Float>,
+    ) -> Result<Option<Known>, CliError> {
+        let pixels = picture_digest(photo);
+        let known = |board: &Ready| record.find(&self.question(board, &pixels)).is_some();
+        if self.boards.iter().all(known) {
+            return Ok(None);
+        }
+        let host = Host::run(self.bytes, photo, &self.inquiry)?;
+        let drift = float.map(|float| float.drift(path, &host, &self.inquiry));
+        let drift = drift.transpose()?;
+        Ok(Some(Known {
+            float: drift.map(|drift| Float::new(&drift, host.best())),
+            host,
+        }))
+    }
+
+    /// One picture on every device, side by side; `true` beside what was not
+    /// known. Devices that were interrupted are missing.
     fn compare(
         &self,
         path: &Path,
         photo: &Photo,
         record: &Record,
-    ) -> Result<Vec<(Entry, bool)>, CliError> {
-        let pixels = match photo.picture() {
-            Picture::Pixels { data, .. } => sha256(data),
-            Picture::Tensor { data, .. } => sha256(data.as_bytes()),
-        };
-        let questions: Vec<(&Ready, Question)> = self
-            .boards
-            .iter()
-            .map(|board| {
-                let asked = board.inquiry(self.inquiry);
-                (
-                    board,
-                    Question::new(board.device.board, &pixels, &self.model, &asked),
-                )
-            })
-            .collect();
-        let known = |q: &Question| record.find(q).is_some();
-        let host = match questions.iter().all(|(_, q)| known(q)) {
-            true => None,
-            false => Some(Host::run(self.bytes, photo, self.inquiry)?),
-        };
-        let answers = questions.into_par_iter().map(|(board, question)| {
+        known: Option<&Known>,
+    ) -> Vec<(Entry, bool)> {
+        let pixels = picture_digest(photo);
+        let answers = self.boards.par_iter().map(|board| {
+            let question = self.question(board, &pixels);
             let old = record.find(&question).map(|entry| (entry.clone(), false));
-            let new = || {
-                let entry = self.ask(board, question, path, photo, host.as_ref()?)?;
-                Some((entry, true))
-            };
+            let new = || Some((self.ask(board, question, (path, photo), known?)?, true));
             let answer = old.or_else(new);
             self.bar.inc(1);
             answer
         });
-        Ok(answers.flatten().collect())
+        answers.flatten().collect()
     }
 
     /// Nothing if it was interrupted.
@@ -154,80 +204,36 @@ impl Work<'_> {
         &self,
         board: &Ready,
         question: Question,
-        path: &Path,
-        photo: &Photo,
-        host: &Host,
+        (path, photo): (&Path, &Photo),
+        known: &Known,
     ) -> Option<Entry> {
         if interrupted() {
             return None;
         }
         let begun = Instant::now();
-        let report = board.ask(self.bytes, photo, host, self.inquiry);
+        let report = board.ask(&Asking {
+            bytes: self.bytes,
+            photo,
+            host: &known.host,
+            inquiry: self.inquiry,
+            options: self.options,
+            go_on: &|| !interrupted(),
+        });
         // Ctrl-C ends the boards as well.
         if report.is_err() && interrupted() {
             return None;
         }
-        let report = report.map_err(|e| e.to_string());
         let seconds = begun.elapsed().as_secs_f64();
-        let mut entry = Entry::new(
-            question,
-            path,
-            seconds,
-            report.as_ref().map_err(Clone::clone),
-        );
+        let mut entry = match &report {
+            Ok(report) => {
+                let gates = (self.gate, known.float.clone());
+                Entry::new(question, path, seconds, report, gates)
+            }
+            Err(error) => Entry::failed(question, path, seconds, error),
+        };
         let left_out = board.left_out.iter();
-        entry.left_out = left_out
-            .map(|(m, why)| (m.clone(), why.to_string()))
-            .collect();
+        let left_out = left_out.map(|(m, why)| (m.clone(), why.to_string()));
+        entry.left_out.extend(left_out);
         Some(entry)
     }
-}
-
-/// One row a board, then what does not pass.
-fn text(entries: &[Entry], boards: &[Ready]) -> String {
-    let mut rows = vec![row([
-        &"board",
-        &"pictures",
-        &"bit-exact",
-        &"others",
-        &"instructions",
-        &"seconds",
-    ])];
-    for board in boards {
-        let name = board.device.board;
-        let mine: Vec<&Entry> = entries
-            .iter()
-            .filter(|e| e.question.board == name)
-            .collect();
-        let exact = mine.iter().filter(|e| e.verdict == "BIT-EXACT").count();
-        let seconds: f64 = mine.iter().map(|e| e.seconds).sum();
-        let instructions: u64 = mine.iter().map(|e| e.instructions()).sum();
-        let count = mine.len().max(1);
-        rows.push(row([
-            &name,
-            &mine.len(),
-            &exact,
-            &(mine.len() - exact),
-            &format!("{:.3} G", instructions as f64 / count as f64 / 1e9),
-            &format!("{:.1}", seconds / count as f64),
-        ]));
-    }
-    let mut text = lay_out(&rows, &[1, 2, 3, 4, 5]);
-    text += "instructions and seconds: of one picture, on average\n";
-    for board in boards.iter().filter(|board| !board.left_out.is_empty()) {
-        let names: Vec<&str> = board.left_out.iter().map(|(m, _)| m.as_str()).collect();
-        let name = board.device.board;
-        text += &format!("{name} has too little RAM for {}\n", names.join(", "));
-    }
-    let wrong: Vec<&Entry> = entries.iter().filter(|e| !e.passes).collect();
-    for entry in wrong.iter().take(NAMED) {
-        let (board, picture) = (&entry.question.board, &entry.picture);
-        text += &format!(
-            "{board}, {picture}: {}: {}\n",
-            entry.verdict,
-            entry.reason()
-        );
-    }
-    let exact = entries.iter().filter(|e| e.verdict == "BIT-EXACT").count();
-    text + &format!("\n{exact} of {} BIT-EXACT\n", entries.len())
 }
