@@ -236,14 +236,6 @@ impl Remote {
         }
     }
 
-    /// The picture that is there, as it travelled.
-    ///
-    /// # Errors
-    /// A line that fails.
-    pub fn picture(&mut self) -> Result<Vec<u8>, LinkError> {
-        self.read(Source::Picture)
-    }
-
     /// Output of a node.
     ///
     /// # Errors
