@@ -11,6 +11,7 @@
 //!   Its [`net::session::Session`] is a `Classifier`.
 //! * [`explain`]: one file per method; each asks a `Classifier` questions and
 //!   fills a map.
+//! * [`accelerator`]: a network compiled for an NPU, as a black box.
 //! * [`audit`]: what was asked and answered, in a log that cannot be changed unnoticed.
 //! * [`wire`]: all of it over a serial line: a device that answers, the words
 //!   that it understands.
@@ -74,6 +75,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod accelerator;
 pub mod audit;
 pub mod classifier;
 pub mod error;

@@ -5,6 +5,8 @@
     reason = "registers, linker symbols and static memory are only reached by address"
 )]
 
+#[cfg(target_arch = "arm")]
+pub mod ethos_u;
 pub mod image;
 pub mod pool;
 pub mod stack;

@@ -1,5 +1,6 @@
 //! The `foveola` program: what it takes, and one file for each command.
 
+mod accelerate;
 mod audit;
 mod bisect;
 mod budget;
@@ -21,6 +22,7 @@ use std::io::Write;
 
 use clap::{Parser, Subcommand};
 
+use crate::accelerate::AccelerateError;
 use crate::audit::AuditError;
 use crate::bisect::BisectError;
 use crate::crosscheck::CrosscheckError;
@@ -52,6 +54,8 @@ enum Command {
     Inspect(inspect::InspectArgs),
     /// Compile an ONNX or .tflite file to a .fov model file
     Compile(compile::CompileArgs),
+    /// Compile an int8 .tflite file for an Arm Ethos-U NPU
+    Accelerate(accelerate::AccelerateArgs),
     /// Show what a model and its explanations take: flash, RAM, passes
     Budget(budget::BudgetArgs),
     /// List the methods with their parameters, cost and needs
@@ -100,6 +104,9 @@ pub enum CliError {
     /// The demo did not come out as it promises.
     #[error("these verdicts are not what the demo promises: {0}")]
     Verdict(String),
+    /// The network is not compiled for an NPU.
+    #[error(transparent)]
+    Accelerate(#[from] AccelerateError),
     /// The network is not quantised.
     #[error(transparent)]
     Quantise(Box<QuantiseError>),
@@ -154,6 +161,7 @@ impl Cli {
             Some(Command::Classify(args)) => classify::run(&args)?,
             Some(Command::Inspect(args)) => inspect::run(&args)?,
             Some(Command::Compile(args)) => compile::run(&args)?,
+            Some(Command::Accelerate(args)) => accelerate::run(&args)?,
             Some(Command::Budget(args)) => budget::run(&args)?,
             Some(Command::Methods) => methods::run(),
             Some(Command::Completions(args)) => completions::run(&args),

@@ -67,11 +67,13 @@
 //! * [`quantise`]: a float network becomes int8, and what that changes.
 //! * [`budget`]: what all that takes on a board.
 //! * [`method_spec`]: methods as people write them.
+//! * [`accelerate`]: a TFLite file becomes a program for an NPU.
 //! * [`audit`]: the log of a device, read and held to its rules.
 //! * [`explainer`]: model and picture in, maps out.
 //! * [`link`]: a device at the other end of a serial line.
 //! * [`report`]: overlays, sentences, files. [`cli`]: the `foveola` program.
 
+pub mod accelerate;
 pub mod aligned;
 pub mod audit;
 pub mod backend;

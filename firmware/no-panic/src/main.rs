@@ -1,5 +1,5 @@
 //! Links only if no panic can be reached from checking a model, running it
-//! forward and backward, all seven methods, and the device's side of the link,
+//! forward and backward, all seven methods, an accelerator, and the device's side of the link,
 //! whatever the bytes of model, picture, parameters and line are: the panic handler calls a function that does
 //! not exist, so every panic that the optimiser could not rule out is an error
 //! of the linker, `undefined symbol: a_panic_is_reachable`.
@@ -11,6 +11,9 @@
 use core::cell::RefCell;
 use core::hint::black_box;
 
+use foveola_core::accelerator::Accelerated;
+use foveola_core::accelerator::ethos_u::{Lent, Registers, Settings};
+use foveola_core::accelerator::program::Program;
 use foveola_core::explain::hoc::{Mode, Step, Storage};
 use foveola_core::explain::{
     Deconvolution, GradCam, Gradient, GuidedBackprop, Hoc, HocMethod, Method, Occlusion, Outcome,
@@ -101,6 +104,37 @@ impl Platform for Line<'_> {
     }
 }
 
+/// An accelerator that says anything.
+struct Anything;
+
+impl Registers for Anything {
+    fn read(&mut self, offset: u32) -> u32 {
+        black_box(offset)
+    }
+
+    fn write(&mut self, offset: u32, value: u32) {
+        black_box((offset, value));
+    }
+
+    fn wait(&mut self, lent: &mut Lent<'_>) {
+        black_box(lent);
+    }
+}
+
+/// A network on an accelerator, whatever the file and the registers say.
+fn accelerate(o: &mut Outside<'_>) -> Result<(), Error> {
+    let program = Program::from_bytes(o.line).map_err(|_| Error::Backend)?;
+    let registers = (Anything, black_box(Settings::default()));
+    let [scratch, fast] = &mut o.slots;
+    let made = Accelerated::new(&program, registers, (scratch, fast), o.maps);
+    let mut made = made.map_err(|_| Error::Backend)?;
+    made.classify(
+        &Masked::whole(o.picture),
+        black_box(Score::Logit),
+        o.scratch,
+    )
+}
+
 /// Every path of a device.
 #[unsafe(no_mangle)]
 pub fn every_path(outside: &mut Outside<'_>) -> bool {
@@ -180,6 +214,7 @@ fn all(o: &mut Outside<'_>) -> Result<(), Error> {
         black_box(&outcomes);
     }
     pictures(o)?;
+    let _ = black_box(accelerate(o));
     serve(o);
     Ok(())
 }
