@@ -117,6 +117,24 @@ pub enum Error {
     Backend,
     /// An invariant that the model check guarantees does not hold.
     Internal,
+    /// A policy is wrong.
+    BadPolicy {
+        /// 0 its head, 1 a rule, 2 a box, 3 a class, 4 a case.
+        part: usize,
+        /// Which one.
+        index: usize,
+    },
+    /// The model file is not signed, or not by this key.
+    BadSignature,
+    /// The model file is signed by a key that was revoked.
+    RevokedKey,
+    /// The release is lower than one that ran before.
+    OldRelease {
+        /// Of the file.
+        found: u32,
+        /// The lowest that is taken.
+        least: u32,
+    },
 }
 
 impl core::error::Error for Error {}
@@ -186,6 +204,16 @@ impl core::fmt::Display for Error {
             Self::Stopped => write!(f, "stopped"),
             Self::Backend => write!(f, "the backend failed"),
             Self::Internal => write!(f, "internal error: a checked invariant does not hold"),
+            Self::BadPolicy { part, index } => {
+                let parts = ["head", "rule", "box", "class", "case"];
+                let part = parts.get(part).unwrap_or(&"part");
+                write!(f, "the policy is malformed: {part} {index}")
+            }
+            Self::BadSignature => write!(f, "the model file is not signed by this key"),
+            Self::RevokedKey => write!(f, "the model file is signed by a revoked key"),
+            Self::OldRelease { found, least } => {
+                write!(f, "release {found} is too old: {least} or later is taken")
+            }
         }
     }
 }

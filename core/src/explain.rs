@@ -25,6 +25,7 @@ use crate::tensor::Shape;
 pub use grad_cam::GradCam;
 pub use gradient::{Deconvolution, Gradient, GuidedBackprop};
 pub use hoc::{Hoc, HocMethod};
+pub(crate) use map::{between, place, strongest};
 pub use map::{strongest_channel, upsample_bilinear};
 pub use occlusion::Occlusion;
 pub use rise::{Rise, StoredMasks};

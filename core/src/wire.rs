@@ -14,6 +14,7 @@ pub mod fault;
 pub mod frame;
 pub mod message;
 pub mod server;
+mod text;
 
 /// Version of the protocol. Hosts and devices of different versions do not talk.
 pub const VERSION: u16 = 1;

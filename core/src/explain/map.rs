@@ -5,7 +5,7 @@ use crate::tensor::Shape;
 
 /// Where output `at` of `to` lies between two of `from` inputs: half-pixel
 /// centres, the edge repeated.
-fn place(at: usize, from: usize, to: usize) -> (usize, usize, f32) {
+pub(crate) fn place(at: usize, from: usize, to: usize) -> (usize, usize, f32) {
     let place = (at as f32 + 0.5) * (from as f32 / to as f32) - 0.5;
     let place = if place > 0.0 { place } else { 0.0 };
     let last = from.saturating_sub(1);
@@ -13,7 +13,7 @@ fn place(at: usize, from: usize, to: usize) -> (usize, usize, f32) {
     (first, (first + 1).min(last), place - first as f32)
 }
 
-fn between(a: f32, b: f32, share: f32) -> f32 {
+pub(crate) fn between(a: f32, b: f32, share: f32) -> f32 {
     a + (b - a) * share
 }
 
@@ -59,15 +59,20 @@ pub fn strongest_channel(map: &[f32], shape: Shape, out: &mut [f32]) -> Result<(
     enough(shape.area(), out.len())?;
     let pixels = map.chunks_exact(shape.c.max(1)).take(shape.area());
     for (out, pixel) in out.iter_mut().zip(pixels) {
-        let mut strongest = 0.0;
-        for &value in pixel {
-            if libm::fabsf(value) > libm::fabsf(strongest) {
-                strongest = value;
-            }
-        }
-        *out = strongest;
+        *out = strongest(pixel);
     }
     Ok(())
+}
+
+/// The signed value of largest magnitude, the first among equals; 0 for none.
+pub(crate) fn strongest(pixel: &[f32]) -> f32 {
+    let mut strongest = 0.0;
+    for &value in pixel {
+        if libm::fabsf(value) > libm::fabsf(strongest) {
+            strongest = value;
+        }
+    }
+    strongest
 }
 
 const fn enough(need: usize, have: usize) -> Result<(), Error> {

@@ -23,10 +23,13 @@
 //! | 10 | buffers | [`BufferRecord`] each; a plan's buffers are a run of them |
 //! | 11 | bytes | int8: weights in the order that the kernels read, shifts, tables, constants |
 //! | 12 | words | i32: biases and multipliers of int8 nodes |
+//! | 13 | policy | what the device holds itself to, see `audit::policy`; may be absent |
 //!
 //! **Hash and signature.** The SHA-256 covers the whole file with the fields
-//! `digest` and `signature` read as zeros; the Ed25519 signature, zeros if
-//! there is none, signs the digest.
+//! `digest` and `signature` read as zeros; the Ed25519 signature signs the
+//! digest. Bit 0 of the flags says that there is one; without it the field is
+//! zeros. The release is a number that grows with each file that is shipped, 0
+//! for none: a device refuses one that is lower than the highest it has run.
 //!
 //! **Steps.** With N nodes, node i runs forward at step i and backward at step
 //! 2N - 1 - i. A buffer may be used from its birth to its death, both included;
@@ -60,6 +63,8 @@ pub mod op_code;
 pub const MAGIC: [u8; 4] = *b"FVLA";
 /// Version of the format.
 pub const VERSION: u16 = 2;
+/// In [`Header::flags`]: the file is signed.
+pub const SIGNED: u16 = 1;
 /// Alignment of the file, of its sections and of buffers in the arena, in bytes.
 pub const ALIGNMENT: usize = 16;
 /// Death of a buffer that lasts until the next run.
@@ -99,7 +104,9 @@ pub mod section {
     pub const BYTES: u16 = 11;
     /// Biases and multipliers.
     pub const WORDS: u16 = 12;
-    /// Number of sections; every file has all of them.
+    /// What the device holds itself to; the only section that may be absent.
+    pub const POLICY: u16 = 13;
+    /// Number of sections that every file has.
     pub const COUNT: usize = 12;
 }
 
@@ -111,18 +118,20 @@ pub struct Header {
     pub magic: [u8; 4],
     /// [`VERSION`].
     pub version: U16,
-    /// Zero.
+    /// 0, or [`SIGNED`].
     pub flags: U16,
     /// Length of the file in bytes.
     pub length: U32,
-    /// [`section::COUNT`].
+    /// [`section::COUNT`], or one more with a policy.
     pub sections: U32,
     /// SHA-256 (see the module).
     pub digest: [u8; 32],
     /// Ed25519 signature of the digest, or zeros.
     pub signature: [u8; 64],
+    /// Release, 0 for none.
+    pub release: U32,
     /// Zeros.
-    pub reserved: [u8; 16],
+    pub reserved: [u8; 12],
 }
 
 /// One section.

@@ -34,6 +34,10 @@ use crate::tensor::{Shape, TensorId, Values};
 pub struct Model<'m> {
     bytes: &'m [u8],
     digest: &'m [u8; 32],
+    signature: Option<&'m [u8; 64]>,
+    release: u32,
+    hashed: bool,
+    policy: Option<&'m [u8]>,
     network: &'m NetworkRecord,
     tensors: &'m [TensorRecord],
     nodes: &'m [NodeRecord],
@@ -254,6 +258,27 @@ impl<'m> Model<'m> {
     /// SHA-256 as stored in the file.
     pub const fn digest(&self) -> &'m [u8; 32] {
         self.digest
+    }
+
+    /// Whether the digest was held to the bytes when the file was read.
+    pub const fn is_hashed(&self) -> bool {
+        self.hashed
+    }
+
+    /// The Ed25519 signature of the digest, unchecked: `audit::signature` does
+    /// that. `None` for a file that is not signed.
+    pub const fn signature(&self) -> Option<&'m [u8; 64]> {
+        self.signature
+    }
+
+    /// The release, 0 for none.
+    pub const fn release(&self) -> u32 {
+        self.release
+    }
+
+    /// The bytes of the policy, unchecked: `audit::policy` reads them.
+    pub const fn policy(&self) -> Option<&'m [u8]> {
+        self.policy
     }
 
     /// Bytes of weights and constants.

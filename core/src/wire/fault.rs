@@ -90,6 +90,10 @@ impl From<Error> for Fault<'static> {
             Error::Stopped => (23, [0; 2], ""),
             Error::Backend => (24, [0; 2], ""),
             Error::Internal => (25, [0; 2], ""),
+            Error::BadPolicy { part, index } => (26, [part, index], ""),
+            Error::BadSignature => (27, [0; 2], ""),
+            Error::RevokedKey => (28, [0; 2], ""),
+            Error::OldRelease { found, least } => (29, [found as usize, least as usize], ""),
         };
         let [first, second] = used.map(small);
         Self::Core {
@@ -157,6 +161,13 @@ impl Fault<'_> {
             23 => Error::Stopped,
             24 => Error::Backend,
             25 => Error::Internal,
+            26 => Error::BadPolicy { part: a, index: b },
+            27 => Error::BadSignature,
+            28 => Error::RevokedKey,
+            29 => Error::OldRelease {
+                found: n0,
+                least: n1,
+            },
             _ => return None,
         })
     }
@@ -170,9 +181,9 @@ mod tests {
     /// Each number is one error's, in the order of `core`'s list.
     #[test]
     fn every_number_is_an_error_of_its_own() {
-        for number in (0..26).filter(|n| *n != 21) {
+        for number in (0..30).filter(|n| *n != 21) {
             let numbers = match number {
-                0 | 10 | 13 | 14 | 16 => [7, 8, 0, 0, 0, 0],
+                0 | 10 | 13 | 14 | 16 | 26 | 29 => [7, 8, 0, 0, 0, 0],
                 2..=5 | 7..=9 | 18 | 19 => [7, 0, 0, 0, 0, 0],
                 15 => [1, 2, 3, 4, 5, 6],
                 _ => [0; 6],

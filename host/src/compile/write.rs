@@ -289,7 +289,8 @@ fn assemble(sections: &[&[u8]; section::COUNT]) -> Vec<u8> {
         sections: wide(section::COUNT),
         digest: [0; 32],
         signature: [0; 64],
-        reserved: [0; 16],
+        release: U32::new(0),
+        reserved: [0; 12],
     };
     body[..size_of::<Header>()].copy_from_slice(header.as_bytes());
     body[size_of::<Header>()..start].copy_from_slice(table.as_bytes());

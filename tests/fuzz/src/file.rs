@@ -167,6 +167,7 @@ fn header(length: usize) -> Header {
         sections: U32::new(section::COUNT as u32),
         digest: [0; 32],
         signature: [0; 64],
-        reserved: [0; 16],
+        release: U32::new(0),
+        reserved: [0; 12],
     }
 }

@@ -5,7 +5,7 @@ use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use super::Model;
 use crate::error::Error;
-use crate::net::format::{ALIGNMENT, Header, MAGIC, SectionRecord, VERSION, section};
+use crate::net::format::{ALIGNMENT, Header, MAGIC, SIGNED, SectionRecord, VERSION, section};
 
 const CRC: crc::Crc<u32, crc::NoTable> = crc::Crc::<u32, crc::NoTable>::new(&crc::CRC_32_ISCSI);
 
@@ -38,7 +38,7 @@ pub fn read(bytes: &[u8], hashed: bool) -> Result<Model<'_>, Error> {
     if hashed && digest(bytes) != header.digest {
         return Err(Error::BadHash);
     }
-    let table = table(bytes, hashed)?;
+    let (table, policy) = table(bytes, header.sections.get() as usize, hashed)?;
     let [
         network,
         tensors,
@@ -53,6 +53,8 @@ pub fn read(bytes: &[u8], hashed: bool) -> Result<Model<'_>, Error> {
         bytes8,
         words,
     ] = table;
+    let release = header.release.get();
+    let is_signed = header.flags.get() == SIGNED;
     let [network] = records(network, section::NETWORK)? else {
         return Err(Error::BadSection {
             kind: section::NETWORK,
@@ -61,6 +63,10 @@ pub fn read(bytes: &[u8], hashed: bool) -> Result<Model<'_>, Error> {
     Ok(Model {
         bytes,
         digest: &header.digest,
+        signature: is_signed.then_some(&header.signature),
+        release,
+        hashed,
+        policy,
         network,
         tensors: records(tensors, section::TENSORS)?,
         nodes: records(nodes, section::NODES)?,
@@ -98,19 +104,27 @@ fn header(bytes: &[u8]) -> Result<&Header, Error> {
             have: bytes.len(),
         });
     }
-    // A signature needs a key to be checked with, which this version does not take.
-    let unsigned = header.flags.get() == 0 && header.signature == [0; 64];
-    if header.sections.get() as usize != section::COUNT || !unsigned {
+    // Whether it is right is asked with a key, by `audit::signature`.
+    let signature = match header.flags.get() {
+        0 => header.signature == [0; 64],
+        flags => flags == SIGNED,
+    };
+    let sections = header.sections.get() as usize;
+    let counted = sections == section::COUNT || sections == section::COUNT + 1;
+    if !counted || !signature || header.reserved != [0; 12] {
         return Err(Error::BadSection { kind: 0 });
     }
     Ok(header)
 }
 
-/// The sections in the order of their kinds. They follow each other in the
-/// file, so none can overlap another or the header.
-fn table(bytes: &[u8], hashed: bool) -> Result<[&[u8]; section::COUNT], Error> {
+/// The sections that every file has.
+type Sections<'m> = [&'m [u8]; section::COUNT];
+
+/// The sections in the order of their kinds, and the policy if there is one.
+/// They follow each other in the file, so none can overlap another or the header.
+fn table(bytes: &[u8], count: usize, hashed: bool) -> Result<(Sections<'_>, Option<&[u8]>), Error> {
     let start = size_of::<Header>();
-    let end = start + section::COUNT * size_of::<SectionRecord>();
+    let end = start.saturating_add(count.saturating_mul(size_of::<SectionRecord>()));
     let table: &[SectionRecord] = bytes
         .get(start..end)
         .and_then(|b| <[SectionRecord]>::ref_from_bytes(b).ok())
@@ -118,29 +132,44 @@ fn table(bytes: &[u8], hashed: bool) -> Result<[&[u8]; section::COUNT], Error> {
             need: end,
             have: bytes.len(),
         })?;
-    let mut sections: [&[u8]; section::COUNT] = [&[]; section::COUNT];
+    let mut sections: Sections<'_> = [&[]; section::COUNT];
+    let mut policy = None;
     let mut free = end;
-    for ((kind, record), place) in (1..).zip(table).zip(&mut sections) {
-        let wrong = Error::BadSection { kind };
-        let (offset, length) = (record.offset.get() as usize, record.length.get() as usize);
-        let aligned = free.next_multiple_of(ALIGNMENT);
-        if record.kind.get() != kind || record.reserved.get() != 0 || offset != aligned {
-            return Err(wrong);
+    for (kind, record) in (1..).zip(table) {
+        let (content, behind) = content(bytes, (kind, record), free, hashed)?;
+        free = behind;
+        match sections.get_mut(usize::from(kind) - 1) {
+            Some(place) => *place = content,
+            None => policy = Some(content),
         }
-        let content = offset
-            .checked_add(length)
-            .and_then(|e| bytes.get(offset..e))
-            .ok_or(wrong)?;
-        if hashed && crc32c(content) != record.crc.get() {
-            return Err(Error::BadChecksum { kind });
-        }
-        free = offset + length;
-        *place = content;
     }
     if free != bytes.len() {
         return Err(Error::BadSection { kind: 0 });
     }
-    Ok(sections)
+    Ok((sections, policy))
+}
+
+/// The section that begins at or behind byte `free`, and where it ends.
+fn content<'m>(
+    bytes: &'m [u8],
+    (kind, record): (u16, &SectionRecord),
+    free: usize,
+    hashed: bool,
+) -> Result<(&'m [u8], usize), Error> {
+    let wrong = Error::BadSection { kind };
+    let (offset, length) = (record.offset.get() as usize, record.length.get() as usize);
+    let aligned = free.next_multiple_of(ALIGNMENT);
+    if record.kind.get() != kind || record.reserved.get() != 0 || offset != aligned {
+        return Err(wrong);
+    }
+    let content = offset
+        .checked_add(length)
+        .and_then(|e| bytes.get(offset..e))
+        .ok_or(wrong)?;
+    if hashed && crc32c(content) != record.crc.get() {
+        return Err(Error::BadChecksum { kind });
+    }
+    Ok((content, offset + length))
 }
 
 fn records<T: FromBytes + Immutable + KnownLayout>(bytes: &[u8], kind: u16) -> Result<&[T], Error> {
