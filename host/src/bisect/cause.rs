@@ -185,10 +185,16 @@ pub fn layer(scene: &Scene<'_>) -> Vec<Cause> {
         } => padding(scene, &mut ranking),
         _ => {}
     }
+    // A bound read off so few values is no better than a bit that is.
+    let few = ranking.wrong().len() < 3;
+    if !few {
+        ranking.promote();
+    }
     stale::try_all(scene, &mut ranking);
     if let Some(cause) = bits::one_bit(scene) {
         ranking.add_exact(cause);
     }
+    ranking.promote();
     stale::contiguous(scene, &mut ranking);
     ranking.finish(scene.node.output)
 }
@@ -208,52 +214,70 @@ fn padding(scene: &Scene<'_>, ranking: &mut Ranking<'_>) {
     );
 }
 
-/// Hypotheses about what comes after the sum: another zero point, other bounds.
-/// `scaled` is the result before the zero point and the bounds.
+/// Hypotheses about what comes after the sum: bounds that are missing, another
+/// zero point, other bounds. `scaled` is the result before the zero point and
+/// the bounds.
 fn finishing(scene: &Scene<'_>, ranking: &mut Ranking<'_>, scaled: &dyn Fn(usize) -> i32) {
-    let zero = scene.output_zero();
     let [low, high] = scene.node.range.map(i32::from);
-    let bound = |x: i32, low: i32, high: i32| x.max(low).min(high) as i8;
+    for other in [[-128, 127], [-128, high], [low, 127]] {
+        if other != [low, high] {
+            let cause = bounds_cause([low, high], other);
+            ranking.consider(|| cause, |i| bound(scaled(i) + scene.output_zero(), other));
+        }
+    }
+    output_zeros(scene, ranking, scaled);
+    // Read off what was found, so they explain more than they should.
     let least = scene.found.iter().copied().min().map_or(low, i32::from);
     let most = scene.found.iter().copied().max().map_or(high, i32::from);
-    let pairs = [(-128, 127), (-128, high), (low, 127)];
-    let others = [(least, high), (low, most), (least, most)];
-    for (l, h) in pairs.into_iter().chain(others) {
-        if (l, h) == (low, high) {
-            continue;
+    for other in [[least, high], [low, most], [least, most]] {
+        if other != [low, high] {
+            let cause = bounds_cause([low, high], other);
+            ranking.consider_late(|| cause, |i| bound(scaled(i) + scene.output_zero(), other));
         }
-        let text = || {
-            let words = |what: &str, from: i32, to: i32, end: i32| match (from == to, to == end) {
-                (true, _) => String::new(),
-                (_, true) => format!("the {what} bound {from} is missing; "),
-                _ => format!("the {what} bound is {to}, not {from}; "),
-            };
-            let text = words("lower", low, l, -128) + &words("upper", high, h, 127);
-            Cause::new(Kind::Clamp, text.trim_end_matches("; "))
-        };
-        ranking.consider(text, |i| bound(scaled(i) + zero, l, h));
     }
+}
+
+fn bound(x: i32, [low, high]: [i32; 2]) -> i8 {
+    x.max(low).min(high) as i8
+}
+
+fn bounds_cause(right: [i32; 2], wrong: [i32; 2]) -> Cause {
+    let words = |side: usize, what: &str, end: i32| {
+        let (from, to) = (right[side], wrong[side]);
+        match (from == to, to == end) {
+            (true, _) => None,
+            (_, true) => Some(format!("the {what} bound {from} is missing")),
+            _ => Some(format!("the {what} bound is {to}, not {from}")),
+        }
+    };
+    let words = [words(0, "lower", -128), words(1, "upper", 127)];
+    let words: Vec<String> = words.into_iter().flatten().collect();
+    Cause::new(Kind::Clamp, words.join("; "))
+}
+
+/// Another zero point, with the bounds as they are and moved along.
+fn output_zeros(scene: &Scene<'_>, ranking: &mut Ranking<'_>, scaled: &dyn Fn(usize) -> i32) {
+    let zero = scene.output_zero();
+    let [low, high] = scene.node.range.map(i32::from);
     for other in (-128..128).filter(|&z| z != zero) {
         let text = |also: &str| {
-            Cause::new(
-                Kind::ZeroPoint,
-                format!("the output's zero point is {other}, not {zero}{also}"),
-            )
+            let words = format!("the output's zero point is {other}, not {zero}{also}");
+            Cause::new(Kind::ZeroPoint, words)
         };
-        ranking.consider(|| text(""), |i| bound(scaled(i) + other, low, high));
+        let stays = [low, high];
+        ranking.consider(|| text(""), |i| bound(scaled(i) + other, stays));
         let moved = |b: i32, end: i32| match b == end {
             true => end,
             false => (b + other - zero).clamp(-128, 127),
         };
-        let (l, h) = (moved(low, -128), moved(high, 127));
-        if (l, h) != (low, high) {
-            let also = ", in the bounds of the activation as well";
-            ranking.consider(|| text(also), |i| bound(scaled(i) + other, l, h));
-        }
-        // A ReLU whose bound is the zero point.
-        if low == zero && low == -128 {
-            let also = ", in the bound of the ReLU as well";
-            ranking.consider(|| text(also), |i| bound(scaled(i) + other, other, high));
+        let moved = [moved(low, -128), moved(high, 127)];
+        // A ReLU's bound is the zero point, also where that is the least number.
+        let of_relu = [other, high];
+        for bounds in [moved, of_relu] {
+            if bounds != stays && (bounds != of_relu || low == zero) {
+                let also = ", in the bounds of the activation as well";
+                ranking.consider(|| text(also), |i| bound(scaled(i) + other, bounds));
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! How far two tensors are apart.
 
+use std::collections::BTreeSet;
+
 use foveola_core::Shape;
 
 use super::network::Data;
@@ -15,7 +17,7 @@ pub struct Difference {
     pub largest: f64,
     /// Row, column and channel of the first that differs.
     pub first: [usize; 3],
-    /// Last row, column and channel in which one differs, and the first ones:
+    /// First row, column and channel in which one differs, and the last ones:
     /// the box that holds all.
     pub extent: [[usize; 3]; 2],
     /// Channels in which values differ.
@@ -37,14 +39,7 @@ pub fn difference(
     shape: Shape,
     tolerance: f64,
 ) -> Option<Difference> {
-    let slack = match expected {
-        Data::Stored(_) => 0.0,
-        Data::Real(data) => {
-            let largest = data.iter().fold(0.0, |most: f32, v| most.max(v.abs()));
-            f64::from(largest) * tolerance
-        }
-    };
-    let length = expected.len().min(found.len());
+    let slack = slack(expected, tolerance);
     let apart = |i: usize| {
         let apart = (expected.at(i) - found.at(i)).abs();
         // NaN differs from everything but NaN.
@@ -53,28 +48,38 @@ pub fn difference(
             false => apart,
         }
     };
+    let length = expected.len().min(found.len());
     let wrong: Vec<usize> = (0..length).filter(|&i| apart(i) > slack).collect();
     let &first = wrong.first()?;
-    let place = |i: usize| [i / shape.row(), i / shape.c % shape.w, i % shape.c];
-    let mut extent = [place(first); 2];
-    let mut channels = vec![false; shape.c];
-    for place in wrong.iter().map(|&i| place(i)) {
-        channels[place[2]] = true;
-        for axis in 0..3 {
-            extent[0][axis] = extent[0][axis].min(place[axis]);
-            extent[1][axis] = extent[1][axis].max(place[axis]);
-        }
-    }
+    let places: Vec<[usize; 3]> = wrong.iter().map(|&i| place(i, shape)).collect();
+    let channels: BTreeSet<usize> = places.iter().map(|place| place[2]).collect();
+    let edge = |of: fn(usize, usize) -> usize| {
+        let edges = places.iter().copied();
+        edges.reduce(|a, b| [0, 1, 2].map(|axis| of(a[axis], b[axis])))
+    };
     Some(Difference {
         values: length,
         different: wrong.len(),
         largest: wrong.iter().map(|&i| apart(i)).fold(0.0, f64::max),
-        first: place(first),
-        extent,
-        channels: channels.iter().filter(|&&c| c).count(),
+        first: place(first, shape),
+        extent: [edge(usize::min)?, edge(usize::max)?],
+        channels: channels.len(),
         expected: expected.at(first),
         found: found.at(first),
     })
+}
+
+/// What values may be apart and count as equal.
+fn slack(expected: &Data, tolerance: f64) -> f64 {
+    expected.real().map_or(0.0, |data| {
+        let largest = data.iter().fold(0.0, |most: f32, v| most.max(v.abs()));
+        f64::from(largest) * tolerance
+    })
+}
+
+/// Row, column and channel of an element.
+const fn place(i: usize, shape: Shape) -> [usize; 3] {
+    [i / shape.row(), i / shape.c % shape.w, i % shape.c]
 }
 
 #[cfg(test)]

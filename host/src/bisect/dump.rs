@@ -241,34 +241,33 @@ fn folder(path: &Path) -> Result<Vec<(String, Array)>, BisectError> {
     files.sort();
     let mut arrays = Vec::new();
     for file in files {
-        let stem = file.file_stem().and_then(|s| s.to_str()).unwrap_or("");
         match file.extension().and_then(|e| e.to_str()) {
-            Some("npy") => {
-                let bytes = std::fs::read(&file).map_err(|source| BisectError::Read {
-                    path: file.clone(),
-                    source,
-                })?;
-                let read = read_any(&bytes);
-                let (values, numbers) = read.map_err(|reason| BisectError::Array {
-                    path: file.clone(),
-                    reason,
-                })?;
-                let name = stem.to_owned();
-                let path = file;
-                arrays.push((
-                    name,
-                    Array {
-                        values,
-                        numbers,
-                        path,
-                    },
-                ));
-            }
+            Some("npy") => arrays.push(npy(file)?),
             Some("npz") => arrays.extend(npz(&file)?),
             _ => {}
         }
     }
     Ok(arrays)
+}
+
+fn npy(path: PathBuf) -> Result<(String, Array), BisectError> {
+    let name = path.file_stem().unwrap_or_default();
+    let name = name.to_string_lossy().into_owned();
+    let read = std::fs::read(&path).map_err(|source| BisectError::Read {
+        path: path.clone(),
+        source,
+    })?;
+    match read_any(&read) {
+        Ok((values, numbers)) => {
+            let array = Array {
+                values,
+                numbers,
+                path,
+            };
+            Ok((name, array))
+        }
+        Err(reason) => Err(BisectError::Array { path, reason }),
+    }
 }
 
 fn npz(path: &Path) -> Result<Vec<(String, Array)>, BisectError> {

@@ -237,11 +237,10 @@ impl Walk<'_> {
     fn layers(&mut self, witness: &mut dyn Witness, input: Vec<f32>) -> Result<(), BisectError> {
         let model = self.subject.model;
         let before = usize::from(self.faults.iter().any(|fault| fault.rung == 0));
-        let reference = run(model, &Masked::whole(self.subject.photo.picture()))?;
-        let previous = match self.subject.previous {
-            Some(photo) => run(model, &Masked::whole(photo.picture()))?,
-            None => Vec::new(),
-        };
+        let layers = |photo: &Photo| run(model, &Masked::whole(photo.picture()));
+        let reference = layers(self.subject.photo)?;
+        let previous = self.subject.previous.map(layers).transpose()?;
+        let known = [&reference, previous.as_deref().unwrap_or(&[])];
         let mut tensors = Tensors::new(model);
         tensors.set(model.input_id(), Data::Real(input));
         let mut missing = 0;
@@ -251,25 +250,22 @@ impl Walk<'_> {
             };
             let mut made = compute(model, index, &tensors)?;
             let copies = witness.layer(model, index, &made)?;
-            if copies.is_empty() {
-                // Conversions change no value that an engine would show.
-                if !matches!(view.op, Op::Quantise { .. } | Op::Dequantise) {
-                    missing += 1;
-                    self.rung_of(&view, index).standing = Standing::Skipped;
-                }
+            // Conversions change no value that an engine would show.
+            let converts = matches!(view.op, Op::Quantise { .. } | Op::Dequantise);
+            if copies.is_empty() && !converts {
+                missing += 1;
+                self.rung_of(&view, index).standing = Standing::Skipped;
             }
             for (number, copy) in copies.into_iter().enumerate() {
-                let inputs = (number == 0).then_some(&tensors);
                 let at = At {
                     index,
                     view: &view,
-                    inputs,
-                    missing,
-                    known: [&reference, &previous],
+                    inputs: (number == 0).then_some(&tensors),
+                    missing: std::mem::take(&mut missing),
+                    known,
                 };
                 self.layer(&at, own, &made, &copy);
                 made = copy.data;
-                missing = 0;
             }
             tensors.set(view.output, made);
             if self.faults.len() > before && !witness.is_patient() {

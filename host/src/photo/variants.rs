@@ -477,20 +477,11 @@ fn resized(pixels: Vec<u8>, from: Shape, to: Shape, rule: Rule, card: &Card) -> 
     let size = [to.h, to.w];
     let by_filter = |pixels, resize| frame::fit(pixels, from, size, resize).unwrap_or_default();
     let at = |y: usize, x: usize, c: usize| f64::from(pixels[(y * from.w + x) * from.c + c]);
-    let nearest = |half: f64| {
-        let place = |i: usize, from: usize, to: usize| {
-            let place = ((i as f64 + half) * from as f64 / to as f64) as usize;
-            place.min(from - 1)
-        };
-        fill(to, |y, x, c| {
-            at(place(y, from.h, to.h), place(x, from.w, to.w), c)
-        })
-    };
     match rule {
         Rule::Card => by_filter(pixels, card.resize),
         Rule::Other(resize) => by_filter(pixels, resize),
-        Rule::NearestCorner => nearest(0.0),
-        Rule::NearestCentre => nearest(0.5),
+        Rule::NearestCorner => nearest(from, to, 0.0, &at),
+        Rule::NearestCentre => nearest(from, to, 0.5, &at),
         Rule::BilinearHalfPixel | Rule::BilinearCorner | Rule::BilinearAligned => {
             fill(to, |y, x, c| {
                 let (y0, y1, fy) = between(rule, y, from.h, to.h);
@@ -501,19 +492,29 @@ fn resized(pixels: Vec<u8>, from: Shape, to: Shape, rule: Rule, card: &Card) -> 
             })
         }
         Rule::Area => fill(to, |y, x, c| {
-            let rows = covered(y, from.h, to.h);
             let columns = covered(x, from.w, to.w);
-            let row = |(row, share): &(usize, f64)| -> f64 {
+            let row = |(row, share): (usize, f64)| -> f64 {
                 let columns = columns.iter();
-                share * columns.map(|(x, part)| part * at(*row, *x, c)).sum::<f64>()
+                share * columns.map(|(x, part)| part * at(row, *x, c)).sum::<f64>()
             };
-            rows.iter().map(row).sum()
+            covered(y, from.h, to.h).into_iter().map(row).sum()
         }),
         Rule::UpperLeft => fill(to, |y, x, c| match y < from.h && x < from.w {
             true => at(y, x, c),
             false => 0.0,
         }),
     }
+}
+
+/// The pixel under a place of the step, `half` of it from its corner.
+fn nearest(from: Shape, to: Shape, half: f64, at: &dyn Fn(usize, usize, usize) -> f64) -> Vec<u8> {
+    let place = |i: usize, from: usize, to: usize| {
+        let place = ((i as f64 + half) * from as f64 / to as f64) as usize;
+        place.min(from - 1)
+    };
+    fill(to, |y, x, c| {
+        at(place(y, from.h, to.h), place(x, from.w, to.w), c)
+    })
 }
 
 fn fill(shape: Shape, value: impl Fn(usize, usize, usize) -> f64) -> Vec<u8> {

@@ -16,8 +16,9 @@ use foveola_core::wire::server::{Facts, Memory, Platform, Server, Spent};
 use foveola_core::{Picture, Shape};
 use image::{DynamicImage, RgbImage};
 
+use super::engine::{Deviation, compute, run};
 use super::networks::{Network, Random};
-use super::pictures::{Wrong, photo, pixels};
+use super::pictures::{Wrong, input, photo, pixels};
 
 /// The device's end of the cable.
 struct Station {
@@ -199,10 +200,22 @@ fn a_device_without_a_fault_is_equal() {
 fn a_flipped_weight_bit_is_named() {
     let bench = Bench::new(3);
     let mut graph = bench.network.graph.clone();
-    let node = &mut graph.nodes[3];
-    let weights = &mut node.quantised.as_mut().expect("weights").weights;
-    weights[17] = (weights[17].cast_unsigned() ^ 0x40).cast_signed();
-    let name = node.name.clone();
+    // The first weight of the third layer whose bit 6 shows for this picture.
+    let values = input(&bench.network, &bench.images[0], None);
+    let right = run(&graph, &values, usize::MAX, &Deviation::None);
+    let node = graph.nodes[3].clone();
+    let shows = |index: &usize| {
+        let deviation = Deviation::WeightBit {
+            index: *index,
+            bit: 6,
+        };
+        let wrong = compute(&graph, &node, &right, &deviation);
+        Some(wrong) != right[usize::from(node.output.0)]
+    };
+    let index = (0..16).find(shows).expect("a weight that shows");
+    let weights = &mut graph.nodes[3].quantised.as_mut().expect("weights").weights;
+    weights[index] = (weights[index].cast_unsigned() ^ 0x40).cast_signed();
+    let name = node.name;
     let compiled = compile(graph, &bench.network.card, &CompileOptions::default());
     let file = compiled.expect("it compiles").bytes;
     let photo = bench.photo(&bench.images[0]);
@@ -213,7 +226,8 @@ fn a_flipped_weight_bit_is_named() {
     assert_eq!(report.rungs[fault.rung].name, name);
     let cause = &fault.causes[0];
     assert_eq!(cause.kind, Kind::WeightBit, "{cause:?}");
-    assert!(cause.text.contains("bit 6 of weight 17 "), "{cause:?}");
+    let wanted = format!("bit 6 of weight {index} ");
+    assert!(cause.text.contains(&wanted), "{cause:?}");
 }
 
 #[test]

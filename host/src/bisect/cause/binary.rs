@@ -96,48 +96,57 @@ pub(super) fn try_all(scene: &Scene<'_>, ranking: &mut Ranking<'_>) {
         arithmetic,
         zeros,
     };
-    for rule in Rounding::ALL.into_iter().filter(|r| *r != Rounding::Twice) {
-        let text = || Cause::new(Kind::Rounding, format!("results are {}", rule.words()));
-        ranking.consider(text, |i| finished(scene, binary.scaled(i, rule, zeros)));
-    }
-    let exact: [RealRule; 4] = [
-        (
-            "computed in real numbers, halves to even",
-            f64::round_ties_even,
-        ),
-        ("computed in real numbers, halves away from 0", f64::round),
-        ("computed in real numbers, cut off towards 0", f64::trunc),
-        ("computed in real numbers, rounded downwards", f64::floor),
-    ];
-    for (words, round) in exact {
-        let text = || Cause::new(Kind::Rounding, format!("results are {words}"));
-        ranking.consider(text, |i| finished(scene, round(binary.real(i)) as i32));
-    }
+    binary.rounding(ranking);
     finishing(scene, ranking, &|i| {
         binary.scaled(i, Rounding::Twice, zeros)
     });
-    for number in 0..2 {
-        let name = ["first", "second"][number];
-        for other in (-128..128).filter(|&z| z != zeros[number]) {
-            let mut wrong = zeros;
+    for (number, name) in ["first", "second"].into_iter().enumerate() {
+        binary.operand(ranking, number, name);
+    }
+}
+
+impl Binary<'_> {
+    fn rounding(&self, ranking: &mut Ranking<'_>) {
+        let scene = self.scene;
+        for rule in Rounding::ALL.into_iter().filter(|r| *r != Rounding::Twice) {
+            let text = || Cause::new(Kind::Rounding, format!("results are {}", rule.words()));
+            ranking.consider(text, |i| finished(scene, self.scaled(i, rule, self.zeros)));
+        }
+        let exact: [RealRule; 4] = [
+            ("halves to even", f64::round_ties_even),
+            ("halves away from 0", f64::round),
+            ("cut off towards 0", f64::trunc),
+            ("rounded downwards", f64::floor),
+        ];
+        for (words, round) in exact {
+            let text = || {
+                let words = format!("results are computed in real numbers, {words}");
+                Cause::new(Kind::Rounding, words)
+            };
+            ranking.consider(text, |i| finished(scene, round(self.real(i)) as i32));
+        }
+    }
+
+    /// One operand with another zero point, or left out.
+    fn operand(&self, ranking: &mut Ranking<'_>, number: usize, name: &str) {
+        let (scene, zero) = (self.scene, self.zeros[number]);
+        for other in (-128..128).filter(|&z| z != zero) {
+            let mut wrong = self.zeros;
             wrong[number] = other;
             let text = || {
-                let words = format!(
-                    "the zero point of the {name} operand is {other}, not {}",
-                    zeros[number]
-                );
+                let words = format!("the zero point of the {name} operand is {other}, not {zero}");
                 Cause::new(Kind::ZeroPoint, words)
             };
             ranking.consider(text, |i| {
-                finished(scene, binary.scaled(i, Rounding::Twice, wrong))
+                finished(scene, self.scaled(i, Rounding::Twice, wrong))
             });
         }
         let text = || Cause::new(Kind::Operand, format!("the {name} operand is left out"));
         ranking.consider(text, |i| {
-            let [a, b] = binary.operands(i);
-            let mut both = [a - zeros[0], b - zeros[1]];
+            let [a, b] = self.operands(i);
+            let mut both = [a - self.zeros[0], b - self.zeros[1]];
             both[number] = 0;
-            finished(scene, binary.of(Rounding::Twice, both))
+            finished(scene, self.of(Rounding::Twice, both))
         });
     }
 }

@@ -84,33 +84,31 @@ impl Channel<'_> {
                 let alone = self.explains(self.factor(), |at| delta * meets(at));
                 let folded = || self.explains(self.factor(), |at| delta * (meets(at) + zero));
                 if alone || folded() {
-                    found.push((number, index, bit, stored, flipped));
+                    found.push((number, index, bit));
                 }
             }
         }
-        let &(number, index, bit, stored, flipped) = found.first()?;
-        let [kernel_h, kernel_w] = self.linear.taps.kernel;
-        let inputs = self.linear.filter_len() / (kernel_h * kernel_w).max(1);
-        let tap = number / inputs.max(1);
-        let place = format!(
-            "row {}, column {}, input channel {}",
-            tap / kernel_w,
-            tap % kernel_w,
-            number % inputs.max(1)
-        );
-        let others = match found.len() {
-            1 => String::new(),
-            count => format!(
-                "; {} other bits of this channel would do the same",
-                count - 1
-            ),
-        };
-        let text = format!(
-            "bit {bit} of weight {index} (output channel {}, {place}) is flipped: {flipped}, not \
-             {stored}{others}",
-            self.channel
-        );
+        let &(number, index, bit) = found.first()?;
+        let text = self.weight_text(number, index, bit, found.len() - 1);
         Some(Cause::new(Kind::WeightBit, text).of_channel(self.channel))
+    }
+
+    fn weight_text(&self, number: usize, index: usize, bit: u32, others: usize) -> String {
+        let stored = self.linear.stored_weight(index);
+        let flipped = (stored.cast_unsigned() ^ 1 << bit).cast_signed();
+        let [kernel_h, kernel_w] = self.linear.taps.kernel;
+        let inputs = (self.linear.filter_len() / (kernel_h * kernel_w).max(1)).max(1);
+        let (row, column) = (number / inputs / kernel_w, number / inputs % kernel_w);
+        let others = match others {
+            0 => String::new(),
+            count => format!("; {count} other bits of this channel would do the same"),
+        };
+        format!(
+            "bit {bit} of weight {index} (output channel {}, row {row}, column {column}, input \
+             channel {}) is flipped: {flipped}, not {stored}{others}",
+            self.channel,
+            number % inputs
+        )
     }
 
     fn bias(&self) -> Option<Cause> {

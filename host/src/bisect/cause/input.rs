@@ -98,15 +98,12 @@ pub fn prepared(at: &Prepared<'_>) -> Vec<Cause> {
     let made = made.and_then(|mut preparation| {
         let all = variants(at.intake.card);
         let exact = matching(at, &mut preparation, &all, at.slack());
-        let exact = exact.or_else(|| affine(at, &mut preparation, &all));
-        exact.or_else(|| {
-            let close = at.step() * 1.01;
-            let mut causes = matching(at, &mut preparation, &all, close)?;
-            for cause in &mut causes {
-                cause.text += ", to within one step of a pixel";
-            }
-            Some(causes)
-        })
+        let close = at.step() * 1.01;
+        let line = at.slack().max(at.step() * 1e-3);
+        exact
+            .or_else(|| affine(at, &mut preparation, &all, line))
+            .or_else(|| nearly(matching(at, &mut preparation, &all, close)?))
+            .or_else(|| nearly(affine(at, &mut preparation, &all, close)?))
     });
     made.unwrap_or_else(|| {
         vec![Cause {
@@ -114,6 +111,13 @@ pub fn prepared(at: &Prepared<'_>) -> Vec<Cause> {
             ..Cause::new(Kind::Unknown, linear_words(at))
         }]
     })
+}
+
+fn nearly(mut causes: Vec<Cause>) -> Option<Vec<Cause>> {
+    for cause in &mut causes {
+        cause.text += " (to within one step of a pixel)";
+    }
+    Some(causes)
 }
 
 fn causes_of(variant: &Variant, card: &Card) -> Vec<Cause> {
@@ -140,71 +144,93 @@ fn matching(
     found.map(|variant| causes_of(variant, at.intake.card))
 }
 
-/// Mean and scale that no table lists: a line through what two pixels became.
+/// Mean and scale that no table lists: a line through what pixels became.
 fn affine(
     at: &Prepared<'_>,
     preparation: &mut Preparation<'_>,
     all: &[Variant],
+    slack: f32,
 ) -> Option<Vec<Cause>> {
     let count = at.intake.shape.c;
     let sample = at.sample();
     let plain = |v: &&Variant| v.numbers == Numbers::Card;
     for variant in all.iter().filter(plain) {
         let pixels = preparation.pixels(variant.colour, variant.rule, variant.order);
-        let lines: Option<Vec<_>> = (0..count).map(|c| line(at, &pixels, c)).collect();
+        let lines: Option<Vec<Line>> = (0..count).map(|c| Line::of(at, &pixels, c)).collect();
         let Some(lines) = lines else { continue };
         let value = |i: usize| {
-            let (scale, mean) = lines[i % count];
+            let Line { scale, mean } = lines[i % count];
             let real = (f64::from(pixels[i]) - mean) * scale;
             stored(real as f32, at.intake.input_type)
         };
-        if at.is(&sample, &value, at.slack().max(at.step() * 1e-3)) {
+        if at.is(&sample, &value, slack) {
             let mut causes = causes_of(variant, at.intake.card);
-            let text = |of: &dyn Fn(&(f64, f64)) -> f64| {
-                let numbers: Vec<String> = lines.iter().map(|l| format!("{:.4}", of(l))).collect();
-                numbers.join(", ")
-            };
-            let card = at.intake.card;
-            let text = format!(
-                "mean {} and scale {}; the card says mean {:?}, scale {:?}",
-                text(&|line| line.1),
-                text(&|line| line.0),
-                card.mean,
-                card.scale
-            );
-            causes.push(Cause::new(Kind::Mean, text));
+            causes.push(lines_cause(&lines, at.intake.card));
             return Some(causes);
         }
     }
     None
 }
 
-/// Scale and mean of a channel, from its darkest and brightest pixels that are
-/// not saturated; `None` where there are too few to tell.
-fn line(at: &Prepared<'_>, pixels: &[u8], channel: usize) -> Option<(f64, f64)> {
-    let count = at.intake.shape.c;
-    let ends = match at.intake.input_type {
-        InputType::I8 => [-128.0, 127.0],
-        InputType::U8 => [0.0, 255.0],
-        _ => [f32::NEG_INFINITY, f32::INFINITY],
+fn lines_cause(lines: &[Line], card: &Card) -> Cause {
+    let text = |of: fn(&Line) -> f64| {
+        let numbers: Vec<String> = lines.iter().map(|l| format!("{:.4}", of(l))).collect();
+        numbers.join(", ")
     };
-    let mut table = [None; 256];
-    for i in (channel..pixels.len()).step_by(count) {
-        if !ends.contains(&at.found[i]) {
-            table[usize::from(pixels[i])].get_or_insert(f64::from(at.found[i]));
+    let text = format!(
+        "mean {} and scale {}; the card says mean {:?}, scale {:?}",
+        text(|line| line.mean),
+        text(|line| line.scale),
+        card.mean,
+        card.scale
+    );
+    Cause::new(Kind::Mean, text)
+}
+
+/// (pixel - mean) * scale
+#[derive(Clone, Copy)]
+struct Line {
+    scale: f64,
+    mean: f64,
+}
+
+impl Line {
+    /// That of a channel, by least squares over the pixels that are not
+    /// saturated; `None` where there are too few to tell.
+    fn of(at: &Prepared<'_>, pixels: &[u8], channel: usize) -> Option<Self> {
+        let ends = match at.intake.input_type {
+            InputType::I8 => [-128.0, 127.0],
+            InputType::U8 => [0.0, 255.0],
+            _ => [f32::NEG_INFINITY, f32::INFINITY],
+        };
+        let (mut n, mut x, mut y, mut xx, mut xy) = (0.0, 0.0, 0.0, 0.0, 0.0);
+        let mut seen = [false; 256];
+        for i in (channel..pixels.len()).step_by(at.intake.shape.c) {
+            let (p, v) = (f64::from(pixels[i]), f64::from(at.found[i]));
+            if !ends.contains(&at.found[i]) {
+                (n, x, y) = (n + 1.0, x + p, y + v);
+                (xx, xy) = (xx + p * p, xy + p * v);
+                seen[usize::from(pixels[i])] = true;
+            }
         }
+        let distinct = seen.iter().filter(|&&s| s).count();
+        let scale = (n * xy - x * y) / (n * xx - x * x);
+        if distinct < 8 || !scale.is_finite() || scale == 0.0 {
+            return None;
+        }
+        let integers = matches!(at.intake.input_type, InputType::I8 | InputType::U8);
+        // Rounding blurs the line of integers: a usual scale near it is meant.
+        let usual = [1.0, 0.5, 0.25, 2.0, 127.0 / 255.0, 128.0 / 255.0];
+        let near = |s: &f64| (s / scale - 1.0).abs() < 0.01;
+        let scale = usual.into_iter().filter(|_| integers).find(near);
+        let scale = scale.unwrap_or((n * xy - x * y) / (n * xx - x * x));
+        let mean = x / n - y / n / scale;
+        let mean = match integers {
+            true => (mean * 2.0).round() / 2.0,
+            false => mean,
+        };
+        Some(Self { scale, mean })
     }
-    let mut known = (0_u8..=255).filter_map(|p| Some((f64::from(p), table[usize::from(p)]?)));
-    let (low, from) = known.next()?;
-    let (high, to) = known.next_back()?;
-    let inner = known.count();
-    let scale = (to - from) / (high - low);
-    let scale = match at.intake.input_type {
-        // A step of 1 is meant where rounding makes it look a little off.
-        InputType::I8 | InputType::U8 if (scale - 1.0).abs() * (high - low) < 1.0 => 1.0,
-        _ => scale,
-    };
-    (inner >= 6 && scale != 0.0).then(|| (scale, low - from / scale))
 }
 
 /// An input that is the previous picture's, or was not written at all, in part
@@ -246,57 +272,55 @@ fn linear_words(at: &Prepared<'_>) -> String {
 /// Why the decoded photo differs.
 pub fn decoded(expected: &RgbImage, found: &RgbImage) -> Vec<Cause> {
     let (width, height) = expected.dimensions();
-    let unknown = |text: &str| vec![Cause::new(Kind::Unknown, text)];
-    if expected.dimensions() == (found.height(), found.width()) && width != height {
-        return vec![Cause::new(
-            Kind::Layout,
-            "width and height are swapped: the turn that the file asks for was not made",
-        )];
+    if (height, width) == found.dimensions() && width != height {
+        let text = "width and height are swapped: the turn that the file asks for was not made";
+        return vec![Cause::new(Kind::Layout, text)];
     }
+    let unknown = |text: &str| {
+        vec![Cause {
+            unexplained: found.as_raw().len(),
+            ..Cause::new(Kind::Unknown, text)
+        }]
+    };
     if expected.dimensions() != found.dimensions() {
         return unknown("it has another size");
     }
-    let card = Card {
-        size: [height as usize, width as usize],
-        resize: Resize::Squash,
-        channels: Channels::Rgb,
-        mean: vec![0.0; 3],
-        scale: vec![1.0; 3],
-        activation: OutputActivation::None,
-        labels: Vec::new(),
-    };
+    let card = pixels_as_they_are(expected);
     let intake = Intake {
         shape: Shape::new(height as usize, width as usize, 3),
         layout: Layout::Nhwc,
         input_type: InputType::U8,
         card: &card,
     };
-    let floats = |image: &RgbImage| image.as_raw().iter().map(|&p| f32::from(p)).collect();
-    let [expected_values, found_values]: [Vec<f32>; 2] = [floats(expected), floats(found)];
+    let floats =
+        |image: &RgbImage| -> Vec<f32> { image.as_raw().iter().map(|&p| f32::from(p)).collect() };
     let at = Prepared {
         photo: expected,
         intake,
-        expected: &expected_values,
-        found: &found_values,
+        expected: &floats(expected),
+        found: &floats(found),
         previous: None,
     };
-    let Some(mut preparation) = Preparation::new(expected, intake) else {
-        return unknown("it has no pixels");
+    let fits = |v: &Variant| {
+        let turned = v.order == Order::Transposed && width != height;
+        v.rule == Rule::Card && v.numbers == Numbers::Card && !turned
     };
-    let sizes_stay = |v: &Variant| v.rule == Rule::Card && v.numbers == Numbers::Card;
-    let all: Vec<Variant> = variants(&card).into_iter().filter(sizes_stay).collect();
-    let turned = |v: &Variant| v.order != Order::Transposed || width == height;
-    let all: Vec<Variant> = all.into_iter().filter(turned).collect();
-    let matched = matching(&at, &mut preparation, &all, 0.0);
-    matched
-        .or_else(|| stale(&at).map(|cause| vec![cause]))
-        .unwrap_or_else(|| {
-            vec![Cause {
-                unexplained: found_values.len(),
-                ..Cause::new(
-                    Kind::Unknown,
-                    "no usual confusion of colours or orientation gives it",
-                )
-            }]
-        })
+    let all: Vec<Variant> = variants(&card).into_iter().filter(fits).collect();
+    let preparation = Preparation::new(expected, intake);
+    let matched = preparation.and_then(|mut p| matching(&at, &mut p, &all, 0.0));
+    let causes = matched.or_else(|| stale(&at).map(|cause| vec![cause]));
+    causes.unwrap_or_else(|| unknown("no usual confusion of colours or orientation gives it"))
+}
+
+/// A card that neither resizes nor changes a pixel.
+fn pixels_as_they_are(photo: &RgbImage) -> Card {
+    Card {
+        size: [photo.height() as usize, photo.width() as usize],
+        resize: Resize::Squash,
+        channels: Channels::Rgb,
+        mean: vec![0.0; 3],
+        scale: vec![1.0; 3],
+        activation: OutputActivation::None,
+        labels: Vec::new(),
+    }
 }

@@ -40,41 +40,32 @@ pub(super) struct Tap {
 impl<'a> Linear<'a> {
     pub(super) fn new(scene: &Scene<'a>) -> Option<Self> {
         let node = scene.node;
-        let dense = Taps {
-            kernel: [1; 2],
-            stride: [1; 2],
-            dilation: [1; 2],
-            pad: [0; 2],
-        };
-        let (mut input, mut output) = (node.input, node.output);
-        let (taps, group, depthwise) = match node.op {
-            Op::Conv { geometry, groups } => {
-                let groups = usize::from(groups).max(1);
-                (
-                    geometry.into(),
-                    [input.c / groups, output.c / groups],
-                    false,
-                )
-            }
-            Op::Depthwise { geometry } => (geometry.into(), [1, 1], true),
+        let (input, output) = match node.op {
             Op::Dense => {
-                input = Shape::new(1, 1, input.len());
-                output = Shape::new(1, 1, output.len());
-                (dense, [input.c, output.c], false)
+                let flat = |shape: Shape| Shape::new(1, 1, shape.len());
+                (flat(node.input), flat(node.output))
             }
+            _ => (node.input, node.output),
+        };
+        let (taps, groups) = match node.op {
+            Op::Conv { geometry, groups } => (geometry.into(), usize::from(groups).max(1)),
+            Op::Depthwise { geometry } => (geometry.into(), output.c),
+            Op::Dense => (Taps::ONE, 1),
             _ => return None,
         };
-        let count = output.c;
-        let (weights, shifts) = node
-            .bytes
-            .split_at_checked(node.bytes.len().checked_sub(count)?)?;
-        let (bias, multipliers) = node.words.split_at_checked(count)?;
+        let depthwise = matches!(node.op, Op::Depthwise { .. });
+        let split = node.bytes.len().checked_sub(output.c)?;
+        let (weights, shifts) = node.bytes.split_at_checked(split)?;
+        let (bias, multipliers) = node.words.split_at_checked(output.c)?;
         Some(Self {
             x: scene.inputs.first()?,
             input,
             output,
             taps,
-            group,
+            group: match depthwise {
+                true => [1, 1],
+                false => [input.c / groups, output.c / groups],
+            },
             depthwise,
             weights,
             weights_zero: node.weights_zero_point.into(),
@@ -235,48 +226,36 @@ pub(super) fn finished(scene: &Scene<'_>, scaled: i32) -> i8 {
     x.max(low.into()).min(high.into()) as i8
 }
 
+/// Zero points of the input that are not the model's: in padding alone, in the
+/// input alone, in both.
 fn zero_points(scene: &Scene<'_>, ranking: &mut Ranking<'_>, linear: &Linear<'_>, sums: &[i32]) {
     let weights: Vec<[i32; 2]> = (0..sums.len()).map(|i| linear.weight_sums(i)).collect();
     let zero = linear.input_zero;
-    let value = |i: usize, sum: i32| {
-        let factor = linear.factor(linear.channel(i));
-        finished(scene, linear.rounding.scale(factor, sum))
-    };
-    // 0 is the usual mistake.
-    let others = || (-128..128).filter(|&z| z != zero);
     let padded = weights.iter().any(|w| w[1] != 0);
+    let mut consider = |kind, words: String, of_weights: &dyn Fn([i32; 2]) -> i32, by: i32| {
+        ranking.consider(
+            || Cause::new(kind, words),
+            |i| {
+                let more = of_weights(weights[i]).wrapping_mul(by);
+                let factor = linear.factor(linear.channel(i));
+                finished(
+                    scene,
+                    linear.rounding.scale(factor, sums[i].wrapping_add(more)),
+                )
+            },
+        );
+    };
+    let others = || (-128..128).filter(|&z| z != zero);
     for other in others().filter(|_| padded) {
-        let text = || {
-            let words = format!("padding holds {other}, not the zero point {zero}");
-            Cause::new(Kind::Padding, words)
-        };
-        ranking.consider(text, |i| {
-            value(
-                i,
-                sums[i].wrapping_add(weights[i][1].wrapping_mul(other - zero)),
-            )
-        });
+        let words = format!("padding holds {other}, not the zero point {zero}");
+        consider(Kind::Padding, words, &|w| w[1], other - zero);
     }
     for other in others() {
         let words = format!("the input's zero point is {other}, not {zero}");
-        let text = || Cause::new(Kind::ZeroPoint, words.clone());
-        ranking.consider(text, |i| {
-            value(
-                i,
-                sums[i].wrapping_add(weights[i][0].wrapping_mul(zero - other)),
-            )
-        });
+        consider(Kind::ZeroPoint, words.clone(), &|w| w[0], zero - other);
         if padded {
-            let text = || {
-                Cause::new(
-                    Kind::ZeroPoint,
-                    words.clone() + ", padding holds the right one",
-                )
-            };
-            ranking.consider(text, |i| {
-                let all = weights[i][0] + weights[i][1];
-                value(i, sums[i].wrapping_add(all.wrapping_mul(zero - other)))
-            });
+            let words = words + ", padding holds the right one";
+            consider(Kind::ZeroPoint, words, &|w| w[0] + w[1], zero - other);
         }
     }
 }

@@ -114,20 +114,26 @@ fn average(scene: &Scene<'_>, ranking: &mut Ranking<'_>, taps: Taps) {
     windows(scene, ranking, taps, rounded);
 }
 
+/// Sums over the marked axes, by output element, and how many elements each has.
+fn sums(scene: &Scene<'_>, axes: [bool; 3]) -> (Vec<i32>, usize) {
+    let (input, output) = (scene.node.input, scene.node.output);
+    let sides = [input.h, input.w, input.c];
+    let count = (0..3).filter(|&a| axes[a]).map(|a| sides[a]).product();
+    let mut sums = vec![0_i32; output.len()];
+    for (i, &x) in scene.inputs[0].iter().enumerate() {
+        let place = [i / input.row(), i / input.c % input.w, i % input.c];
+        let [y, column, c] = [0, 1, 2].map(|a| if axes[a] { 0 } else { place[a] });
+        sums[(y * output.w + column) * output.c + c] += i32::from(x);
+    }
+    (sums, count)
+}
+
 fn mean(scene: &Scene<'_>, ranking: &mut Ranking<'_>, axes: [bool; 3]) {
     let [multiplier, shift] = [0, 1].map(|i| scene.node.words.get(i).copied().unwrap_or(0));
     let shift = shift as i8;
     let factor = Factor { multiplier, shift };
     let zero = scene.input_zero();
-    let (input, output) = (scene.node.input, scene.node.output);
-    let sides = [input.h, input.w, input.c];
-    let count: usize = (0..3).filter(|&a| axes[a]).map(|a| sides[a]).product();
-    let mut sums = vec![0_i32; output.len()];
-    for (i, &x) in scene.inputs[0].iter().enumerate() {
-        let place = [i / input.row(), i / input.c % input.w, i % input.c];
-        let [y, x_at, c] = [0, 1, 2].map(|a| if axes[a] { 0 } else { place[a] });
-        sums[(y * output.w + x_at) * output.c + c] += i32::from(x);
-    }
+    let (sums, count) = sums(scene, axes);
     let less = |i: usize, zero: i32| sums[i] - zero * count as i32;
     let finish = |x: i32| bounded(scene, x.saturating_add(scene.output_zero()));
     for rule in Rounding::ALL.into_iter().filter(|r| *r != Rounding::Twice) {
@@ -137,16 +143,14 @@ fn mean(scene: &Scene<'_>, ranking: &mut Ranking<'_>, axes: [bool; 3]) {
     let ratio = f64::from(scene.node.input_quant.scale) / f64::from(scene.node.output_quant.scale);
     for (words, round) in MEANS {
         let text = || Cause::new(Kind::Rounding, format!("means are {words}"));
-        ranking.consider(text, |i| {
-            finish(round(f64::from(less(i, zero)) / count as f64 * ratio) as i32)
-        });
+        let real = |i: usize| f64::from(less(i, zero)) / count as f64 * ratio;
+        ranking.consider(text, |i| finish(round(real(i)) as i32));
+        let stored = |i: usize| f64::from(sums[i]) / count as f64;
         let text = || {
             let words = format!("means of the stored numbers are {words}");
             Cause::new(Kind::Rounding, words)
         };
-        ranking.consider(text, |i| {
-            bounded(scene, round(f64::from(sums[i]) / count as f64) as i32)
-        });
+        ranking.consider(text, |i| bounded(scene, round(stored(i)) as i32));
     }
     finishing(scene, ranking, &|i| factor.apply(less(i, zero)));
     for other in (-128..128).filter(|&z| z != zero) {

@@ -17,6 +17,8 @@ pub struct Ranking<'a> {
     wrong: Vec<usize>,
     sample: Vec<usize>,
     exact: Vec<Cause>,
+    /// Exact ones that wait for others.
+    late: Vec<Cause>,
     best: Option<Cause>,
 }
 
@@ -37,6 +39,7 @@ impl<'a> Ranking<'a> {
             wrong,
             sample,
             exact: Vec::new(),
+            late: Vec::new(),
             best: None,
         }
     }
@@ -68,6 +71,19 @@ impl<'a> Ranking<'a> {
                 ..cause()
             });
         }
+    }
+
+    /// The same, but where it explains everything it comes after others that do,
+    /// until [`Ranking::promote`].
+    pub fn consider_late(&mut self, cause: impl FnOnce() -> Cause, value: impl Fn(usize) -> i8) {
+        let before = self.exact.len();
+        self.consider(cause, value);
+        self.late.extend(self.exact.drain(before..));
+    }
+
+    /// Lets those that wait take their place now.
+    pub fn promote(&mut self) {
+        self.exact.append(&mut self.late);
     }
 
     /// Adds a cause that explains everything.

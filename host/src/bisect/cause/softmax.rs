@@ -17,36 +17,51 @@ pub(super) fn try_all(scene: &Scene<'_>, ranking: &mut Ranking<'_>) {
     let node = scene.node;
     let x = scene.inputs[0];
     let c = node.input.c.max(1);
-    let real: Vec<f64> = x
-        .iter()
-        .map(|&q| f64::from(node.input_quant.real(q)))
-        .collect();
-    let steps: Vec<f64> = x.iter().map(|&q| f64::from(q)).collect();
+    let real = x.iter().map(|&q| f64::from(node.input_quant.real(q)));
+    let real: Vec<f64> = real.collect();
     let once = shares(&real, c, Across::Channels, 1.0);
+    for (words, values) in others(scene, &real, &once) {
+        try_stored(scene, ranking, words, &values);
+    }
+    let copied = || Cause::new(Kind::Softmax, "the softmax is left out: the input's bytes");
+    ranking.consider(copied, |i| x[i]);
+    try_stored(
+        scene,
+        ranking,
+        "the softmax is computed in real numbers",
+        &once,
+    );
+    let single: Vec<f64> = single_precision(scene).collect();
+    try_stored(scene, ranking, "the softmax is computed in f32", &single);
+    super::finishing(scene, ranking, &|i| {
+        i32::from(scene.expected[i]) - scene.output_zero()
+    });
+}
+
+/// What is computed instead, in words, and its values.
+fn others(scene: &Scene<'_>, real: &[f64], once: &[f64]) -> [(&'static str, Vec<f64>); 9] {
+    let x = scene.inputs[0];
+    let c = scene.node.input.c.max(1);
+    let across = |values: &[f64], factor| shares(values, c, Across::Channels, factor);
+    let steps: Vec<f64> = x.iter().map(|&q| f64::from(q)).collect();
+    let scale = f64::from(scene.node.input_quant.scale);
     let largest = (0..x.len()).map(|i| f64::from(u8::from(is_largest(x, c, i))));
-    let scale = f64::from(node.input_quant.scale);
     let sigmoid = real.iter().map(|v| 1.0 / (1.0 + (-v).exp()));
-    let ways: [(&str, Vec<f64>); 9] = [
-        ("the softmax is left out", real.clone()),
-        (
-            "the softmax is done twice",
-            shares(&once, c, Across::Channels, 1.0),
-        ),
+    [
+        ("the softmax is left out", real.to_vec()),
+        ("the softmax is done twice", across(once, 1.0)),
         (
             "the softmax goes across pixels, not channels",
-            shares(&real, c, Across::Pixels, 1.0),
+            shares(real, c, Across::Pixels, 1.0),
         ),
         (
             "the softmax takes the stored numbers, without their scale",
-            shares(&steps, c, Across::Channels, 1.0),
+            across(&steps, 1.0),
         ),
-        (
-            "the softmax applies the scale twice",
-            shares(&real, c, Across::Channels, scale),
-        ),
+        ("the softmax applies the scale twice", across(real, scale)),
         (
             "the softmax has base 2",
-            shares(&real, c, Across::Channels, std::f64::consts::LN_2),
+            across(real, std::f64::consts::LN_2),
         ),
         ("a sigmoid stands for the softmax", sigmoid.collect()),
         (
@@ -54,40 +69,11 @@ pub(super) fn try_all(scene: &Scene<'_>, ranking: &mut Ranking<'_>) {
             once.iter().map(|p| p.ln()).collect(),
         ),
         ("the largest value gets 1, the others 0", largest.collect()),
-    ];
-    for (words, values) in &ways {
-        try_stored(scene, ranking, Kind::Softmax, words, values);
-    }
-    let copied = || Cause::new(Kind::Softmax, "the softmax is left out: the input's bytes");
-    ranking.consider(copied, |i| x[i]);
-    try_stored(
-        scene,
-        ranking,
-        Kind::Softmax,
-        "the softmax is computed in real numbers",
-        &once,
-    );
-    let single: Vec<f64> = single_precision(scene).collect();
-    try_stored(
-        scene,
-        ranking,
-        Kind::Softmax,
-        "the softmax is computed in f32",
-        &single,
-    );
-    super::finishing(scene, ranking, &|i| {
-        i32::from(scene.expected[i]) - scene.output_zero()
-    });
+    ]
 }
 
 /// The values as the output stores them, by every rule of rounding.
-fn try_stored(
-    scene: &Scene<'_>,
-    ranking: &mut Ranking<'_>,
-    kind: Kind,
-    words: &str,
-    values: &[f64],
-) {
+fn try_stored(scene: &Scene<'_>, ranking: &mut Ranking<'_>, words: &str, values: &[f64]) {
     let step = f64::from(scene.node.output_quant.scale);
     let zero = f64::from(scene.output_zero());
     let rules: [RealRule; 4] = [
@@ -100,7 +86,7 @@ fn try_stored(
     ];
     for (how, round) in rules {
         ranking.consider(
-            || Cause::new(kind, format!("{words}{how}")),
+            || Cause::new(Kind::Softmax, format!("{words}{how}")),
             |i| (round(values[i] / step) + zero).clamp(-128.0, 127.0) as i8,
         );
     }

@@ -124,7 +124,7 @@ pub(super) fn contiguous(scene: &Scene<'_>, ranking: &mut Ranking<'_>) {
         return;
     };
     let part = run.values.len() * 10 < run.length * 9;
-    let dense = run.wrong * 10 >= run.values.len() * 4;
+    let dense = run.wrong * 5 >= run.values.len();
     if part && dense && run.values.len() >= LEAST {
         let text = format!(
             "elements {} to {} of {} are not of this picture or not of this layer; everything \

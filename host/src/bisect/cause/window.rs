@@ -30,6 +30,14 @@ impl From<Geometry> for Taps {
 }
 
 impl Taps {
+    /// One tap on one element.
+    pub const ONE: Self = Self {
+        kernel: [1; 2],
+        stride: [1; 2],
+        dilation: [1; 2],
+        pad: [0; 2],
+    };
+
     /// The position under tap `k` of output position `o` along an axis;
     /// `None` in the padding.
     pub fn under(&self, axis: usize, o: usize, k: usize, size: usize) -> Option<usize> {
@@ -66,17 +74,17 @@ pub fn confused(taps: Taps, input: Shape, output: Shape) -> Vec<(Taps, Kind, Str
     all
 }
 
-/// Windows that begin elsewhere: both axes alike first.
+/// Windows that begin elsewhere: the padding on the other side first, then both
+/// axes alike.
 fn moved(taps: Taps, total: [i64; 2]) -> Vec<(Taps, Kind, String)> {
     let [rows, columns] = taps.pad;
-    let least = |axis: usize| -(taps.stride[axis].max(2));
-    let most = |axis: usize| total[axis].max(taps.pad[axis]) + 1;
-    let mut pads: Vec<[i64; 2]> = Vec::new();
-    for y in least(0)..=most(0) {
-        for x in least(1)..=most(1) {
-            pads.push([y, x]);
-        }
-    }
+    let range = |axis: usize| {
+        let most = total[axis].max(taps.pad[axis]) + 1;
+        -taps.stride[axis].max(2)..=most
+    };
+    let mut pads: Vec<[i64; 2]> = range(0)
+        .flat_map(|y| range(1).map(move |x| [y, x]))
+        .collect();
     let other_side = [total[0] - rows, total[1] - columns];
     pads.sort_by_key(|&[y, x]| {
         let alike = y - rows == x - columns;
@@ -84,29 +92,26 @@ fn moved(taps: Taps, total: [i64; 2]) -> Vec<(Taps, Kind, String)> {
         ([y, x] != other_side, !alike, apart)
     });
     let describe = |pad: [i64; 2]| {
-        let split = (0..2).all(|a| (0..=total[a].max(taps.pad[a])).contains(&pad[a]));
-        let words = format!(
-            "{} rows above and {} columns left of the input are padded, not {rows} and {columns}",
-            pad[0], pad[1]
-        );
-        match split {
-            true => (Kind::Padding, words),
+        // Other shares of the padding that there is.
+        let shared = (0..2).all(|a| (0..=total[a].max(taps.pad[a])).contains(&pad[a]));
+        let [y, x] = pad;
+        let (kind, words) = match shared {
+            true => (
+                Kind::Padding,
+                format!("{y} rows above and {x} columns left are padded, not {rows} and {columns}"),
+            ),
             false => (
                 Kind::Stride,
                 format!(
                     "windows begin {} rows and {} columns off",
-                    rows - pad[0],
-                    columns - pad[1]
+                    rows - y,
+                    columns - x
                 ),
             ),
-        }
+        };
+        (Taps { pad, ..taps }, kind, words)
     };
-    pads.into_iter()
-        .map(|pad| {
-            let (kind, words) = describe(pad);
-            (Taps { pad, ..taps }, kind, words)
-        })
-        .collect()
+    pads.into_iter().map(describe).collect()
 }
 
 /// Windows at other distances, with the padding as it is, as SAME wants it for
