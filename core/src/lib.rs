@@ -13,6 +13,7 @@
 //!   fills a map.
 //! * [`accelerator`]: a network compiled for an NPU, as a black box.
 //! * [`audit`]: what was asked and answered, in a log that cannot be changed unnoticed.
+//! * [`ask`]: methods by name, made ready for a model and a picture.
 //! * [`wire`]: all of it over a serial line: a device that answers, the words
 //!   that it understands.
 //!
@@ -76,6 +77,7 @@
 extern crate std;
 
 pub mod accelerator;
+pub mod ask;
 pub mod audit;
 pub mod classifier;
 pub mod error;

@@ -9,117 +9,40 @@
 
 use core::str::FromStr;
 
-use foveola_core::explain::hoc::{MAX_LAYERS, Mode};
+use foveola_core::explain::hoc::MAX_LAYERS;
+use foveola_core::wire::message::{Baseline, Call};
 use heapless::Vec;
 
 use crate::decimal;
 
-/// What hides a part of the picture.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Baseline {
-    /// This number for all channels.
-    Number(f32),
-    /// The picture, blurred.
-    Blur,
-}
-
-/// Sides or distances of HOC's boxes, layer by layer.
-pub type Lengths = Vec<usize, MAX_LAYERS>;
-
-/// A method with its parameters; `None` leaves the choice to the method.
-#[derive(Clone, Debug, PartialEq)]
-pub enum MethodText<'t> {
-    /// Gradient.
-    Gradient,
-    /// Deconvolution.
-    Deconvolution,
-    /// Guided backpropagation.
-    GuidedBackprop,
-    /// Grad-CAM.
-    GradCam {
-        /// Id or name of a tensor.
-        layer: Option<&'t str>,
-        /// Whether only the positive part counts.
-        relu: bool,
-    },
-    /// Occlusion.
-    Occlusion {
-        /// Channels (0: all), rows, columns.
-        window: Option<[usize; 3]>,
-        /// Along the same axes.
-        stride: Option<[usize; 3]>,
-        /// What hides.
-        baseline: Baseline,
-        /// MindSpore's numbers.
-        mindspore: bool,
-    },
-    /// RISE.
-    Rise {
-        /// Number of masks.
-        masks: Option<u32>,
-        /// Cells along each side.
-        grid: Option<u16>,
-        /// Share of kept cells.
-        keep: f32,
-        /// What hides.
-        baseline: Baseline,
-        /// Whether each pixel is divided by its own coverage.
-        by_coverage: bool,
-        /// MindSpore's numbers.
-        mindspore: bool,
-    },
-    /// HOC.
-    Hoc {
-        /// What boxes do.
-        mode: Mode,
-        /// Score that decides.
-        threshold: f32,
-        /// Side of the boxes of each layer.
-        windows: Lengths,
-        /// Distance of the boxes of each layer.
-        strides: Lengths,
-        /// What hides.
-        baseline: Baseline,
-    },
-}
-
-impl<'t> MethodText<'t> {
-    /// Reads a method; `None` if it cannot be read. Ranges are checked by the
-    /// method itself.
-    pub fn parse(text: &'t str) -> Option<Self> {
-        let (name, rest) = text.split_once(':').unwrap_or((text, ""));
-        let keys = keys(name)?;
-        let known = |part: &str| {
-            let key = part.split_once('=').map(|(key, _)| key);
-            key.is_some_and(|key| keys.contains(&key))
-        };
-        if !rest.is_empty() && !rest.split(',').all(known) {
-            return None;
-        }
-        let given = Given(rest);
-        Some(match name {
-            "gradient" => Self::Gradient,
-            "deconvolution" => Self::Deconvolution,
-            "guided-backprop" => Self::GuidedBackprop,
-            "grad-cam" => Self::GradCam {
-                layer: given.value("layer"),
-                relu: given.choice("relu", ["true", "false"])?,
+/// Reads a method; `layer` finds the id of a tensor by its id in words or its
+/// name. `None` if it cannot be read. Ranges are checked by the method itself.
+pub fn parse(text: &str, layer: &dyn Fn(&str) -> Option<u16>) -> Option<Call> {
+    let (name, rest) = text.split_once(':').unwrap_or((text, ""));
+    let keys = keys(name)?;
+    let known = |part: &str| {
+        let key = part.split_once('=').map(|(key, _)| key);
+        key.is_some_and(|key| keys.contains(&key))
+    };
+    if !rest.is_empty() && !rest.split(',').all(known) {
+        return None;
+    }
+    let given = Given(rest);
+    Some(match name {
+        "gradient" => Call::Gradient,
+        "deconvolution" => Call::Deconvolution,
+        "guided-backprop" => Call::GuidedBackprop,
+        "grad-cam" => Call::GradCam {
+            layer: match given.value("layer") {
+                Some(text) => Some(layer(text)?),
+                None => None,
             },
-            "occlusion" => given.occlusion()?,
-            "rise" => given.rise()?,
-            _ => given.hoc()?,
-        })
-    }
-
-    /// What hides a part of the picture, if anything does.
-    pub const fn baseline(&self) -> Option<Baseline> {
-        match self {
-            Self::Occlusion { baseline, .. }
-            | Self::Rise { baseline, .. }
-            | Self::Hoc { baseline, .. } => Some(*baseline),
-            _ => None,
-        }
-    }
+            relu: given.choice("relu", ["true", "false"])?,
+        },
+        "occlusion" => given.occlusion()?,
+        "rise" => given.rise()?,
+        _ => given.hoc()?,
+    })
 }
 
 /// Parameters of a method.
@@ -168,8 +91,8 @@ impl<'t> Given<'t> {
         }
     }
 
-    fn lengths(self, key: &str) -> Option<Lengths> {
-        let mut lengths = Lengths::new();
+    fn lengths<T: FromStr, const N: usize>(self, key: &str) -> Option<Vec<T, N>> {
+        let mut lengths = Vec::new();
         if let Some(text) = self.value(key) {
             for length in text.split('/') {
                 lengths.push(length.parse().ok()?).ok()?;
@@ -179,14 +102,24 @@ impl<'t> Given<'t> {
     }
 
     /// One side for both, H/W or C/H/W; all channels are 0.
-    fn window(self, key: &str) -> Option<Option<[usize; 3]>> {
-        Some(match *self.lengths(key)?.as_slice() {
+    fn window(self, key: &str) -> Option<Option<[u32; 3]>> {
+        Some(match *self.lengths::<u32, 3>(key)?.as_slice() {
             [] => None,
             [side] => Some([0, side, side]),
             [h, w] => Some([0, h, w]),
             [c, h, w] => Some([c, h, w]),
             _ => return None,
         })
+    }
+
+    /// Lengths of HOC's boxes, then zeros, which end them.
+    fn boxes(self, key: &str) -> Option<[u16; MAX_LAYERS]> {
+        let lengths = self.lengths::<u16, MAX_LAYERS>(key)?;
+        let mut out = [0; MAX_LAYERS];
+        for (place, length) in out.iter_mut().zip(&lengths) {
+            *place = Some(*length).filter(|length| *length > 0)?;
+        }
+        Some(out)
     }
 
     fn baseline(self, usual: Baseline) -> Option<Baseline> {
@@ -203,8 +136,8 @@ impl<'t> Given<'t> {
             .map(|none| !none)
     }
 
-    fn occlusion(self) -> Option<MethodText<'t>> {
-        Some(MethodText::Occlusion {
+    fn occlusion(self) -> Option<Call> {
+        Some(Call::Occlusion {
             window: self.window("window")?,
             stride: self.window("stride")?,
             baseline: self.baseline(Baseline::Number(0.0))?,
@@ -212,8 +145,8 @@ impl<'t> Given<'t> {
         })
     }
 
-    fn rise(self) -> Option<MethodText<'t>> {
-        Some(MethodText::Rise {
+    fn rise(self) -> Option<Call> {
+        Some(Call::Rise {
             masks: self.number("masks")?,
             grid: self.number("grid")?,
             keep: self.real("keep")?.unwrap_or(0.5),
@@ -223,13 +156,13 @@ impl<'t> Given<'t> {
         })
     }
 
-    fn hoc(self) -> Option<MethodText<'t>> {
+    fn hoc(self) -> Option<Call> {
         let reveal = self.choice("mode", ["reveal", "cover"])?;
-        Some(MethodText::Hoc {
-            mode: if reveal { Mode::Reveal } else { Mode::Cover },
+        Some(Call::Hoc {
+            cover: !reveal,
             threshold: self.real("threshold")?.unwrap_or(0.5),
-            windows: self.lengths("windows")?,
-            strides: self.lengths("strides")?,
+            windows: self.boxes("windows")?,
+            strides: self.boxes("strides")?,
             baseline: self.baseline(Baseline::Blur)?,
         })
     }
@@ -239,25 +172,30 @@ impl<'t> Given<'t> {
 mod tests {
     use super::*;
 
-    fn lengths(of: &[usize]) -> Lengths {
-        Lengths::from_slice(of).expect("few")
+    /// Knows one name.
+    fn layer(text: &str) -> Option<u16> {
+        if text == "conv/relu" {
+            Some(12)
+        } else {
+            text.parse().ok()
+        }
     }
 
     #[test]
     fn parameters() {
         let black = Baseline::Number(0.0);
         let cases = [
-            ("guided-backprop", MethodText::GuidedBackprop),
+            ("guided-backprop", Call::GuidedBackprop),
             (
-                "grad-cam:layer=12,relu=false",
-                MethodText::GradCam {
-                    layer: Some("12"),
+                "grad-cam:layer=conv/relu,relu=false",
+                Call::GradCam {
+                    layer: Some(12),
                     relu: false,
                 },
             ),
             (
                 "occlusion:window=2/4/5,stride=3,compat=mindspore",
-                MethodText::Occlusion {
+                Call::Occlusion {
                     window: Some([2, 4, 5]),
                     stride: Some([0, 3, 3]),
                     baseline: black,
@@ -266,7 +204,7 @@ mod tests {
             ),
             (
                 "rise:masks=64,keep=0.25,baseline=127.5,divisor=coverage",
-                MethodText::Rise {
+                Call::Rise {
                     masks: Some(64),
                     grid: None,
                     keep: 0.25,
@@ -277,17 +215,17 @@ mod tests {
             ),
             (
                 "hoc:windows=32/16,strides=6/3,mode=cover",
-                MethodText::Hoc {
-                    mode: Mode::Cover,
+                Call::Hoc {
+                    cover: true,
                     threshold: 0.5,
-                    windows: lengths(&[32, 16]),
-                    strides: lengths(&[6, 3]),
+                    windows: [32, 16, 0, 0, 0, 0, 0, 0],
+                    strides: [6, 3, 0, 0, 0, 0, 0, 0],
                     baseline: Baseline::Blur,
                 },
             ),
         ];
         for (text, method) in cases {
-            assert_eq!(MethodText::parse(text), Some(method), "{text}");
+            assert_eq!(parse(text, &layer), Some(method), "{text}");
         }
     }
 
@@ -297,15 +235,17 @@ mod tests {
             "",
             "gradcam",
             "gradient:layer=1",
+            "grad-cam:layer=nowhere",
             "occlusion:window",
             "occlusion:window=1/2/3/4",
             "rise:masks=-1",
             "rise:masks=4,,",
             "rise:baseline=inf",
             "hoc:mode=hide",
+            "hoc:windows=9/0",
             "hoc:windows=9/8/7/6/5/4/3/2/1",
         ] {
-            assert_eq!(MethodText::parse(text), None, "{text}");
+            assert_eq!(parse(text, &layer), None, "{text}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A network that the host lends: a method runs here, and the host answers
 //! its questions. So the method's code is checked apart from the network's.
 
+use crate::ask::Lend;
 use zerocopy::IntoBytes;
 
 use super::attend::{Shared, wait};

@@ -2,6 +2,7 @@
 
 use zerocopy::FromBytes;
 
+use crate::ask::Lend;
 use crate::error::Error;
 use crate::net::format::ALIGNMENT;
 
@@ -33,17 +34,22 @@ impl<'r> Room<'r> {
     pub const fn used(&self) -> usize {
         self.used
     }
+}
 
-    /// The same memory, for a while.
-    pub const fn scope(&mut self) -> Room<'_> {
+impl<'r> Lend<'r> for Room<'r> {
+    type Scope<'a>
+        = Room<'a>
+    where
+        Self: 'a;
+
+    fn scope(&mut self) -> Room<'_> {
         Room {
             left: self.left,
             used: self.used,
         }
     }
 
-    /// So many bytes; their content is arbitrary.
-    pub fn bytes(&mut self, length: usize) -> Result<&'r mut [u8], Error> {
+    fn bytes(&mut self, length: usize) -> Result<&'r mut [u8], Error> {
         let short = Error::BufferTooSmall {
             need: length,
             have: self.left.len(),
@@ -55,8 +61,7 @@ impl<'r> Room<'r> {
         mine.get_mut(..length).ok_or(short)
     }
 
-    /// So many numbers, all of them 0.
-    pub fn floats(&mut self, count: usize) -> Result<&'r mut [f32], Error> {
+    fn floats(&mut self, count: usize) -> Result<&'r mut [f32], Error> {
         let have = self.left.len() / 4;
         let short = Error::BufferTooSmall { need: count, have };
         let bytes = self.bytes(count.checked_mul(4).ok_or(short)?)?;

@@ -6,6 +6,7 @@ use super::ask::Network;
 use super::attend::{Attended, Shared, attend, copy};
 use super::room::Room;
 use super::{Desk, Job, PictureState, Task, small};
+use crate::ask::{Lend, Subject};
 use crate::classifier::{Classifier, Score};
 use crate::error::Error;
 use crate::mask::Masked;
@@ -38,13 +39,6 @@ pub struct Left {
     /// Its shape.
     pub shape: Shape,
     pub arena: usize,
-}
-
-/// What a work reads.
-#[derive(Clone, Copy)]
-pub struct Subject<'s> {
-    pub model: &'s Model<'s>,
-    pub picture: Picture<'s>,
 }
 
 impl Desk<'_> {

@@ -1,18 +1,13 @@
 //! One method of the job.
 
-use core::cell::RefCell;
-
+use foveola_core::ask::{Lend, Subject};
 use foveola_core::explain::hoc::{Step, Storage, UNUSED_WINDOW};
-use foveola_core::explain::{
-    Deconvolution, GradCam, Gradient, GuidedBackprop, Hoc, HocMethod, Method, Occlusion, Outcome,
-    Query, Rise, gradient_rows,
-};
+use foveola_core::explain::{Method, Outcome, Query, gradient_rows};
 use foveola_core::net::arch::Isa;
 use foveola_core::net::model::{Model, Pass};
 use foveola_core::net::session::Session;
-use foveola_core::picture::MAX_CHANNELS;
-use foveola_core::picture::blur::{blur_pixels, blur_radius, blur_scratch, blur_tensor};
-use foveola_core::{At, Error, Fill, Picture, Rule, TensorId};
+use foveola_core::wire::message::Call;
+use foveola_core::{At, Error, Rule, TensorId};
 use zerocopy::IntoBytes;
 
 use super::files::Output;
@@ -20,11 +15,13 @@ use super::screen::Answered;
 use super::{Failure, Work};
 use crate::board::Board;
 use crate::board::pool::Pool;
-use crate::method::{Baseline, MethodText};
+use crate::method;
 use crate::program::meter::Cost;
 
 /// Most steps and most boxes of a HOC tree.
 const TREE: usize = 128;
+/// No tensor has this id: what the model has no plan for is not found.
+const NOWHERE: u16 = u16::MAX;
 
 // What the host's `budget` counts for a tree, in words.
 const _: () = assert!(size_of::<Step>() == 4 * 13 && size_of::<foveola_core::Window>() == 4 * 6);
@@ -50,21 +47,21 @@ impl<B: Board> Work<'_, '_, B> {
         target: usize,
     ) -> Result<(), Failure> {
         let mut pool = pool.scope();
-        let parsed = MethodText::parse(text).ok_or(Failure::Method(number))?;
+        let (model, picture) = (self.model, self.picture);
+        let layer = |text: &str| Some(layer_of(model, text).unwrap_or(NOWHERE));
+        let call = method::parse(text, &layer).ok_or(Failure::Method(number))?;
         self.answer.line(format_args!("method.{number}={text}"))?;
-        let fill = match parsed.baseline() {
-            None => Fill::Colour([0.0; MAX_CHANNELS]),
-            Some(Baseline::Number(number)) => Fill::Colour(self.picture.colour(number)),
-            Some(Baseline::Blur) => Fill::Picture(blurred(&self.picture, &mut pool)?),
+        let tree = match call {
+            Call::Hoc { .. } => TREE,
+            _ => 0,
         };
-        let (input, forward) = (Pass::Backward(At::Input), Pass::Forward);
-        let model = self.model;
-        let rule = match parsed {
-            MethodText::Deconvolution => Rule::Deconvolution,
-            MethodText::GuidedBackprop => Rule::Guided,
-            _ => Rule::Gradient,
+        let storage = Storage {
+            steps: pool.take(tree, Step::UNUSED)?,
+            boxes: pool.take(tree, UNUSED_WINDOW)?,
         };
-        let mut ask = |pool: Pool<'_>, pass: Pass, method: &dyn Method| {
+        let subject = Subject { model, picture };
+        let rule = call.rule();
+        call.with(&subject, storage, pool, |pool, pass, method| {
             let question = Question {
                 number,
                 text,
@@ -74,54 +71,7 @@ impl<B: Board> Work<'_, '_, B> {
                 method,
             };
             self.ask(pool, &question)
-        };
-        match parsed {
-            MethodText::Gradient => ask(pool, input, &Gradient),
-            MethodText::Deconvolution => ask(pool, input, &Deconvolution),
-            MethodText::GuidedBackprop => ask(pool, input, &GuidedBackprop),
-            MethodText::GradCam { layer, relu } => {
-                let at = At::Tensor(layer_of(model, layer)?);
-                let layer = Some(at);
-                ask(pool, Pass::Backward(at), &GradCam { layer, relu })
-            }
-            MethodText::Occlusion {
-                window,
-                stride,
-                mindspore,
-                ..
-            } => ask(
-                pool,
-                forward,
-                &Occlusion {
-                    window,
-                    stride,
-                    fill,
-                    mindspore,
-                },
-            ),
-            MethodText::Rise { .. } => ask(pool, forward, &rise(&parsed, fill)),
-            MethodText::Hoc {
-                mode,
-                threshold,
-                windows,
-                strides,
-                ..
-            } => {
-                let storage = Storage {
-                    steps: pool.take(TREE, Step::UNUSED)?,
-                    boxes: pool.take(TREE, UNUSED_WINDOW)?,
-                };
-                let hoc = Hoc {
-                    mode,
-                    threshold,
-                    windows: &windows,
-                    strides: &strides,
-                    fill,
-                };
-                let storage = RefCell::new(storage);
-                ask(pool, forward, &HocMethod { hoc, storage })
-            }
-        }
+        })
     }
 
     fn ask(&mut self, mut pool: Pool<'_>, question: &Question<'_>) -> Result<(), Failure> {
@@ -238,79 +188,32 @@ impl<B: Board> Work<'_, '_, B> {
     }
 }
 
-fn rise<'f>(text: &MethodText<'_>, fill: Fill<'f>) -> Rise<'f> {
-    let MethodText::Rise {
-        masks,
-        grid,
-        keep,
-        by_coverage,
-        mindspore,
-        ..
-    } = *text
-    else {
-        return Rise::default();
-    };
-    let usual = if mindspore {
-        Rise::mindspore()
-    } else {
-        Rise::default()
-    };
-    Rise {
-        masks: masks.unwrap_or(usual.masks),
-        grid: grid.unwrap_or(usual.grid),
-        keep,
-        fill,
-        by_coverage,
-        ..usual
+impl<'p> Lend<'p> for Pool<'p> {
+    type Scope<'a>
+        = Pool<'a>
+    where
+        Self: 'a;
+
+    fn bytes(&mut self, length: usize) -> Result<&'p mut [u8], Error> {
+        self.take(length, 0)
+    }
+
+    fn floats(&mut self, count: usize) -> Result<&'p mut [f32], Error> {
+        self.take(count, 0.0)
+    }
+
+    fn scope(&mut self) -> Pool<'_> {
+        Self::scope(self)
     }
 }
 
-/// The tensor that Grad-CAM weighs: by id, by name, or that of the last plan.
-fn layer_of(model: &Model<'_>, text: Option<&str>) -> Result<TensorId, Error> {
-    let planned = model.passes().filter_map(|pass| match pass {
+/// The tensor of a layer, by its id or, if it has a plan, by its name.
+fn layer_of(model: &Model<'_>, text: &str) -> Option<u16> {
+    let named = |id: &TensorId| model.tensor(*id).is_some_and(|tensor| tensor.name == text);
+    let mut planned = model.passes().filter_map(|pass| match pass {
         Pass::Backward(At::Tensor(id)) => Some(id),
         _ => None,
     });
-    let Some(text) = text else {
-        return planned.last().ok_or(Error::NoPlan);
-    };
-    if let Ok(id) = text.parse() {
-        return Ok(TensorId(id));
-    }
-    let named = |id: &TensorId| model.tensor(*id).is_some_and(|tensor| tensor.name == text);
-    let mut planned = planned;
-    planned.find(named).ok_or(Error::NoPlan)
-}
-
-/// The picture, blurred as far as hides what it shows.
-fn blurred<'p, 'b: 'p>(picture: &Picture<'p>, pool: &mut Pool<'b>) -> Result<Picture<'p>, Error> {
-    let shape = picture.shape();
-    let radius = blur_radius(shape.h.min(shape.w));
-    if radius == 0 {
-        return Err(Error::BadParameter("picture too small to be blurred"));
-    }
-    let sigma = radius as f32;
-    let need = blur_scratch(shape, sigma);
-    Ok(match *picture {
-        Picture::Pixels {
-            data,
-            normalisation,
-            ..
-        } => {
-            let out = pool.take(shape.len(), 0u8)?;
-            let scratch = pool.scope().take(need, 0.0)?;
-            blur_pixels(shape, data, sigma, scratch, out)?;
-            Picture::Pixels {
-                shape,
-                data: out,
-                normalisation,
-            }
-        }
-        Picture::Tensor { data, .. } => {
-            let out = pool.take(shape.len(), 0.0f32)?;
-            let scratch = pool.scope().take(need, 0.0)?;
-            blur_tensor(shape, data, sigma, scratch, out)?;
-            Picture::Tensor { shape, data: out }
-        }
-    })
+    let by_name = || planned.find(named).map(|id| id.0);
+    text.parse().ok().or_else(by_name)
 }

@@ -1,0 +1,232 @@
+//! Methods by name: a [`Call`] made ready to run on a picture and a model.
+//!
+//! What came over the wire and what a job says in words both become a `Call`;
+//! here, and nowhere else, it becomes a [`Method`] with its parameters.
+
+use core::cell::RefCell;
+
+use crate::classifier::{At, Rule};
+use crate::error::Error;
+use crate::explain::hoc::{MAX_LAYERS, Mode, Storage};
+use crate::explain::{
+    Deconvolution, GradCam, Gradient, GuidedBackprop, Hoc, HocMethod, Method, Occlusion, Rise,
+};
+use crate::mask::Fill;
+use crate::net::model::{Model, Pass};
+use crate::picture::Picture;
+use crate::picture::blur::{blur_pixels, blur_radius, blur_scratch, blur_tensor};
+use crate::tensor::TensorId;
+use crate::wire::message::{Baseline, Call};
+
+/// Memory that is lent from the front, piece by piece.
+pub trait Lend<'m> {
+    /// So many bytes; their content is arbitrary.
+    ///
+    /// # Errors
+    /// [`Error::BufferTooSmall`].
+    fn bytes(&mut self, length: usize) -> Result<&'m mut [u8], Error>;
+
+    /// So many numbers, all of them 0.
+    ///
+    /// # Errors
+    /// [`Error::BufferTooSmall`].
+    fn floats(&mut self, count: usize) -> Result<&'m mut [f32], Error>;
+
+    /// The same memory, for a while.
+    type Scope<'a>: Lend<'a>
+    where
+        Self: 'a;
+
+    /// The same memory, for a while.
+    fn scope(&mut self) -> Self::Scope<'_>;
+}
+
+/// What a call is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'s> {
+    /// The network.
+    pub model: &'s Model<'s>,
+    /// The picture, of the network's input shape.
+    pub picture: Picture<'s>,
+}
+
+impl Call {
+    /// How a method with gradients passes them back.
+    #[must_use]
+    pub const fn rule(&self) -> Rule {
+        match self {
+            Self::Deconvolution => Rule::Deconvolution,
+            Self::GuidedBackprop => Rule::Guided,
+            _ => Rule::Gradient,
+        }
+    }
+
+    /// Makes the method ready and hands it to `run`, with the memory that is
+    /// left and the pass whose plan it needs. `storage` is for HOC's tree.
+    ///
+    /// # Errors
+    /// What the method's parameters, the memory or `run` say.
+    pub fn with<'s, 'm: 's, L: Lend<'m>, T, E: From<Error>>(
+        &self,
+        subject: &Subject<'s>,
+        storage: Storage<'_>,
+        mut memory: L,
+        run: impl FnOnce(L, Pass, &dyn Method) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let (input, forward) = (Pass::Backward(At::Input), Pass::Forward);
+        let fill = fill(&subject.picture, self.baseline(), &mut memory)?;
+        match *self {
+            Self::Gradient => run(memory, input, &Gradient),
+            Self::Deconvolution => run(memory, input, &Deconvolution),
+            Self::GuidedBackprop => run(memory, input, &GuidedBackprop),
+            Self::GradCam { layer, relu } => {
+                let at = At::Tensor(layer_of(subject.model, layer)?);
+                let layer = Some(at);
+                run(memory, Pass::Backward(at), &GradCam { layer, relu })
+            }
+            Self::Occlusion { .. } => run(memory, forward, &self.occlusion(fill)),
+            Self::Rise { .. } => run(memory, forward, &self.rise(fill)),
+            Self::Hoc {
+                cover,
+                threshold,
+                windows,
+                strides,
+                ..
+            } => {
+                let [windows, strides] = [windows, strides].map(|list| list.map(usize::from));
+                let hoc = Hoc {
+                    mode: if cover { Mode::Cover } else { Mode::Reveal },
+                    threshold,
+                    windows: until_zero(&windows),
+                    strides: until_zero(&strides),
+                    fill,
+                };
+                let storage = RefCell::new(storage);
+                run(memory, forward, &HocMethod { hoc, storage })
+            }
+        }
+    }
+
+    /// What hides a part of the picture, if anything does.
+    const fn baseline(&self) -> Option<Baseline> {
+        match self {
+            Self::Occlusion { baseline, .. }
+            | Self::Rise { baseline, .. }
+            | Self::Hoc { baseline, .. } => Some(*baseline),
+            _ => None,
+        }
+    }
+
+    fn occlusion<'f>(&self, fill: Fill<'f>) -> Occlusion<'f> {
+        let Self::Occlusion {
+            window,
+            stride,
+            mindspore,
+            ..
+        } = *self
+        else {
+            return Occlusion::default();
+        };
+        Occlusion {
+            window: window.map(|sides| sides.map(|side| side as usize)),
+            stride: stride.map(|sides| sides.map(|side| side as usize)),
+            fill,
+            mindspore,
+        }
+    }
+
+    fn rise<'f>(&self, fill: Fill<'f>) -> Rise<'f> {
+        let Self::Rise {
+            masks,
+            grid,
+            keep,
+            by_coverage,
+            mindspore,
+            ..
+        } = *self
+        else {
+            return Rise::default();
+        };
+        let usual = if mindspore {
+            Rise::mindspore()
+        } else {
+            Rise::default()
+        };
+        Rise {
+            masks: masks.unwrap_or(usual.masks),
+            grid: grid.unwrap_or(usual.grid),
+            keep,
+            fill,
+            by_coverage,
+            ..usual
+        }
+    }
+}
+
+/// The tensor that Grad-CAM weighs: this one, or that of the last plan.
+fn layer_of(model: &Model<'_>, id: Option<u16>) -> Result<TensorId, Error> {
+    let mut planned = model.passes().filter_map(|pass| match pass {
+        Pass::Backward(At::Tensor(id)) => Some(id),
+        _ => None,
+    });
+    match id {
+        Some(id) => planned.find(|planned| planned.0 == id),
+        None => planned.last(),
+    }
+    .ok_or(Error::NoPlan)
+}
+
+/// The part of a list before its first zero.
+fn until_zero(list: &[usize; MAX_LAYERS]) -> &[usize] {
+    let count = list.iter().take_while(|side| **side != 0).count();
+    list.get(..count).unwrap_or(list)
+}
+
+/// What hides the picture, in model space.
+fn fill<'s, 'm: 's>(
+    picture: &Picture<'s>,
+    baseline: Option<Baseline>,
+    memory: &mut impl Lend<'m>,
+) -> Result<Fill<'s>, Error> {
+    Ok(match baseline {
+        None => Fill::Colour(picture.colour(0.0)),
+        Some(Baseline::Number(number)) => Fill::Colour(picture.colour(number)),
+        Some(Baseline::Blur) => Fill::Picture(blurred(picture, memory)?),
+    })
+}
+
+/// The picture, blurred as far as hides what it shows.
+fn blurred<'s, 'm: 's>(
+    picture: &Picture<'s>,
+    memory: &mut impl Lend<'m>,
+) -> Result<Picture<'s>, Error> {
+    let shape = picture.shape();
+    let radius = blur_radius(shape.h.min(shape.w));
+    if radius == 0 {
+        return Err(Error::BadParameter("picture too small to be blurred"));
+    }
+    let sigma = radius as f32;
+    let need = blur_scratch(shape, sigma);
+    Ok(match *picture {
+        Picture::Pixels {
+            data,
+            normalisation,
+            ..
+        } => {
+            let out = memory.bytes(shape.len())?;
+            let scratch = memory.scope().floats(need)?;
+            blur_pixels(shape, data, sigma, scratch, out)?;
+            Picture::Pixels {
+                shape,
+                data: out,
+                normalisation,
+            }
+        }
+        Picture::Tensor { data, .. } => {
+            let out = memory.floats(shape.len())?;
+            let scratch = memory.scope().floats(need)?;
+            blur_tensor(shape, data, sigma, scratch, out)?;
+            Picture::Tensor { shape, data: out }
+        }
+    })
+}
