@@ -20,6 +20,7 @@ pub use emulated::*;
 use embedded_graphics::geometry::Size;
 use embedded_storage_async::nor_flash::NorFlash;
 use foveola_core::Shape;
+use foveola_core::net::format::Aligned;
 use uart::Uart;
 
 /// A board: one of QEMU 7.2, or one to hold in the hand.
@@ -113,6 +114,12 @@ unsafe fn DefaultHandler(_number: i16) {
     uart::interrupt();
 }
 
+/// The model that is linked into the program.
+pub fn linked_model() -> &'static [u8] {
+    static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("FOVEOLA_MODEL_PATH")));
+    &MODEL.0
+}
+
 /// The entry point of a board's program: its type, and the attribute of the function
 /// that its run-time library calls.
 #[macro_export]
@@ -123,9 +130,7 @@ macro_rules! board_program {
             use $crate::board::{Board, pool::Reserved};
             #[unsafe(link_section = ".uninit.pool")]
             static POOL: Reserved<{ <$board>::POOL }> = Reserved::new();
-            static MODEL: &foveola_core::net::format::Aligned<[u8]> =
-                &foveola_core::net::format::Aligned(*include_bytes!(env!("FOVEOLA_MODEL_PATH")));
-            $crate::program::main::<$board>(POOL.take(), &MODEL.0)
+            $crate::program::main::<$board>(POOL.take(), $crate::board::linked_model())
         }
     };
 }

@@ -12,6 +12,7 @@ mod device {
     mod board;
     mod budget;
     mod c_library;
+    mod chips;
     mod compare;
     mod crosscheck;
     mod demo;

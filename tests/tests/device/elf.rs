@@ -98,6 +98,12 @@ fn check(board: &str, program: &Program) -> Vec<String> {
     found
 }
 
+/// The same of a program that no emulator runs.
+pub fn no_surprises(board: &str, program: &Program) {
+    let found = check(board, program);
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
 /// No panic and no recursion below `core`, no heap anywhere.
 #[test]
 fn programs_of_all_boards() {
