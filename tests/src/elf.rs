@@ -8,6 +8,7 @@ mod riscv;
 mod thumb;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use object::{Architecture, Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 
@@ -62,6 +63,14 @@ impl Program {
     /// # Panics
     /// If it is none, is for another processor, or calls what is no function.
     pub fn read(bytes: &[u8]) -> Self {
+        Self::read_beside(bytes, &(0..0))
+    }
+
+    /// The same of a chip with functions of its own in ROM, which are not followed.
+    ///
+    /// # Panics
+    /// As [`Program::read`], calls to `rom` apart.
+    pub fn read_beside(bytes: &[u8], rom: &Range<u64>) -> Self {
         let file = object::File::parse(bytes).expect("an ELF file");
         let thumb = file.architecture() == Architecture::Arm;
         assert!(thumb || file.architecture() == Architecture::Riscv32);
@@ -71,12 +80,18 @@ impl Program {
         let marks = marks(&file);
         for section in file.sections().filter(|s| s.kind() == SectionKind::Text) {
             let code = section.data().expect("its bytes");
-            program.decode(section.address(), code, &marks, thumb);
+            program.decode(section.address(), code, &marks, (thumb, rom));
         }
         program
     }
 
-    fn decode(&mut self, start: u64, code: &[u8], marks: &BTreeMap<u64, bool>, thumb: bool) {
+    fn decode(
+        &mut self,
+        start: u64,
+        code: &[u8],
+        marks: &BTreeMap<u64, bool>,
+        (thumb, rom): (bool, &Range<u64>),
+    ) {
         let mut upper = riscv::Upper::default();
         let mut at = 0;
         while at + 2 <= code.len() {
@@ -94,7 +109,10 @@ impl Program {
                 true => thumb::flow(address, half(0), half(2)),
                 false => upper.flow(address, half(0), half(2)),
             };
-            self.add(address, flow);
+            let leaves = matches!(flow, Flow::Call(to) | Flow::Jump(to) if rom.contains(&to));
+            if !leaves {
+                self.add(address, flow);
+            }
             at += length;
         }
     }

@@ -27,6 +27,9 @@ const IROM: Range<u64> = 0x4200_0000..0x4240_0000;
 const DRAM: Range<u64> = 0x3fc8_0000..0x3fcc_e400;
 const IRAM: Range<u64> = 0x4038_0000..0x403c_e400;
 
+/// Functions that every ESP32-C3 brings along.
+const ROM: Range<u64> = 0x4000_0000..0x4006_0000;
+
 /// Bytes that the cache maps to an address at once.
 const PAGE: u64 = 0x1_0000;
 
@@ -101,7 +104,7 @@ fn segments(elf: &[u8]) -> Vec<(Range<u64>, Range<u64>)> {
 /// What flash holds from an address on, section by section: those of flash where
 /// they are, `.data` where the program copies it from.
 fn flash_of(file: &File<'_>, flash: &Range<u64>) -> Vec<u8> {
-    let mut all = Vec::new();
+    let mut all: Vec<u8> = Vec::new();
     for section in file.sections() {
         let bytes = section.data().expect("its bytes");
         let name = section.name().expect("its name");
@@ -171,7 +174,7 @@ fn blocks_of_uf2(elf: &Path, flash: &[u8]) {
     let file = std::fs::read(&uf2).expect("the file");
     let (blocks, rest) = file.as_chunks::<512>();
     assert!(rest.is_empty());
-    let mut written = Vec::new();
+    let mut written: Vec<u8> = Vec::new();
     for (number, block) in blocks.iter().enumerate() {
         let head = words(&block[..32]);
         let address = FLASH.start as u32 + written.len() as u32;
@@ -251,5 +254,5 @@ fn esp32c3() {
     let room = symbol(&file, "_stack_start") - symbol(&file, "__sheap");
     assert!(room >= STACK, "{room} bytes of stack");
     println!("esp32c3: {bytes} bytes of flash, {room} of stack");
-    super::elf::no_surprises("esp32c3", &Program::read(&elf));
+    super::elf::no_surprises("esp32c3", &Program::read_beside(&elf, &ROM));
 }
