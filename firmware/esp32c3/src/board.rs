@@ -13,6 +13,7 @@ use esp_hal::uart::{self, UartInterrupt};
 use esp_hal::{Blocking, handler};
 use foveola_firmware::board::uart::{Driver, Uart, interrupt};
 use foveola_firmware::board::{Board, FAILED, exit};
+use foveola_firmware::flash::Absent;
 
 /// Baud of the link; `foveola device` speaks at the same rate unless told otherwise.
 const BAUD: u32 = 115_200;
@@ -35,6 +36,8 @@ impl Board for Esp32C3 {
     const POOL: usize = 280 << 10;
     const UART: Option<Uart> = Some(Uart::Driver(&Uart0));
     const HZ: u64 = 16_000_000;
+    /// None that a program may write yet: the log lies in RAM, models end with the power.
+    type Flash = Absent;
 
     fn new() -> Self {
         start().unwrap_or_else(|| exit(FAILED))

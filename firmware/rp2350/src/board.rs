@@ -9,6 +9,7 @@ use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m::peripheral::{NVIC, Peripherals as Core};
 use foveola_firmware::board::uart::{Driver, Uart};
 use foveola_firmware::board::{Board, FAILED, exit};
+use foveola_firmware::flash::Absent;
 use fugit::{ExtU32, RateExtU32};
 use rp235x_hal::block::ImageDef;
 use rp235x_hal::clocks::init_clocks_and_plls;
@@ -46,6 +47,8 @@ impl Board for Rp2350 {
     const UART: Option<Uart> = Some(Uart::Driver(&Uart0));
     /// Of clk_sys, which the timer counts.
     const HZ: u64 = 150_000_000;
+    /// None that a program may write yet: the log lies in RAM, models end with the power.
+    type Flash = Absent;
 
     fn new() -> Self {
         start().unwrap_or_else(|| exit(FAILED))
