@@ -62,6 +62,7 @@ mod wide;
 
 pub use backward::{backward, backward_row, portable_scratch_len};
 pub use check::check;
+pub(super) use gate::record_inside;
 pub use gate::{gate, keeps, record_gate};
 pub use in_place::forward_in_place;
 

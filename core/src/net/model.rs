@@ -325,7 +325,9 @@ impl<'m> Model<'m> {
 
     /// Shape of a tensor; empty if there is no such tensor.
     pub fn shape(&self, id: TensorId) -> Shape {
-        self.tensor(id).map_or(Shape::new(0, 0, 0), |t| t.shape)
+        let record = self.tensors.get(usize::from(id.0));
+        let [h, w, c] = record.map_or([0; 3], |r| r.shape.map(|n| n.get() as usize));
+        Shape::new(h, w, c)
     }
 
     /// Number of tensors.

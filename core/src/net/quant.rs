@@ -10,7 +10,8 @@
 //! a rounding division by a power of two, so each result is rounded twice.
 
 use super::arch::Isa;
-use super::ops::activation::{BITS, record_from};
+use super::int8::record_inside;
+use super::ops::activation::BITS;
 
 /// Scale and zero point of a tensor: real = (stored - zero_point) * scale.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -84,13 +85,10 @@ pub(super) fn dequantise(from: &[i8], by: Quantisation, out: &mut [f32]) {
 
 /// Gates of a `Quantise`, one bit an element: 1 where the number was inside
 /// the range that int8 can store. `first` is the index of the first element.
-pub(super) fn record_gate(stored: &[i8], first: usize, keep: &mut [u8]) {
-    if keep.is_empty() {
-        return;
+pub(super) fn record_gate(stored: &[i8], first: usize, keep: &mut [u8], isa: Isa) {
+    if !keep.is_empty() {
+        record_inside(stored, (i8::MIN + 1, 254), first, keep, isa);
     }
-    // Less the least, what lies strictly inside is below 254.
-    let open = |q: i8| (q.wrapping_sub(i8::MIN + 1) as u8) < 254;
-    record_from(first, keep, stored, open);
 }
 
 /// Adds the gradient of a `Quantise`: `factor` real steps of the output a step

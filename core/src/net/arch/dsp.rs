@@ -29,6 +29,7 @@ macro_rules! cpu {
 }
 
 mod depthwise;
+mod gate;
 mod limit;
 mod products;
 mod sum;

@@ -5,6 +5,8 @@
 
 #[cfg(all(target_arch = "arm", target_abi = "eabihf"))]
 mod unit;
+#[cfg(all(target_arch = "arm", target_abi = "eabihf"))]
+mod values;
 
 /// Most taps of a pixel that are walked in assembly.
 pub(in crate::net) const MOST_TAPS: usize = 16;
@@ -80,4 +82,88 @@ pub(in crate::net) fn add_multiples<const N: usize>(
     return unit::add_multiples::<N>(run, target, taps, (count / 4, lanes));
     #[cfg(not(all(target_arch = "arm", target_abi = "eabihf")))]
     None
+}
+
+/// Sets as many values to 0 as this machine has a better way for than a loop;
+/// returns how many, from the first on.
+#[inline(always)]
+pub(in crate::net) fn clear(values: &mut [f32]) -> usize {
+    #[cfg(all(target_arch = "arm", target_abi = "eabihf"))]
+    return values::clear(values);
+    #[cfg(not(all(target_arch = "arm", target_abi = "eabihf")))]
+    {
+        let _ = values;
+        0
+    }
+}
+
+/// Sets those of the gradients to 0 whose bit is 0 and, if `only_positive`,
+/// those below 0 and -0; eight gradients a byte, from the least bit on. `None`,
+/// and nothing done, where this machine has no better way than a loop.
+#[inline(always)]
+pub(in crate::net) fn close(
+    gradients: &mut [[f32; 8]],
+    bits: &[u8],
+    only_positive: bool,
+) -> Option<()> {
+    if gradients.is_empty() || bits.len() < gradients.len() {
+        return None;
+    }
+    #[cfg(all(target_arch = "arm", target_abi = "eabihf"))]
+    return values::close(gradients, bits, only_positive);
+    #[cfg(not(all(target_arch = "arm", target_abi = "eabihf")))]
+    {
+        let _ = only_positive;
+        None
+    }
+}
+
+/// Where rows of stored weights lie and where they go.
+#[derive(Clone, Copy)]
+pub(in crate::net) struct Stored<'a> {
+    /// From the first weight of the first row on.
+    pub weights: &'a [i8],
+    /// Weights from a row to the next.
+    pub step: usize,
+    /// How many rows.
+    pub rows: usize,
+}
+
+/// `out[r * step][i] = stored[r][i] * scale` for every row r. Rows are read N
+/// wide, be they narrower. `None`, and nothing done, where a slice is too short
+/// or this machine has no better way than a loop.
+#[inline(always)]
+pub(in crate::net) fn widen<const N: usize>(
+    stored: Stored<'_>,
+    scale: f32,
+    out: &mut [[f32; N]],
+    step: usize,
+) -> Option<()> {
+    let last = stored.rows.checked_sub(1)?;
+    let read = last.checked_mul(stored.step)?.checked_add(N)?;
+    let written = last.checked_mul(step)?.checked_add(1)?;
+    if stored.weights.len() < read || out.len() < written {
+        return None;
+    }
+    #[cfg(all(target_arch = "arm", target_abi = "eabihf"))]
+    return values::widen(stored, scale, out, step);
+    #[cfg(not(all(target_arch = "arm", target_abi = "eabihf")))]
+    {
+        let _ = scale;
+        None
+    }
+}
+
+/// `values[i] = stored[i] * scales[i]`, or times what `values` holds where
+/// there are no `scales`. Returns for how many this was done, from the first
+/// on: none where this machine has no better way than a loop.
+#[inline(always)]
+pub(in crate::net) fn scale(stored: &[i8], scales: Option<&[f32]>, values: &mut [f32]) -> usize {
+    #[cfg(all(target_arch = "arm", target_abi = "eabihf"))]
+    return values::scale(stored, scales, values);
+    #[cfg(not(all(target_arch = "arm", target_abi = "eabihf")))]
+    {
+        let _ = (stored, scales, values);
+        0
+    }
 }

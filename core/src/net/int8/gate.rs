@@ -3,8 +3,9 @@
 use super::Node8;
 use crate::classifier::Rule;
 use crate::error::Error;
+use crate::net::arch::Isa;
 use crate::net::op::{Activation, Arithmetic, Op};
-use crate::net::ops::activation::{close, positive, record_from};
+use crate::net::ops::activation::{close, record_from};
 use crate::net::ops::{Keeps, own_bytes};
 use crate::tensor::Shape;
 
@@ -52,7 +53,14 @@ pub fn keeps(op: Op, activation: Activation, _input: Shape, output: Shape) -> Ke
 /// Records the gates for `rule` from elements `first..` of the node's output,
 /// into the bytes that [`keeps`] states. A deconvolution ignores the lower
 /// bound of a ReLU kind.
-pub fn record_gate(node: &Node8<'_>, rule: Rule, out: &[i8], first: usize, keep: &mut [u8]) {
+pub fn record_gate(
+    node: &Node8<'_>,
+    rule: Rule,
+    out: &[i8],
+    first: usize,
+    keep: &mut [u8],
+    isa: Isa,
+) {
     let [low, high] = node.range;
     let gates = gate_bytes(node.op, node.activation, node.output);
     let own = own_bytes(node.op, node.output);
@@ -68,9 +76,47 @@ pub fn record_gate(node: &Node8<'_>, rule: Rule, out: &[i8], first: usize, keep:
     };
     let steps = i16::from(high) - i16::from(least);
     let steps = u8::try_from(steps).unwrap_or(0);
+    record_inside(out, (least, steps), first, bits, isa);
+}
+
+/// One bit a value: whether it is one of so many `steps` from `least` on. The
+/// first value is number `first` of those that `bits` is about.
+pub(in crate::net) fn record_inside(
+    values: &[i8],
+    (least, steps): (i8, u8),
+    first: usize,
+    bits: &mut [u8],
+    isa: Isa,
+) {
+    let done = with_words(values, [least as u8, steps], first, bits, isa).unwrap_or(0);
+    let rest = values.get(done..).unwrap_or(&[]);
     // One comparison does for both ends: what lies below wraps round.
     let open = |q: i8| (q.wrapping_sub(least) as u8) < steps;
-    record_from(first, bits, out, open);
+    record_from(first + done, bits, rest, open);
+}
+
+/// How many values, from the first on, are done by words.
+#[cfg(foveola_dsp)]
+fn with_words(
+    values: &[i8],
+    range: [u8; 2],
+    first: usize,
+    bits: &mut [u8],
+    isa: Isa,
+) -> Option<usize> {
+    let bits = bits.get_mut(first / 8..)?;
+    let (eights, _) = values.as_chunks::<8>();
+    if !first.is_multiple_of(8) {
+        return None;
+    }
+    isa.dsp()?.inside(eights, range, bits)?;
+    Some(eights.len() * 8)
+}
+
+/// There are no words of int8.
+#[cfg(not(foveola_dsp))]
+const fn with_words(_: &[i8], _: [u8; 2], _: usize, _: &mut [u8], _: Isa) -> Option<usize> {
+    None
 }
 
 /// Applies gates and the ReLU's rule to elements `first..` of the gradient of
@@ -93,10 +139,6 @@ pub fn gate(
     let bits = bits
         .and_then(|bits| bits.get(..gates))
         .ok_or(Error::Internal)?;
-    if rule == Rule::Gradient || !is_relu(node.activation) {
-        close(first, gradient, bits, |g| g)
-    } else {
-        close(first, gradient, bits, positive)
-    }
-    .ok_or(Error::Internal)
+    let only_positive = rule != Rule::Gradient && is_relu(node.activation);
+    close(first, gradient, bits, only_positive).ok_or(Error::Internal)
 }

@@ -3,7 +3,7 @@
 
 use crate::classifier::Rule;
 use crate::error::Error;
-use crate::net::arch::Simd;
+use crate::net::arch::{Simd, products};
 use crate::net::op::Activation;
 
 /// Applies a ReLU kind in place; other activations stand alone, as nodes of their own.
@@ -329,44 +329,46 @@ pub(in crate::net) fn through(
     Some(())
 }
 
-/// 0 where a gate is closed, `f` of the gradient where it is open; places as
-/// [`through`] has them. Looks only at what may pass: most gates are closed.
-#[inline(always)]
+/// 0 where a gate is closed or, if `only_positive`, the gradient is below 0;
+/// places as [`through`] has them. Looks only at what may pass: most gates are
+/// closed.
 pub(in crate::net) fn close(
     first: usize,
     gradient: &mut [f32],
     bits: &[u8],
-    f: impl Fn(f32) -> f32,
+    only_positive: bool,
 ) -> Option<()> {
+    let passed = |g| if only_positive { positive(g) } else { g };
     if !first.is_multiple_of(8) {
-        let gate = |g, open: bool| if open { f(g) } else { 0.0 };
+        let gate = |g, open: bool| if open { passed(g) } else { 0.0 };
         return through(first, gradient, bits, gate);
     }
     let bits = bits.get(first / 8..(first + gradient.len()).div_ceil(8))?;
     let (eights, rest) = gradient.as_chunks_mut::<8>();
     let (bytes, last) = bits.split_at_checked(eights.len())?;
-    for (gradient, &byte) in eights.iter_mut().zip(bytes) {
-        if byte == 0 {
-            *gradient = [0.0; 8];
-            continue;
-        }
-        for (g, bit) in gradient.iter_mut().zip(BITS) {
-            *g = if u32::from(byte) & bit == 0 {
-                0.0
-            } else {
-                f(*g)
-            };
+    if products::close(eights, bytes, only_positive).is_none() {
+        for (gradient, &byte) in eights.iter_mut().zip(bytes) {
+            close_eight(gradient, byte, passed);
         }
     }
-    let last = last.first().copied().unwrap_or(0);
-    for (g, bit) in rest.iter_mut().zip(BITS) {
-        *g = if u32::from(last) & bit == 0 {
+    close_eight(rest, last.first().copied().unwrap_or(0), passed);
+    Some(())
+}
+
+/// Up to eight gradients, with the bits of one byte.
+#[inline(always)]
+fn close_eight(gradient: &mut [f32], byte: u8, passed: impl Fn(f32) -> f32) {
+    if byte == 0 {
+        gradient.fill(0.0);
+        return;
+    }
+    for (g, bit) in gradient.iter_mut().zip(BITS) {
+        *g = if u32::from(byte) & bit == 0 {
             0.0
         } else {
-            f(*g)
+            passed(*g)
         };
     }
-    Some(())
 }
 
 /// Applies the activation's rule to elements `first..` of the gradient of its
@@ -384,17 +386,9 @@ pub(in crate::net) fn gate(
             each(gradient, positive);
             Some(())
         }
-        (Activation::Relu | Activation::Clip { .. }, Rule::Gradient) => {
-            through(first, gradient, bits, |g, open| if open { g } else { 0.0 })
+        (Activation::Relu | Activation::Clip { .. }, rule) => {
+            close(first, gradient, bits, rule != Rule::Gradient)
         }
-        (Activation::Relu | Activation::Clip { .. }, _) => through(
-            first,
-            gradient,
-            bits,
-            |g, open| {
-                if open { positive(g) } else { 0.0 }
-            },
-        ),
         (Activation::LeakyRelu { slope }, rule) => {
             through(first, gradient, bits, |g, open| pass(rule, g, open, slope))
         }

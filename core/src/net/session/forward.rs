@@ -276,8 +276,8 @@ impl<'m> Session<'m, '_> {
         let real_node = self.kernel_node(view, 0)?;
         let [out, keep] = carve(self.arena, ranges)?;
         match (integer_node, view.op) {
-            (Some(node), _) => int8::record_gate(&node, rule, integers(out)?, 0, keep),
-            (None, Op::Quantise { .. }) => quant::record_gate(integers(out)?, 0, keep),
+            (Some(node), _) => int8::record_gate(&node, rule, integers(out)?, 0, keep, self.isa),
+            (None, Op::Quantise { .. }) => quant::record_gate(integers(out)?, 0, keep, self.isa),
             (None, _) => ops::record_gate(&real_node, rule, floats_mut(out)?, 0, keep),
         }
         Ok(())

@@ -109,7 +109,7 @@ impl<'m> Session<'m, '_> {
         let real_node = self.kernel_node(&view, 0)?;
         let [out, keep] = carve(self.arena, ranges)?;
         match integer_node {
-            Some(node) => int8::record_gate(&node, rule, integers(out)?, first, keep),
+            Some(node) => int8::record_gate(&node, rule, integers(out)?, first, keep, self.isa),
             None => ops::record_gate(&real_node, rule, floats(out)?, first, keep),
         }
         Ok(())
@@ -219,7 +219,7 @@ impl<'m> Session<'m, '_> {
             let keep = rule.map_or(0..0, |_| plan.keep(index).range());
             let [out, keep] = carve(self.arena, [range, keep])?;
             let out = integers_mut(out)?;
-            quant::record_gate(out, y * out.len(), keep);
+            quant::record_gate(out, y * out.len(), keep, self.isa);
             return Ok(false);
         }
         let id = view.input(0).ok_or(Error::Internal)?;
@@ -231,7 +231,7 @@ impl<'m> Session<'m, '_> {
             let to = Quantisation { scale, zero_point };
             let out = integers_mut(out)?;
             let saw_nan = quant::quantise(from.row(bytes, y)?.data, to, out, self.isa);
-            quant::record_gate(out, y * out.len(), keep);
+            quant::record_gate(out, y * out.len(), keep, self.isa);
             return Ok(saw_nan);
         }
         let from = from.row8(bytes, y)?;

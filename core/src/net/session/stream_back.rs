@@ -7,6 +7,7 @@ use super::backward::Watch;
 use super::{Session, carve, floats, floats_mut};
 use crate::classifier::Rule;
 use crate::error::Error;
+use crate::net::arch::products;
 use crate::net::int8::{self, Saved8};
 use crate::net::model::{MAX_STREAMED, NodeView, Plan};
 use crate::net::op::Op;
@@ -267,6 +268,8 @@ fn longest_gap(plan: &Plan<'_>, (from, to): (usize, usize)) -> Range<usize> {
 
 /// Sets to 0, eight at a time: what compilers call for this is made for bytes.
 pub(super) fn clear(values: &mut [f32]) {
+    let done = products::clear(values);
+    let values = values.get_mut(done..).unwrap_or(&mut []);
     let (eights, rest) = values.as_chunks_mut::<8>();
     for eight in eights {
         *eight = [0.0; 8];

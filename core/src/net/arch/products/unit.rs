@@ -168,33 +168,57 @@ pub fn add_multiples<const N: usize>(
     Some(())
 }
 
-/// One row of weights, left out if its factor is +0.
-macro_rules! one {
-    ($factor:literal, $bytes:literal, $body:expr, $label:literal) => {
+/// Goes on behind a row of weights if its factor is +0. CBZ is shorter but
+/// does not reach over sixteen sums.
+macro_rules! skip {
+    (near $factor:literal $label:literal) => {
+        concat!("cbz ", $factor, ", ", $label, "f\n")
+    };
+    (far $factor:literal $label:literal) => {
+        concat!("cmp ", $factor, ", #0\nbeq ", $label, "f\n")
+    };
+}
+
+/// Four rows of weights, each left out if its factor is +0.
+macro_rules! rows {
+    ($far:ident, $bytes:literal, $body:expr) => {
         concat!(
-            "cmp ",
-            $factor,
-            ", #0\n",
-            "itt eq\n",
-            "addeq {w}, {w}, #",
-            $bytes,
-            "\n",
-            "beq ",
-            $label,
-            "f\n",
-            "vmov s31, ",
-            $factor,
-            "\n",
+            skip!($far "r0" "71"),
+            "vmov s31, r0\nmov r12, r5\n",
             $body,
-            $label,
-            ":\n"
+            "71:\n",
+            skip!($far "r1" "72"),
+            "vmov s31, r1\nadd r12, r5, #", $bytes, "\n",
+            $body,
+            "72:\n",
+            skip!($far "r2" "73"),
+            "vmov s31, r2\nadd r12, r5, #2*", $bytes, "\n",
+            $body,
+            "73:\n",
+            skip!($far "r3" "74"),
+            "vmov s31, r3\nadd r12, r5, #3*", $bytes, "\n",
+            $body,
+            "74:\n",
         )
+    };
+}
+
+/// Goes on behind four rows of weights if all their factors are +0.
+macro_rules! skip_four {
+    (near) => {
+        ""
+    };
+    (far) => {
+        "orr r12, r0, r1
+        orr r12, r12, r2
+        orrs r12, r12, r3
+        beq 74f"
     };
 }
 
 /// A function that adds multiples of rows of so many f32 to as many sums.
 macro_rules! multiples {
-    ($name:ident, $lanes:literal, $bytes:literal, $sums:literal, $body:expr, $whole:expr) => {
+    ($name:ident, $far:ident, $lanes:literal, $bytes:literal, $sums:literal, $body:expr, $whole:expr) => {
         /// # Safety
         /// As [`Arguments`] say, every pixel reads 4 * `count` factors of each
         /// tap and adds to `lanes` elements; there is at least one of each.
@@ -204,76 +228,65 @@ macro_rules! multiples {
                 asm!(
                     "vpush {{s0-s31}}",
                     "2:",
-                    "add {p}, {of}, #36",
-                    concat!("vldm {p}, ", $sums),
-                    "ldr {tap}, [{of}]",
+                    "add r0, r10, #36",
+                    concat!("vldm r0, ", $sums),
+                    "ldr r9, [r10]",
                     "3:",
-                    "ldrd {by}, {w}, [{tap}], #8",
-                    "ldr {p}, [{of}, #12]",
-                    "add {by}, {by}, {p}",
-                    "ldr {m}, [{of}, #20]",
+                    "ldrd r4, r5, [r9], #8",
+                    "ldr r0, [r10, #12]",
+                    "add r4, r4, r0",
+                    "ldr r8, [r10, #20]",
                     "4:",
-                    "ldrd {p}, {q}, [{by}], #8",
-                    "ldrd {r}, {s}, [{by}], #8",
-                    "orr {t}, {p}, {q}",
-                    "orr {t}, {t}, {r}",
-                    "orrs {t}, {t}, {s}",
-                    "bne 5f",
-                    concat!("add {w}, {w}, #4*", $bytes),
-                    "subs {m}, {m}, #1",
+                    "ldrd r0, r1, [r4], #8",
+                    "ldrd r2, r3, [r4], #8",
+                    skip_four!($far),
+                    rows!($far, $bytes, $body),
+                    concat!("add r5, r5, #4*", $bytes),
+                    "subs r8, r8, #1",
                     "bne 4b",
-                    "b 6f",
-                    "5:",
-                    one!("{p}", $bytes, $body, "71"),
-                    one!("{q}", $bytes, $body, "72"),
-                    one!("{r}", $bytes, $body, "73"),
-                    one!("{s}", $bytes, $body, "74"),
-                    "subs {m}, {m}, #1",
-                    "bne 4b",
-                    "6:",
-                    "ldr {t}, [{of}, #4]",
-                    "cmp {tap}, {t}",
+                    "ldr r12, [r10, #4]",
+                    "cmp r9, r12",
                     "bne 3b",
-                    "ldr {t}, [{of}, #8]",
-                    "ldr {m}, [{of}, #32]",
-                    concat!("cmp {m}, #", $lanes),
+                    "ldr r12, [r10, #8]",
+                    "ldr r8, [r10, #32]",
+                    concat!("cmp r8, #", $lanes),
                     "bne 7f",
                     $whole,
                     "b 9f",
                     "7:",
-                    "add {p}, {of}, #100",
-                    concat!("vstm {p}, ", $sums),
-                    "mov {q}, {t}",
+                    "add r0, r10, #100",
+                    concat!("vstm r0, ", $sums),
+                    "mov r1, r12",
                     "8:",
-                    "vldmia {p}!, {{s16}}",
-                    "vldr s17, [{q}]",
+                    "vldmia r0!, {{s16}}",
+                    "vldr s17, [r1]",
                     "vadd.f32 s17, s17, s16",
-                    "vstmia {q}!, {{s17}}",
-                    "subs {m}, {m}, #1",
+                    "vstmia r1!, {{s17}}",
+                    "subs r8, r8, #1",
                     "bne 8b",
                     "9:",
-                    "ldr {p}, [{of}, #28]",
-                    "add {t}, {t}, {p}",
-                    "str {t}, [{of}, #8]",
-                    "ldr {p}, [{of}, #12]",
-                    "ldr {q}, [{of}, #24]",
-                    "add {p}, {p}, {q}",
-                    "str {p}, [{of}, #12]",
-                    "ldr {m}, [{of}, #16]",
-                    "subs {m}, {m}, #1",
-                    "str {m}, [{of}, #16]",
+                    "ldr r0, [r10, #28]",
+                    "add r12, r12, r0",
+                    "str r12, [r10, #8]",
+                    "ldr r0, [r10, #12]",
+                    "ldr r1, [r10, #24]",
+                    "add r0, r0, r1",
+                    "str r0, [r10, #12]",
+                    "ldr r8, [r10, #16]",
+                    "subs r8, r8, #1",
+                    "str r8, [r10, #16]",
                     "bne 2b",
                     "vpop {{s0-s31}}",
-                    of = in(reg) of,
-                    tap = out(reg) _,
-                    by = out(reg) _,
-                    w = out(reg) _,
-                    m = out(reg) _,
-                    p = out(reg) _,
-                    q = out(reg) _,
-                    r = out(reg) _,
-                    s = out(reg) _,
-                    t = out(reg) _,
+                    in("r10") of,
+                    out("r0") _,
+                    out("r1") _,
+                    out("r2") _,
+                    out("r3") _,
+                    out("r4") _,
+                    out("r5") _,
+                    out("r8") _,
+                    out("r9") _,
+                    out("r12") _,
                 );
             }
         }
@@ -284,7 +297,7 @@ macro_rules! multiples {
 macro_rules! eight {
     ($a:literal $b:literal $c:literal $d:literal $e:literal $f:literal $g:literal $h:literal) => {
         concat!(
-            "vldmia {w}!, {{s16-s23}}\n",
+            "vldmia r12!, {{s16-s23}}\n",
             "vmul.f32 s16, s16, s31\n",
             "vmul.f32 s17, s17, s31\n",
             "vmul.f32 s18, s18, s31\n",
@@ -341,10 +354,10 @@ macro_rules! eight {
 macro_rules! whole {
     ($bytes:literal: $a:literal $b:literal $c:literal $d:literal $e:literal $f:literal $g:literal $h:literal) => {
         concat!(
-            "add {p}, {t}, #",
+            "add r0, r12, #",
             $bytes,
             "\n",
-            "vldm {p}, {{s16-s23}}\n",
+            "vldm r0, {{s16-s23}}\n",
             "vadd.f32 s16, s16, ",
             $a,
             "\n",
@@ -369,13 +382,14 @@ macro_rules! whole {
             "vadd.f32 s23, s23, ",
             $h,
             "\n",
-            "vstm {p}, {{s16-s23}}\n"
+            "vstm r0, {{s16-s23}}\n"
         )
     };
 }
 
 multiples!(
     sixteen,
+    far,
     "16",
     "64",
     "{{s0-s15}}",
@@ -390,6 +404,7 @@ multiples!(
 );
 multiples!(
     eight,
+    near,
     "8",
     "32",
     "{{s0-s7}}",
@@ -398,11 +413,12 @@ multiples!(
 );
 multiples!(
     four,
+    near,
     "4",
     "16",
     "{{s0-s3}}",
     concat!(
-        "vldmia {w}!, {{s16-s19}}\n",
+        "vldm r12, {{s16-s19}}\n",
         "vmul.f32 s16, s16, s31\n",
         "vmul.f32 s17, s17, s31\n",
         "vmul.f32 s18, s18, s31\n",
@@ -413,11 +429,11 @@ multiples!(
         "vadd.f32 s3, s3, s19\n"
     ),
     concat!(
-        "vldm {t}, {{s16-s19}}\n",
+        "vldm r12, {{s16-s19}}\n",
         "vadd.f32 s16, s16, s0\n",
         "vadd.f32 s17, s17, s1\n",
         "vadd.f32 s18, s18, s2\n",
         "vadd.f32 s19, s19, s3\n",
-        "vstm {t}, {{s16-s19}}\n"
+        "vstm r12, {{s16-s19}}\n"
     )
 );

@@ -16,6 +16,7 @@ use zerocopy::FromBytes;
 use super::{depthwise, outer};
 use crate::error::Error;
 use crate::net::arch::Isa;
+use crate::net::arch::products::{self, Stored};
 use crate::net::int8::Node8;
 use crate::net::int8::channels::Channels;
 use crate::net::int8::conv::as_conv;
@@ -147,9 +148,32 @@ impl<'a> Conv<'a> {
         self.sizes.window(self.source)
     }
 
+    /// The stored weight that means 0.
+    pub const fn zero(&self) -> i8 {
+        self.node.weights_zero_point
+    }
+
+    /// Real value of one step of output channel `c`'s weights.
+    pub fn scale(&self, c: usize) -> Option<f32> {
+        self.channels.scale(self.node, c)
+    }
+
+    /// The weights of output channel `c` from input channel `within` of its
+    /// group on, a row a tap. Behind them lie those of other channels.
+    pub fn stored(&self, c: usize, within: usize) -> Option<Stored<'a>> {
+        let (inputs, _) = self.sizes.group();
+        let rows = self.sizes.taps();
+        let first = c * rows * inputs + within;
+        Some(Stored {
+            weights: self.channels.weights.get(first..)?,
+            step: inputs,
+            rows,
+        })
+    }
+
     /// Hands on the weights of output channel `c`, `[tap][input channel]`, with
-    /// the number of the channel within its group, the stored zero and the scale.
-    pub fn filter(&self, c: usize) -> Option<(&'a [i8], f32, f32)> {
+    /// the stored zero and the scale.
+    fn filter(&self, c: usize) -> Option<(&'a [i8], f32, f32)> {
         let zero = f32::from(self.node.weights_zero_point);
         Some((
             self.channels.filter(c)?,
@@ -234,17 +258,8 @@ fn depthwise_widened(
     weights: &mut [f32],
     isa: Isa,
 ) -> Result<(), Error> {
-    let channels = Channels::of(node).ok_or(Error::Internal)?;
-    let zero = f32::from(node.weights_zero_point);
+    widen_channelwise(node, weights).ok_or(Error::Internal)?;
     let c = node.output.c;
-    for first in 0..c {
-        let scale = channels.scale(node, first).ok_or(Error::Internal)?;
-        let stored = channels.weights.iter().skip(first).step_by(c.max(1));
-        let places = weights.iter_mut().skip(first).step_by(c.max(1));
-        for (out, &w) in places.zip(stored) {
-            *out = (f32::from(w) - zero) * scale;
-        }
-    }
     let window = Window {
         rows: part.rows(Axis::backward(geometry, 0, node.output.h, node.input.h)),
         cols: Axis::backward(geometry, 1, node.output.w, node.input.w),
@@ -265,6 +280,41 @@ fn depthwise_widened(
         bias: &[],
     };
     depthwise_f32::backward(&node, geometry, part, grad_in, isa)
+}
+
+/// Writes all weights of a `Depthwise` in f32. The scales of its channels lie
+/// where the first tap's weights go, until these come last.
+fn widen_channelwise(node: &Node8<'_>, out: &mut [f32]) -> Option<()> {
+    let channels = Channels::of(node)?;
+    let c = node.output.c;
+    let (scales, rest) = out.split_at_mut_checked(c)?;
+    for (scale, channel) in scales.iter_mut().zip(0..) {
+        *scale = channels.scale(node, channel)?;
+    }
+    let zero = node.weights_zero_point;
+    let (first, stored) = channels.weights.split_at_checked(c)?;
+    let taps = rest.chunks_exact_mut(c.max(1));
+    for (out, stored) in taps.zip(stored.chunks_exact(c.max(1))) {
+        widen_tap(stored, zero, Some(scales), out)?;
+    }
+    widen_tap(first, zero, None, scales)
+}
+
+/// One tap's weights, by the scales or by what lies in their places.
+fn widen_tap(stored: &[i8], zero: i8, scales: Option<&[f32]>, out: &mut [f32]) -> Option<()> {
+    let done = match zero {
+        0 => products::scale(stored, scales, out),
+        _ => 0,
+    };
+    let zero = f32::from(zero);
+    for (i, (out, &w)) in out.iter_mut().zip(stored).enumerate().skip(done) {
+        let scale = match scales {
+            Some(scales) => *scales.get(i)?,
+            None => *out,
+        };
+        *out = (f32::from(w) - zero) * scale;
+    }
+    Some(())
 }
 
 /// Gradient of a `Depthwise` straight from the int8 weights.

@@ -4,7 +4,7 @@
 //! gradients are 0.
 
 use super::convolution::Conv;
-use crate::net::arch::products::add_multiples;
+use crate::net::arch::products::{Stored, add_multiples, widen};
 use crate::net::ops::conv_backward::Sizes;
 use crate::net::ops::walk::Pixels;
 
@@ -70,22 +70,17 @@ struct Chunk {
 impl Chunk {
     /// Writes their weights, `[tap][output channel]`.
     fn widen<const N: usize>(&self, conv: &Conv<'_>, out: &mut [[f32; N]]) -> Option<()> {
-        let (inputs, outputs) = conv.sizes.group();
+        let outputs = self.outputs.len();
         for (c, place) in self.outputs.clone().zip(0..) {
-            let (filter, zero, scale) = conv.filter(c)?;
-            let places = out.get_mut(place..)?.iter_mut().step_by(outputs.max(1));
-            for (lanes, filter) in places.zip(filter.chunks_exact(inputs.max(1))) {
-                let stored = filter.get(self.within..)?;
-                if let Some(stored) = stored.first_chunk::<N>() {
-                    for (lane, &w) in lanes.iter_mut().zip(stored) {
-                        *lane = (f32::from(w) - zero) * scale;
-                    }
-                } else {
-                    *lanes = [0.0; N];
-                    for (lane, &w) in lanes.iter_mut().zip(stored) {
-                        *lane = (f32::from(w) - zero) * scale;
-                    }
-                }
+            let out = out.get_mut(place..)?;
+            let scale = conv.scale(c)?;
+            let stored = conv.stored(c, self.within)?;
+            let widened = match conv.zero() {
+                0 => widen(stored, scale, out, outputs),
+                _ => None,
+            };
+            if widened.is_none() {
+                widen_plainly(stored, (conv.zero().into(), scale), out, outputs)?;
             }
         }
         Some(())
@@ -108,6 +103,24 @@ impl Chunk {
                 done.or_else(|| add_plainly::<N>(pixels, target, count, lanes))
             })
     }
+}
+
+/// Writes rows of weights in f32, `outputs` rows apart.
+fn widen_plainly<const N: usize>(
+    stored: Stored<'_>,
+    (zero, scale): (f32, f32),
+    out: &mut [[f32; N]],
+    outputs: usize,
+) -> Option<()> {
+    let places = out.iter_mut().step_by(outputs.max(1));
+    for (lanes, row) in places.zip(0..stored.rows) {
+        // Lanes that stand for nothing are not read.
+        let from = stored.weights.get(row * stored.step..)?;
+        for (lane, &w) in lanes.iter_mut().zip(from) {
+            *lane = (f32::from(w) - zero) * scale;
+        }
+    }
+    Some(())
 }
 
 /// Adds each gradient's multiple of its weights.

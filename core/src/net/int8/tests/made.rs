@@ -142,7 +142,7 @@ impl Made {
     ) -> Vec<f32> {
         let (out, mut keep) = self.forward(isa, share);
         let node = self.node(part);
-        record_gate(&node, rule, &out, 0, &mut keep);
+        record_gate(&node, rule, &out, 0, &mut keep, isa);
         let mut gradient = seed.to_vec();
         gate(&node, rule, &keep, 0, &mut gradient).unwrap();
         let operands = self.operands();

@@ -35,7 +35,7 @@ fn rows_are_those_of_the_whole() {
             let node = made.node(0);
             let (row, mut gradient) = (node.output.row(), seed.clone());
             for (y, out) in out.chunks(row).enumerate() {
-                record_gate(&node, rule, out, y * row, &mut keep);
+                record_gate(&node, rule, out, y * row, &mut keep, isa);
             }
             for (y, gradient) in gradient.chunks_mut(row).enumerate() {
                 gate(&node, rule, &keep, y * row, gradient).unwrap();

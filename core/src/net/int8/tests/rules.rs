@@ -2,6 +2,7 @@
 
 use super::made::{Made, quantisation};
 use crate::Rule;
+use crate::net::arch::Isa;
 use crate::net::int8::{gate, keeps, record_gate};
 use crate::net::op::{Activation, Arithmetic, Op};
 use crate::tensor::Shape;
@@ -34,7 +35,7 @@ fn behind(activation: Activation, rule: Rule) -> Vec<f32> {
     let node = made.node(0);
     let mut keep = vec![0; keeps(node.op, activation, SHAPE, SHAPE).bytes];
     assert_eq!(keep.len(), 2);
-    record_gate(&node, rule, &STORED, 0, &mut keep);
+    record_gate(&node, rule, &STORED, 0, &mut keep, Isa::portable());
     let mut gradient = GRADIENT.to_vec();
     gate(&node, rule, &keep, 0, &mut gradient).unwrap();
     gradient
