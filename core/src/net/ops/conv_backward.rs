@@ -139,6 +139,11 @@ impl Sizes {
         self.inputs
     }
 
+    /// Output channels, all groups.
+    pub const fn outputs(&self) -> usize {
+        self.outputs
+    }
+
     pub fn taps(&self) -> usize {
         self.rows.kernel() * self.cols.kernel()
     }

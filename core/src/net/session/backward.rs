@@ -200,7 +200,9 @@ impl<'m> Session<'m, '_> {
         first: usize,
         rule: Rule,
     ) -> Result<(), Error> {
-        let view = self.view(index)?;
+        let Some(view) = self.model.node(index) else {
+            return Err(Error::Internal);
+        };
         let is_relu = matches!(
             view.activation,
             Activation::Relu | Activation::Clip { .. } | Activation::LeakyRelu { .. }
@@ -208,14 +210,14 @@ impl<'m> Session<'m, '_> {
         if !is_relu && view.integers.is_none() {
             return Ok(());
         }
-        let integer_node = self.model.integer_node(&view, 0);
-        let node = self.kernel_node(&view, 0)?;
-        let [gradient, keep] = carve(self.arena, [range, plan.keep(index).range()])?;
-        let gradient = floats_mut(gradient)?;
-        match integer_node {
-            Some(node) => int8::gate(&node, rule, keep, first, gradient),
-            None => ops::gate(&node, rule, keep, first, gradient),
+        let ranges = [range, plan.keep(index).range()];
+        if let Some(node) = self.model.integer_node(&view, 0) {
+            let [gradient, keep] = carve(self.arena, ranges)?;
+            return int8::gate(&node, rule, keep, first, floats_mut(gradient)?);
         }
+        let node = self.kernel_node(&view, 0)?;
+        let [gradient, keep] = carve(self.arena, ranges)?;
+        ops::gate(&node, rule, keep, first, floats_mut(gradient)?)
     }
 
     fn add_gradient(

@@ -51,8 +51,11 @@ impl<'m> Session<'m, '_> {
         };
         let mut stages: Stages = [there; MAX_STREAMED + 1];
         for (stage, index) in stages.iter_mut().skip(1).zip(nodes.clone().rev()) {
-            let height = self.part_shape(&self.view(index)?, 0)?.h;
-            let needs = self.needs_back(index, 0)?;
+            let Some(view) = self.model.node(index) else {
+                return Err(Error::Internal);
+            };
+            let height = self.part_shape(&view, 0)?.h;
+            let needs = self.needs_back(&view, 0)?;
             *stage = Stage {
                 done: 0,
                 height,
@@ -65,17 +68,19 @@ impl<'m> Session<'m, '_> {
             let y = stage.done;
             stage.done += 1;
             let index = nodes.end - ready;
-            stage.needs = self.needs_back(index, y + 1)?;
-            self.make_row_back(plan, index, y, rule, scratch.clone(), watch)?;
+            let Some(view) = self.model.node(index) else {
+                return Err(Error::Internal);
+            };
+            stage.needs = self.needs_back(&view, y + 1)?;
+            self.make_row_back(plan, (index, &view), y, rule, scratch.clone(), watch)?;
         }
         Ok(())
     }
 
     /// Rows of the output's gradient that must be there before a node makes
     /// row `y` of its input's.
-    fn needs_back(&self, index: usize, y: usize) -> Result<usize, Error> {
-        let node = self.view(index)?;
-        let window = self.model.row_window(&node).ok_or(Error::Internal)?;
+    fn needs_back(&self, node: &NodeView<'m>, y: usize) -> Result<usize, Error> {
+        let window = self.model.row_window(node).ok_or(Error::Internal)?;
         let height = self.model.shape(node.output).h;
         Ok(window.back_end(y).min(height))
     }
@@ -94,13 +99,12 @@ impl<'m> Session<'m, '_> {
     fn make_row_back(
         &mut self,
         plan: &Plan<'_>,
-        index: usize,
+        (index, view): (usize, &NodeView<'m>),
         y: usize,
         rule: Rule,
         scratch: Range<usize>,
         watch: &mut Watch<'_, '_>,
     ) -> Result<(), Error> {
-        let view = self.view(index)?;
         for (part, id) in view.inputs().enumerate() {
             if plan.gradient(id).length == 0 {
                 continue;
@@ -113,7 +117,7 @@ impl<'m> Session<'m, '_> {
             }
             match view.op {
                 Op::Conv { .. } | Op::Depthwise { .. } => {
-                    self.window_row_back(plan, &view, y, to.clone(), scratch.clone())?;
+                    self.window_row_back(plan, view, y, to.clone(), scratch.clone())?;
                 }
                 _ => self.even_row_back(plan, index, part, y, (to.clone(), rule))?,
             }
@@ -156,18 +160,21 @@ impl<'m> Session<'m, '_> {
         to: Range<usize>,
         scratch: Range<usize>,
     ) -> Result<(), Error> {
-        let integer_node = self.model.integer_node(view, 0);
-        let real_node = self.kernel_node(view, 0)?;
         let ranges = [to, plan.gradient(view.output).range(), scratch];
+        let row = self.model.shape(view.output).row();
+        if let Some(node) = self.model.integer_node(view, 0) {
+            let [to, from, scratch] = carve(self.arena, ranges)?;
+            let (data, to) = (floats(from)?, floats_mut(to)?);
+            let modulo = data.len().checked_div(row).unwrap_or(0);
+            let rows = Rows { data, row, modulo };
+            return int8::backward_row(&node, rows, y, to, scratch, self.isa);
+        }
+        let node = self.kernel_node(view, 0)?;
         let [to, from, scratch] = carve(self.arena, ranges)?;
         let (data, to) = (floats(from)?, floats_mut(to)?);
-        let row = real_node.output.row();
         let modulo = data.len().checked_div(row).unwrap_or(0);
         let rows = Rows { data, row, modulo };
-        match integer_node {
-            Some(node) => int8::backward_row(&node, rows, y, to, scratch, self.isa),
-            None => ops::backward_row(&real_node, rows, y, to, floats_mut(scratch)?, self.isa),
-        }
+        ops::backward_row(&node, rows, y, to, floats_mut(scratch)?, self.isa)
     }
 
     /// Row `y` of the gradient of an input of an operator whose rows depend on

@@ -68,7 +68,7 @@ pub fn row(network: &Network, id: TensorId) -> usize {
 /// in a step into int8: that costs nothing. Further ones, which cost time, are
 /// chosen for forward passes as the goal wants, and for the way back through
 /// integers: begin with every ring there may be and give up those that save
-/// nothing, or that need not be saved.
+/// nothing, or that need not be saved because forward passes take as much.
 pub fn choose(network: &Network, pass: Pass, goal: Goal) -> (Rings, Gradients) {
     let mut all = every(network);
     let whole = Gradients::whole(network);
@@ -76,15 +76,35 @@ pub fn choose(network: &Network, pass: Pass, goal: Goal) -> (Rings, Gradients) {
     if pass == Pass::Forward {
         return (forward(network, all, goal, few), whole);
     }
+    let enough = enough(network, &all, goal);
     leave_whole(network, pass, &mut all);
     let is_int8 = network.graph.tensors.iter().any(|t| t.quant.is_some());
     if is_int8 && few {
         let gradients = gradients::choose(network, pass, &all);
         let arena = |rings: &Rings| arena_with(network, pass, rings, &gradients);
-        let last_first: Vec<usize> = (0..all.links.len()).rev().collect();
-        return (thin(all, &last_first, 0, &arena), gradients);
+        let order = costliest_first(network, &all);
+        return (thin(all, &order, enough, &arena), gradients);
     }
     (free(network, &all), whole)
+}
+
+/// Bytes that a plan of the way back may take without any gain from fewer.
+fn enough(network: &Network, all: &Rings, goal: Goal) -> usize {
+    match goal {
+        Goal::Fast => {
+            let whole = Gradients::whole(network);
+            arena_with(network, Pass::Forward, &free(network, all), &whole)
+        }
+        Goal::Small => 0,
+        Goal::Arena(bytes) => bytes,
+    }
+}
+
+/// Makers of rings, those whose rows cost most before others, else the last first.
+fn costliest_first(network: &Network, rings: &Rings) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..rings.links.len()).rev().collect();
+    order.sort_by_key(|&i| std::cmp::Reverse(cost(network, i)));
+    order
 }
 
 fn forward(network: &Network, all: Rings, goal: Goal, few: bool) -> Rings {
@@ -103,8 +123,7 @@ fn forward(network: &Network, all: Rings, goal: Goal, few: bool) -> Rings {
         return all;
     }
     let last_first = (0..all.links.len()).rev().collect::<Vec<_>>();
-    let mut costliest_first = last_first.clone();
-    costliest_first.sort_by_key(|&i| std::cmp::Reverse(cost(network, i)));
+    let costliest_first = costliest_first(network, &all);
     let thin = |order: &[usize], enough| thin(all.clone(), order, enough, &arena);
     let fitting = thin(&costliest_first, enough);
     if enough > 0 && arena(&fitting) <= enough {

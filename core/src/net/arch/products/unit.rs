@@ -4,6 +4,7 @@
 
 use super::{MOST_TAPS, Run, Tap};
 use core::arch::asm;
+use core::mem::MaybeUninit;
 
 /// What a block reads and counts.
 #[repr(C)]
@@ -21,20 +22,23 @@ struct Arguments {
     source_step: usize,
     target_step: usize,
     lanes: usize,
-    zeros: [f32; 16],
-    sums: [f32; 16],
+    zeros: &'static [f32; 16],
+    /// Written before it is read.
+    sums: MaybeUninit<[f32; 16]>,
 }
 
+#[inline(always)]
 fn arguments(
     run: Run,
     target: &mut [f32],
-    table: &[[*const f32; 2]],
+    table: &[MaybeUninit<[*const f32; 2]>],
     (count, lanes): (usize, usize),
 ) -> Arguments {
     let range = table.as_ptr_range();
+    let (first, end) = (range.start.cast(), range.end.cast());
     Arguments {
-        table: range.start,
-        end: range.end,
+        table: first,
+        end,
         target: target.as_mut_ptr(),
         offset: 0,
         pixels: run.pixels,
@@ -42,19 +46,121 @@ fn arguments(
         source_step: run.source_step.wrapping_mul(4),
         target_step: run.target_step.wrapping_mul(4),
         lanes,
-        zeros: [0.0; 16],
-        sums: [0.0; 16],
+        zeros: &[0.0; 16],
+        sums: MaybeUninit::uninit(),
     }
 }
 
-type Table = [[*const f32; 2]; MOST_TAPS];
+type Table = [MaybeUninit<[*const f32; 2]>; MOST_TAPS];
 
+#[inline(always)]
 fn table(taps: &[Tap<'_>]) -> Table {
-    let mut table: Table = [[core::ptr::null(); 2]; MOST_TAPS];
+    let mut table: Table = [MaybeUninit::uninit(); MOST_TAPS];
     for (place, (source, weights)) in table.iter_mut().zip(taps) {
-        *place = [source.as_ptr(), weights.as_ptr()];
+        place.write([source.as_ptr(), weights.as_ptr()]);
     }
     table
+}
+
+/// Adds eight sums to the target, of which so many bytes lie before.
+macro_rules! whole {
+    ($place:literal $target:literal $bytes:literal: $a:literal $b:literal $c:literal $d:literal $e:literal $f:literal $g:literal $h:literal) => {
+        concat!(
+            "add ",
+            $place,
+            ", ",
+            $target,
+            ", #",
+            $bytes,
+            "\n",
+            "vldm ",
+            $place,
+            ", {{s16-s23}}\n",
+            "vadd.f32 s16, s16, ",
+            $a,
+            "\n",
+            "vadd.f32 s17, s17, ",
+            $b,
+            "\n",
+            "vadd.f32 s18, s18, ",
+            $c,
+            "\n",
+            "vadd.f32 s19, s19, ",
+            $d,
+            "\n",
+            "vadd.f32 s20, s20, ",
+            $e,
+            "\n",
+            "vadd.f32 s21, s21, ",
+            $f,
+            "\n",
+            "vadd.f32 s22, s22, ",
+            $g,
+            "\n",
+            "vadd.f32 s23, s23, ",
+            $h,
+            "\n",
+            "vstm ",
+            $place,
+            ", {{s16-s23}}\n"
+        )
+    };
+}
+
+/// Adds eight products of two registers each to eight sums.
+macro_rules! products {
+    ($a:literal $b:literal $c:literal $d:literal $e:literal $f:literal $g:literal $h:literal) => {
+        concat!(
+            "vmul.f32 s16, s16, s24\n",
+            "vmul.f32 s17, s17, s25\n",
+            "vmul.f32 s18, s18, s26\n",
+            "vmul.f32 s19, s19, s27\n",
+            "vmul.f32 s20, s20, s28\n",
+            "vmul.f32 s21, s21, s29\n",
+            "vmul.f32 s22, s22, s30\n",
+            "vmul.f32 s23, s23, s31\n",
+            "vadd.f32 ",
+            $a,
+            ", ",
+            $a,
+            ", s16\n",
+            "vadd.f32 ",
+            $b,
+            ", ",
+            $b,
+            ", s17\n",
+            "vadd.f32 ",
+            $c,
+            ", ",
+            $c,
+            ", s18\n",
+            "vadd.f32 ",
+            $d,
+            ", ",
+            $d,
+            ", s19\n",
+            "vadd.f32 ",
+            $e,
+            ", ",
+            $e,
+            ", s20\n",
+            "vadd.f32 ",
+            $f,
+            ", ",
+            $f,
+            ", s21\n",
+            "vadd.f32 ",
+            $g,
+            ", ",
+            $g,
+            ", s22\n",
+            "vadd.f32 ",
+            $h,
+            ", ",
+            $h,
+            ", s23\n"
+        )
+    };
 }
 
 pub fn add_channelwise(
@@ -77,48 +183,48 @@ pub fn add_channelwise(
             "ldr {h}, [{of}, #12]",
             "ldr {m}, [{of}, #20]",
             "mov {c}, #0",
+            "subs {m}, {m}, #2",
+            "blo 5f",
             "3:",
-            "add {x}, {of}, #36",
-            "vldm {x}, {{s0-s7}}",
+            "ldr {x}, [{of}, #36]",
+            "vldm {x}, {{s0-s15}}",
             "ldrd {q}, {e}, [{of}]",
             "4:",
             "ldrd {x}, {y}, [{q}], #8",
             "add {x}, {x}, {h}",
             "add {y}, {y}, {c}",
+            "vldmia {x}!, {{s16-s23}}",
+            "vldmia {y}!, {{s24-s31}}",
+            products!("s0" "s1" "s2" "s3" "s4" "s5" "s6" "s7"),
             "vldm {x}, {{s16-s23}}",
             "vldm {y}, {{s24-s31}}",
-            "vmul.f32 s16, s16, s24",
-            "vmul.f32 s17, s17, s25",
-            "vmul.f32 s18, s18, s26",
-            "vmul.f32 s19, s19, s27",
-            "vmul.f32 s20, s20, s28",
-            "vmul.f32 s21, s21, s29",
-            "vmul.f32 s22, s22, s30",
-            "vmul.f32 s23, s23, s31",
-            "vadd.f32 s0, s0, s16",
-            "vadd.f32 s1, s1, s17",
-            "vadd.f32 s2, s2, s18",
-            "vadd.f32 s3, s3, s19",
-            "vadd.f32 s4, s4, s20",
-            "vadd.f32 s5, s5, s21",
-            "vadd.f32 s6, s6, s22",
-            "vadd.f32 s7, s7, s23",
+            products!("s8" "s9" "s10" "s11" "s12" "s13" "s14" "s15"),
             "cmp {q}, {e}",
             "bne 4b",
-            "vldm {t}, {{s16-s23}}",
-            "vadd.f32 s0, s16, s0",
-            "vadd.f32 s1, s17, s1",
-            "vadd.f32 s2, s18, s2",
-            "vadd.f32 s3, s19, s3",
-            "vadd.f32 s4, s20, s4",
-            "vadd.f32 s5, s21, s5",
-            "vadd.f32 s6, s22, s6",
-            "vadd.f32 s7, s23, s7",
-            "vstmia {t}!, {{s0-s7}}",
-            "add {c}, {c}, #32",
-            "add {h}, {h}, #32",
-            "subs {m}, {m}, #1",
-            "bne 3b",
+            whole!("{x}" "{t}" "0": "s0" "s1" "s2" "s3" "s4" "s5" "s6" "s7"),
+            whole!("{x}" "{t}" "32": "s8" "s9" "s10" "s11" "s12" "s13" "s14" "s15"),
+            "add {t}, {t}, #64",
+            "add {c}, {c}, #64",
+            "add {h}, {h}, #64",
+            "subs {m}, {m}, #2",
+            "bhs 3b",
+            "5:",
+            "cmp {m}, #-1",
+            "bne 7f",
+            "ldr {x}, [{of}, #36]",
+            "vldm {x}, {{s0-s7}}",
+            "ldrd {q}, {e}, [{of}]",
+            "6:",
+            "ldrd {x}, {y}, [{q}], #8",
+            "add {x}, {x}, {h}",
+            "add {y}, {y}, {c}",
+            "vldm {x}, {{s16-s23}}",
+            "vldm {y}, {{s24-s31}}",
+            products!("s0" "s1" "s2" "s3" "s4" "s5" "s6" "s7"),
+            "cmp {q}, {e}",
+            "bne 6b",
+            whole!("{x}" "{t}" "0": "s0" "s1" "s2" "s3" "s4" "s5" "s6" "s7"),
+            "7:",
             "ldr {t}, [{of}, #8]",
             "ldr {x}, [{of}, #28]",
             "add {t}, {t}, {x}",
@@ -228,7 +334,7 @@ macro_rules! multiples {
                 asm!(
                     "vpush {{s0-s31}}",
                     "2:",
-                    "add r0, r10, #36",
+                    "ldr r0, [r10, #36]",
                     concat!("vldm r0, ", $sums),
                     "ldr r9, [r10]",
                     "3:",
@@ -254,7 +360,7 @@ macro_rules! multiples {
                     $whole,
                     "b 9f",
                     "7:",
-                    "add r0, r10, #100",
+                    "add r0, r10, #40",
                     concat!("vstm r0, ", $sums),
                     "mov r1, r12",
                     "8:",
@@ -350,43 +456,6 @@ macro_rules! eight {
     };
 }
 
-/// Adds eight sums to the target, of which so many bytes lie before.
-macro_rules! whole {
-    ($bytes:literal: $a:literal $b:literal $c:literal $d:literal $e:literal $f:literal $g:literal $h:literal) => {
-        concat!(
-            "add r0, r12, #",
-            $bytes,
-            "\n",
-            "vldm r0, {{s16-s23}}\n",
-            "vadd.f32 s16, s16, ",
-            $a,
-            "\n",
-            "vadd.f32 s17, s17, ",
-            $b,
-            "\n",
-            "vadd.f32 s18, s18, ",
-            $c,
-            "\n",
-            "vadd.f32 s19, s19, ",
-            $d,
-            "\n",
-            "vadd.f32 s20, s20, ",
-            $e,
-            "\n",
-            "vadd.f32 s21, s21, ",
-            $f,
-            "\n",
-            "vadd.f32 s22, s22, ",
-            $g,
-            "\n",
-            "vadd.f32 s23, s23, ",
-            $h,
-            "\n",
-            "vstm r0, {{s16-s23}}\n"
-        )
-    };
-}
-
 multiples!(
     sixteen,
     far,
@@ -398,8 +467,8 @@ multiples!(
         eight!("s8" "s9" "s10" "s11" "s12" "s13" "s14" "s15")
     ),
     concat!(
-        whole!("0": "s0" "s1" "s2" "s3" "s4" "s5" "s6" "s7"),
-        whole!("32": "s8" "s9" "s10" "s11" "s12" "s13" "s14" "s15")
+        whole!("r0" "r12" "0": "s0" "s1" "s2" "s3" "s4" "s5" "s6" "s7"),
+        whole!("r0" "r12" "32": "s8" "s9" "s10" "s11" "s12" "s13" "s14" "s15")
     )
 );
 multiples!(
@@ -409,7 +478,7 @@ multiples!(
     "32",
     "{{s0-s7}}",
     eight!("s0" "s1" "s2" "s3" "s4" "s5" "s6" "s7"),
-    whole!("0": "s0" "s1" "s2" "s3" "s4" "s5" "s6" "s7")
+    whole!("r0" "r12" "0": "s0" "s1" "s2" "s3" "s4" "s5" "s6" "s7")
 );
 multiples!(
     four,

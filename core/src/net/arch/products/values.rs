@@ -35,20 +35,20 @@ pub fn clear(values: &mut [f32]) -> usize {
     sixteens.len() * 16
 }
 
-/// Applies `$each` to eight gradients, the bit of the last one first.
-macro_rules! eight_gates {
-    ($each:literal) => {
-        concat!(
-            ".irp g, r9, r8, r5, r4, r3, r2, r1, r0\n",
-            $each,
-            "\n.endr\n"
-        )
+/// Text for each of some registers, between two parts of it. Written out: the
+/// compiler counts lines to know how long a block is.
+macro_rules! each {
+    ($before:literal, $after:literal: $($register:literal)*) => {
+        concat!($($before, $register, $after),*)
+    };
+    ($before:literal, $between:literal, $after:literal: $($register:literal)*) => {
+        concat!($($before, $register, $between, $register, $after),*)
     };
 }
 
 /// Eight gradients a byte of `bits`, each with its own body.
 macro_rules! gates {
-    ($name:ident, $each:literal) => {
+    ($name:ident, $each:expr) => {
         /// # Safety
         /// There are 8 gradients from `to` on for each of the bytes from
         /// `bits` to `end`, at least one.
@@ -64,7 +64,7 @@ macro_rules! gates {
                     "mvn lr, lr",
                     "lsl lr, lr, #24",
                     "orr lr, lr, #1",
-                    eight_gates!($each),
+                    $each,
                     "stmia r10!, {{r0-r5, r8, r9}}",
                     "cmp r11, r12",
                     "bne 2b",
@@ -82,18 +82,16 @@ macro_rules! gates {
 
 gates!(
     of_gradients,
-    "adds lr, lr, lr
-    it le
-    movle \\g, #0"
+    each!("adds lr, lr, lr\nit le\nmovle ", ", #0\n": "r9" "r8" "r5" "r4" "r3" "r2" "r1" "r0")
 );
 // As integers, -infinity to -0 and all that lies above are told apart by one
 // comparison with signs: the former are least.
 gates!(
     of_positive_gradients,
-    "adds lr, lr, lr
-    ite gt
-    cmngt \\g, #0x800000
-    movle \\g, #0"
+    each!(
+        "adds lr, lr, lr\nite gt\ncmngt ", ", #0x800000\nmovle ", ", #0\n":
+        "r9" "r8" "r5" "r4" "r3" "r2" "r1" "r0"
+    )
 );
 
 pub fn close(gradients: &mut [[f32; 8]], bits: &[u8], only_positive: bool) -> Option<()> {
@@ -143,7 +141,7 @@ macro_rules! four {
 
 /// A function that widens rows of so many weights.
 macro_rules! rows {
-    ($name:ident, $registers:literal, $all:literal, $load:expr) => {
+    ($name:ident, $registers:literal, $load:expr, $($all:literal)*) => {
         /// # Safety
         /// All rows that `stored` and the steps say can be read from its weights
         /// and written from `out` on; there is at least one.
@@ -155,12 +153,8 @@ macro_rules! rows {
                     "vmov s16, {x}",
                     "2:",
                     $load,
-                    concat!(".irp r, ", $all),
-                    "vcvt.f32.s32 s\\r, s\\r",
-                    ".endr",
-                    concat!(".irp r, ", $all),
-                    "vmul.f32 s\\r, s\\r, s16",
-                    ".endr",
+                    each!("vcvt.f32.s32 ", ", ", "\n": $($all)*),
+                    each!("vmul.f32 ", ", ", ", s16\n": $($all)*),
                     concat!("vstm {out}, ", $registers),
                     "add {from}, {from}, {from_step}",
                     "add {out}, {out}, {out_step}",
@@ -185,28 +179,28 @@ macro_rules! rows {
 rows!(
     sixteen,
     "{{s0-s15}}",
-    "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
     concat!(
         four!("0", "s0", "s1", "s2", "s3"),
         four!("4", "s4", "s5", "s6", "s7"),
         four!("8", "s8", "s9", "s10", "s11"),
         four!("12", "s12", "s13", "s14", "s15"),
-    )
+    ),
+    "s0" "s1" "s2" "s3" "s4" "s5" "s6" "s7" "s8" "s9" "s10" "s11" "s12" "s13" "s14" "s15"
 );
 rows!(
     eight,
     "{{s0-s7}}",
-    "0, 1, 2, 3, 4, 5, 6, 7",
     concat!(
         four!("0", "s0", "s1", "s2", "s3"),
         four!("4", "s4", "s5", "s6", "s7"),
-    )
+    ),
+    "s0" "s1" "s2" "s3" "s4" "s5" "s6" "s7"
 );
 rows!(
     four,
     "{{s0-s3}}",
-    "0, 1, 2, 3",
-    four!("0", "s0", "s1", "s2", "s3")
+    four!("0", "s0", "s1", "s2", "s3"),
+    "s0" "s1" "s2" "s3"
 );
 
 pub fn widen<const N: usize>(
@@ -247,9 +241,7 @@ pub fn scale(stored: &[i8], scales: Option<&[f32]>, values: &mut [f32]) -> usize
             four!("0", "s0", "s1", "s2", "s3"),
             four!("4", "s4", "s5", "s6", "s7"),
             "vldmia {scales}!, {{s8-s15}}",
-            ".irp r, 0, 1, 2, 3, 4, 5, 6, 7",
-            "vcvt.f32.s32 s\\r, s\\r",
-            ".endr",
+            each!("vcvt.f32.s32 ", ", ", "\n": "s0" "s1" "s2" "s3" "s4" "s5" "s6" "s7"),
             "vmul.f32 s0, s0, s8",
             "vmul.f32 s1, s1, s9",
             "vmul.f32 s2, s2, s10",

@@ -44,6 +44,7 @@ pub(super) fn add(conv: &Conv<'_>, grad_in: &mut [f32], weights: &mut [f32]) -> 
 fn add_by<const N: usize>(conv: &Conv<'_>, grad_in: &mut [f32], weights: &mut [f32]) -> Option<()> {
     let (inputs, outputs) = conv.sizes.group();
     let (weights, _) = weights.as_chunks_mut::<N>();
+    let live = Live::of(conv);
     let mut from = 0;
     while from < conv.sizes.inputs() {
         let group = from.checked_div(inputs)?;
@@ -52,11 +53,42 @@ fn add_by<const N: usize>(conv: &Conv<'_>, grad_in: &mut [f32], weights: &mut [f
             outputs: group * outputs..(group + 1) * outputs,
             within: from - group * inputs,
         };
-        part.widen(conv, weights)?;
+        part.widen(conv, &live, weights)?;
         part.add(conv, grad_in, weights, from..from + count)?;
         from += count;
     }
     Some(())
+}
+
+/// Most output channels of which it is kept whether they are live.
+const MOST_KEPT: usize = 512;
+
+/// Output channels that have a gradient other than +0. The weights of others
+/// are never read.
+struct Live {
+    bits: [u32; MOST_KEPT / 32],
+}
+
+impl Live {
+    fn of(conv: &Conv<'_>) -> Self {
+        let outputs = conv.sizes.outputs();
+        let mut bits = [0; MOST_KEPT / 32];
+        let data = conv.source.data;
+        for (bits, first) in bits.iter_mut().zip((0..outputs).step_by(32)) {
+            for c in first..outputs.min(first + 32) {
+                let column = data.get(c..).unwrap_or(&[]).iter();
+                let live = column.step_by(outputs.max(1)).any(|g| g.to_bits() != 0);
+                *bits |= u32::from(live) << (c - first);
+            }
+        }
+        Self { bits }
+    }
+
+    /// Whether channel `c` may be live.
+    fn has(&self, c: usize) -> bool {
+        let bits = self.bits.get(c / 32);
+        bits.is_none_or(|bits| bits >> (c % 32) & 1 != 0)
+    }
 }
 
 /// Some input channels of a group.
@@ -69,9 +101,17 @@ struct Chunk {
 
 impl Chunk {
     /// Writes their weights, `[tap][output channel]`.
-    fn widen<const N: usize>(&self, conv: &Conv<'_>, out: &mut [[f32; N]]) -> Option<()> {
+    fn widen<const N: usize>(
+        &self,
+        conv: &Conv<'_>,
+        live: &Live,
+        out: &mut [[f32; N]],
+    ) -> Option<()> {
         let outputs = self.outputs.len();
         for (c, place) in self.outputs.clone().zip(0..) {
+            if !live.has(c) {
+                continue;
+            }
             let out = out.get_mut(place..)?;
             let scale = conv.scale(c)?;
             let stored = conv.stored(c, self.within)?;
