@@ -59,8 +59,8 @@ pub(in crate::net) fn add_channelwise(
 }
 
 /// `target[p][i] += sum over taps and k of source[p][k] * weight[k][i]` for the
-/// first `lanes` (at most N) of every pixel; `count` is how many k there are, a
-/// multiple of 4. Products with a source of +0 may be left out. `None`, and
+/// first `lanes` (at most N) of every pixel; `count` is how many k there are, at
+/// least 4. Products with a source of +0 may be left out. `None`, and
 /// nothing done, as [`add_channelwise`].
 #[inline(always)]
 pub(in crate::net) fn add_multiples<const N: usize>(
@@ -74,12 +74,12 @@ pub(in crate::net) fn add_multiples<const N: usize>(
         run.fits(source.len(), run.source_step, count) && weights.len() / N.max(1) >= count
     });
     let fits = run.fits(target.len(), run.target_step, lanes);
-    let even = count > 0 && count.is_multiple_of(4) && lanes > 0 && lanes <= N;
-    if !(all && fits && even) || taps.is_empty() || taps.len() > MOST_TAPS {
+    let enough = count >= 4 && lanes > 0 && lanes <= N;
+    if !(all && fits && enough) || taps.is_empty() || taps.len() > MOST_TAPS {
         return None;
     }
     #[cfg(all(target_arch = "arm", target_abi = "eabihf"))]
-    return unit::add_multiples::<N>(run, target, taps, (count / 4, lanes));
+    return unit::add_multiples::<N>(run, target, taps, (count, lanes));
     #[cfg(not(all(target_arch = "arm", target_abi = "eabihf")))]
     None
 }
@@ -115,6 +115,19 @@ pub(in crate::net) fn close(
     {
         let _ = only_positive;
         None
+    }
+}
+
+/// `to[i] += from[i] * factor`. Returns for how many this was done, from the
+/// first on: none where this machine has no better way than a loop.
+#[inline(always)]
+pub(in crate::net) fn add_multiple(from: &[f32], factor: f32, to: &mut [f32]) -> usize {
+    #[cfg(all(target_arch = "arm", target_abi = "eabihf"))]
+    return values::add_multiple(from, factor, to);
+    #[cfg(not(all(target_arch = "arm", target_abi = "eabihf")))]
+    {
+        let _ = (from, factor, to);
+        0
     }
 }
 

@@ -200,9 +200,8 @@ impl<'m> Session<'m, '_> {
         first: usize,
         rule: Rule,
     ) -> Result<(), Error> {
-        let Some(view) = self.model.node(index) else {
-            return Err(Error::Internal);
-        };
+        let view = self.model.node(index);
+        let view = view.as_ref().ok_or(Error::Internal)?;
         let is_relu = matches!(
             view.activation,
             Activation::Relu | Activation::Clip { .. } | Activation::LeakyRelu { .. }
@@ -211,11 +210,11 @@ impl<'m> Session<'m, '_> {
             return Ok(());
         }
         let ranges = [range, plan.keep(index).range()];
-        if let Some(node) = self.model.integer_node(&view, 0) {
+        if let Some(node) = &self.model.integer_node(view, 0) {
             let [gradient, keep] = carve(self.arena, ranges)?;
-            return int8::gate(&node, rule, keep, first, floats_mut(gradient)?);
+            return int8::gate(node, rule, keep, first, floats_mut(gradient)?);
         }
-        let node = self.kernel_node(&view, 0)?;
+        let node = self.kernel_node(view, 0)?;
         let [gradient, keep] = carve(self.arena, ranges)?;
         ops::gate(&node, rule, keep, first, floats_mut(gradient)?)
     }

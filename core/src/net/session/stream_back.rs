@@ -51,11 +51,10 @@ impl<'m> Session<'m, '_> {
         };
         let mut stages: Stages = [there; MAX_STREAMED + 1];
         for (stage, index) in stages.iter_mut().skip(1).zip(nodes.clone().rev()) {
-            let Some(view) = self.model.node(index) else {
-                return Err(Error::Internal);
-            };
-            let height = self.part_shape(&view, 0)?.h;
-            let needs = self.needs_back(&view, 0)?;
+            let view = self.model.node(index);
+            let view = view.as_ref().ok_or(Error::Internal)?;
+            let height = self.part_shape(view, 0)?.h;
+            let needs = self.needs_back(view, 0)?;
             *stage = Stage {
                 done: 0,
                 height,
@@ -68,11 +67,10 @@ impl<'m> Session<'m, '_> {
             let y = stage.done;
             stage.done += 1;
             let index = nodes.end - ready;
-            let Some(view) = self.model.node(index) else {
-                return Err(Error::Internal);
-            };
-            stage.needs = self.needs_back(&view, y + 1)?;
-            self.make_row_back(plan, (index, &view), y, rule, scratch.clone(), watch)?;
+            let view = self.model.node(index);
+            let view = view.as_ref().ok_or(Error::Internal)?;
+            stage.needs = self.needs_back(view, y + 1)?;
+            self.make_row_back(plan, (index, view), y, rule, scratch.clone(), watch)?;
         }
         Ok(())
     }
@@ -162,12 +160,12 @@ impl<'m> Session<'m, '_> {
     ) -> Result<(), Error> {
         let ranges = [to, plan.gradient(view.output).range(), scratch];
         let row = self.model.shape(view.output).row();
-        if let Some(node) = self.model.integer_node(view, 0) {
+        if let Some(node) = &self.model.integer_node(view, 0) {
             let [to, from, scratch] = carve(self.arena, ranges)?;
             let (data, to) = (floats(from)?, floats_mut(to)?);
             let modulo = data.len().checked_div(row).unwrap_or(0);
             let rows = Rows { data, row, modulo };
-            return int8::backward_row(&node, rows, y, to, scratch, self.isa);
+            return int8::backward_row(node, rows, y, to, scratch, self.isa);
         }
         let node = self.kernel_node(view, 0)?;
         let [to, from, scratch] = carve(self.arena, ranges)?;

@@ -23,6 +23,8 @@ struct Arguments {
     target_step: usize,
     lanes: usize,
     zeros: &'static [f32; 16],
+    /// Factors behind the fours.
+    rest: usize,
     /// Written before it is read.
     sums: MaybeUninit<[f32; 16]>,
 }
@@ -47,19 +49,18 @@ fn arguments(
         target_step: run.target_step.wrapping_mul(4),
         lanes,
         zeros: &[0.0; 16],
+        rest: 0,
         sums: MaybeUninit::uninit(),
     }
 }
 
 type Table = [MaybeUninit<[*const f32; 2]>; MOST_TAPS];
 
-#[inline(always)]
-fn table(taps: &[Tap<'_>]) -> Table {
-    let mut table: Table = [MaybeUninit::uninit(); MOST_TAPS];
-    for (place, (source, weights)) in table.iter_mut().zip(taps) {
+fn table<'t>(room: &'t mut Table, taps: &[Tap<'_>]) -> Option<&'t [MaybeUninit<[*const f32; 2]>]> {
+    for (place, (source, weights)) in room.iter_mut().zip(taps) {
         place.write([source.as_ptr(), weights.as_ptr()]);
     }
-    table
+    room.get(..taps.len())
 }
 
 /// Adds eight sums to the target, of which so many bytes lie before.
@@ -169,8 +170,8 @@ pub fn add_channelwise(
     taps: &[Tap<'_>],
     blocks: usize,
 ) -> Option<()> {
-    let table = table(taps);
-    let mut of = arguments(run, target, table.get(..taps.len())?, (blocks, 8));
+    let mut room: Table = [MaybeUninit::uninit(); MOST_TAPS];
+    let mut of = arguments(run, target, table(&mut room, taps)?, (blocks, 8));
     // SAFETY: the function around found room for 8 * `blocks` elements of
     // every pixel, at least one, in every source and the target, and of all
     // weights; sources and target are walked by their steps. f32 lie on
@@ -256,18 +257,20 @@ pub fn add_multiples<const N: usize>(
     run: Run,
     target: &mut [f32],
     taps: &[Tap<'_>],
-    counts: (usize, usize),
+    (count, lanes): (usize, usize),
 ) -> Option<()> {
-    let table = table(taps);
-    let mut of = arguments(run, target, table.get(..taps.len())?, counts);
+    let mut room: Table = [MaybeUninit::uninit(); MOST_TAPS];
+    let mut of = arguments(run, target, table(&mut room, taps)?, (count / 4, lanes));
+    of.rest = count % 4;
     // SAFETY: the function around found room for all factors of every
     // pixel, at least one, in every source, for as many rows of N weights,
     // and for `lanes` elements of every pixel in the target.
     unsafe {
-        match N {
-            16 => sixteen(&mut of),
-            8 => eight(&mut of),
-            4 => four(&mut of),
+        match (N, lanes) {
+            (16, _) => sixteen(&mut of),
+            (8, _) => eight(&mut of),
+            (4, 3) => three(&mut of),
+            (4, _) => four(&mut of),
             _ => return None,
         }
     }
@@ -326,8 +329,9 @@ macro_rules! skip_four {
 macro_rules! multiples {
     ($name:ident, $far:ident, $lanes:literal, $bytes:literal, $sums:literal, $body:expr, $whole:expr) => {
         /// # Safety
-        /// As [`Arguments`] say, every pixel reads 4 * `count` factors of each
-        /// tap and adds to `lanes` elements; there is at least one of each.
+        /// As [`Arguments`] say, every pixel reads 4 * `count` + `rest` factors
+        /// of each tap and adds to `lanes` elements; there is at least one four
+        /// and one of all others.
         unsafe fn $name(of: &mut Arguments) {
             // SAFETY: as stated. f32 lie on multiples of 4; LDRD needs no more.
             unsafe {
@@ -336,7 +340,8 @@ macro_rules! multiples {
                     "2:",
                     "ldr r0, [r10, #36]",
                     concat!("vldm r0, ", $sums),
-                    "ldr r9, [r10]",
+                    "ldrd r9, r11, [r10]",
+                    "ldr lr, [r10, #40]",
                     "3:",
                     "ldrd r4, r5, [r9], #8",
                     "ldr r0, [r10, #12]",
@@ -350,8 +355,10 @@ macro_rules! multiples {
                     concat!("add r5, r5, #4*", $bytes),
                     "subs r8, r8, #1",
                     "bne 4b",
-                    "ldr r12, [r10, #4]",
-                    "cmp r9, r12",
+                    "cmp lr, #0",
+                    "bne 10f",
+                    "6:",
+                    "cmp r9, r11",
                     "bne 3b",
                     "ldr r12, [r10, #8]",
                     "ldr r8, [r10, #32]",
@@ -360,7 +367,7 @@ macro_rules! multiples {
                     $whole,
                     "b 9f",
                     "7:",
-                    "add r0, r10, #40",
+                    "add r0, r10, #44",
                     concat!("vstm r0, ", $sums),
                     "mov r1, r12",
                     "8:",
@@ -382,6 +389,22 @@ macro_rules! multiples {
                     "subs r8, r8, #1",
                     "str r8, [r10, #16]",
                     "bne 2b",
+                    "b 13f",
+                    "10:",
+                    "mov r8, lr",
+                    "11:",
+                    "ldr r0, [r4], #4",
+                    "cmp r0, #0",
+                    "beq 12f",
+                    "vmov s31, r0",
+                    "mov r12, r5",
+                    $body,
+                    "12:",
+                    concat!("add r5, r5, #", $bytes),
+                    "subs r8, r8, #1",
+                    "bne 11b",
+                    "b 6b",
+                    "13:",
                     "vpop {{s0-s31}}",
                     in("r10") of,
                     out("r0") _,
@@ -392,7 +415,9 @@ macro_rules! multiples {
                     out("r5") _,
                     out("r8") _,
                     out("r9") _,
+                    out("r11") _,
                     out("r12") _,
+                    out("lr") _,
                 );
             }
         }
@@ -504,5 +529,29 @@ multiples!(
         "vadd.f32 s18, s18, s2\n",
         "vadd.f32 s19, s19, s3\n",
         "vstm r12, {{s16-s19}}\n"
+    )
+);
+// Of four weights, the last is none.
+multiples!(
+    three,
+    near,
+    "3",
+    "16",
+    "{{s0-s2}}",
+    concat!(
+        "vldm r12, {{s16-s18}}\n",
+        "vmul.f32 s16, s16, s31\n",
+        "vmul.f32 s17, s17, s31\n",
+        "vmul.f32 s18, s18, s31\n",
+        "vadd.f32 s0, s0, s16\n",
+        "vadd.f32 s1, s1, s17\n",
+        "vadd.f32 s2, s2, s18\n"
+    ),
+    concat!(
+        "vldm r12, {{s16-s18}}\n",
+        "vadd.f32 s16, s16, s0\n",
+        "vadd.f32 s17, s17, s1\n",
+        "vadd.f32 s18, s18, s2\n",
+        "vstm r12, {{s16-s18}}\n"
     )
 );

@@ -60,6 +60,8 @@ macro_rules! gates {
                 asm!(
                     "2:",
                     "ldrb lr, [r11], #1",
+                    "cmp lr, #0",
+                    "beq 3f",
                     "ldm r10, {{r0-r5, r8, r9}}",
                     "mvn lr, lr",
                     "lsl lr, lr, #24",
@@ -68,6 +70,13 @@ macro_rules! gates {
                     "stmia r10!, {{r0-r5, r8, r9}}",
                     "cmp r11, r12",
                     "bne 2b",
+                    "b 4f",
+                    "3:",
+                    each!("mov ", ", #0\n": "r0" "r1" "r2" "r3" "r4" "r5" "r8" "r9"),
+                    "stmia r10!, {{r0-r5, r8, r9}}",
+                    "cmp r11, r12",
+                    "bne 2b",
+                    "4:",
                     inout("r10") to => _,
                     inout("r11") bits => _,
                     in("r12") end,
@@ -107,6 +116,43 @@ pub fn close(gradients: &mut [[f32; 8]], bits: &[u8], only_positive: bool) -> Op
         }
     }
     Some(())
+}
+
+/// Eight at a time.
+pub fn add_multiple(from: &[f32], factor: f32, to: &mut [f32]) -> usize {
+    let eights = from.len().min(to.len()) / 8;
+    if eights == 0 {
+        return 0;
+    }
+    // SAFETY: both slices have 8 elements for every one of `eights`, which is
+    // not 0.
+    unsafe {
+        asm!(
+            "vpush {{s0-s16}}",
+            "vmov s16, {factor}",
+            "2:",
+            "vldmia {from}!, {{s0-s7}}",
+            "vldm {to}, {{s8-s15}}",
+            each!("vmul.f32 ", ", ", ", s16\n": "s0" "s1" "s2" "s3" "s4" "s5" "s6" "s7"),
+            "vadd.f32 s8, s8, s0",
+            "vadd.f32 s9, s9, s1",
+            "vadd.f32 s10, s10, s2",
+            "vadd.f32 s11, s11, s3",
+            "vadd.f32 s12, s12, s4",
+            "vadd.f32 s13, s13, s5",
+            "vadd.f32 s14, s14, s6",
+            "vadd.f32 s15, s15, s7",
+            "vstmia {to}!, {{s8-s15}}",
+            "subs {left}, {left}, #1",
+            "bne 2b",
+            "vpop {{s0-s16}}",
+            factor = in(reg) factor.to_bits(),
+            from = inout(reg) from.as_ptr() => _,
+            to = inout(reg) to.as_mut_ptr() => _,
+            left = inout(reg) eights => _,
+        );
+    }
+    eights * 8
 }
 
 /// Four stored weights from `$at` on, as integers in four registers.

@@ -72,8 +72,15 @@ struct Live {
 impl Live {
     fn of(conv: &Conv<'_>) -> Self {
         let outputs = conv.sizes.outputs();
-        let mut bits = [0; MOST_KEPT / 32];
+        let (inputs, _) = conv.sizes.group();
         let data = conv.source.data;
+        let pixels = data.len() / outputs.max(1);
+        // To look at many pixels costs more than few weights do.
+        if 2 * pixels > conv.sizes.taps() * inputs {
+            let bits = [u32::MAX; MOST_KEPT / 32];
+            return Self { bits };
+        }
+        let mut bits = [0; MOST_KEPT / 32];
         for (bits, first) in bits.iter_mut().zip((0..outputs).step_by(32)) {
             for c in first..outputs.min(first + 32) {
                 let column = data.get(c..).unwrap_or(&[]).iter();
@@ -154,7 +161,7 @@ fn widen_plainly<const N: usize>(
 ) -> Option<()> {
     let places = out.iter_mut().step_by(outputs.max(1));
     for (lanes, row) in places.zip(0..stored.rows) {
-        // Lanes that stand for nothing are not read.
+        // Lanes that stand for nothing get whatever follows: their sums go nowhere.
         let from = stored.weights.get(row * stored.step..)?;
         for (lane, &w) in lanes.iter_mut().zip(from) {
             *lane = (f32::from(w) - zero) * scale;
