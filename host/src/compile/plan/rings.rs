@@ -82,8 +82,12 @@ pub fn choose(network: &Network, pass: Pass, goal: Goal) -> (Rings, Gradients) {
     if is_int8 && few {
         let gradients = gradients::choose(network, pass, &all);
         let arena = |rings: &Rings| arena_with(network, pass, rings, &gradients);
-        let order = costliest_first(network, &all);
-        return (thin(all, &order, enough, &arena), gradients);
+        let fitting = thin(all.clone(), &costliest_first(network, &all), enough, &arena);
+        if arena(&fitting) <= enough {
+            return (fitting, gradients);
+        }
+        let last_first: Vec<usize> = (0..all.links.len()).rev().collect();
+        return (thin(all, &last_first, 0, &arena), gradients);
     }
     (free(network, &all), whole)
 }
