@@ -68,6 +68,57 @@ fn demo_network_on_the_64_kilobyte_board() {
     assert!(err.contains(numbers), "{err}");
 }
 
+/// The demo's network on the board of CI, through files, then over its line
+/// with method and network on different sides.
+#[test]
+fn halves_of_the_demo_network() {
+    if !available() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let json = folder.path().join("out.json");
+    let [model, card, scene, firmware] = [
+        "host/demo/honest.onnx",
+        "host/demo/poles.card.toml",
+        "host/demo/scene.png",
+        "firmware",
+    ]
+    .map(path);
+    let all = [
+        &model,
+        "--card",
+        &card,
+        &scene,
+        "--firmware",
+        &firmware,
+        "--device",
+        "qemu:mps2-an386",
+        "--halves",
+        "always",
+        "-m",
+        "rise:masks=2",
+        "-m",
+        "grad-cam",
+        "--json",
+        json.to_str().expect("a path"),
+    ];
+    let (code, out, err) = crosscheck(&all);
+    assert_eq!(code, 0, "{out}{err}");
+    let text = std::fs::read_to_string(&json).expect("the JSON");
+    let document: Value = serde_json::from_str(&text).expect("JSON");
+    let entry = &document["comparisons"][0];
+    assert_eq!(entry["verdict"], "BIT-EXACT");
+    assert_eq!(entry["device"]["board"], "mps2-an386");
+    assert_eq!(entry["device"]["input"], entry["pixels"]);
+    assert_eq!(entry["device"]["model"], entry["model"]);
+    let program = entry["device"]["firmware_sha256"].as_str().expect("a hash");
+    assert_eq!(program.len(), 64);
+    let rise = &entry["halves"][0];
+    assert_eq!(rise["device_network"], "same", "{rise}");
+    assert_eq!(rise["device_method"], "same", "{rise}");
+    assert!(entry["halves"][1]["device_method"]["not-asked"].is_string());
+}
+
 fn pictures(folder: &Path) {
     std::fs::create_dir(folder).expect("a folder");
     for k in 0..2u32 {
