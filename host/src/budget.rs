@@ -28,9 +28,12 @@ use foveola_core::net::model::{Model, Pass};
 use image::{DynamicImage, Rgb, RgbImage};
 
 pub use advice::advice;
-pub use board::{Board, Measured, Measurements, Region, board, boards, measurements};
+pub use board::{
+    Accuracy, Board, Errors, Measured, Measurements, Region, board, boards, measurements,
+};
 pub use counts::Counts;
 pub use memory::{Memory, Placed};
+pub use nodes::integers::WAYS;
 pub use work::Work;
 
 use work::{Question, top_class};
@@ -113,6 +116,13 @@ impl Budget {
             smallest: smallest(model, prune)?,
             methods,
         })
+    }
+
+    /// Whether some nodes compute with integers.
+    pub fn has_integers(&self) -> bool {
+        let model = self.file.model();
+        let mut nodes = (0..model.node_count()).filter_map(|i| model.node(i));
+        nodes.any(|node| node.integers.is_some())
     }
 
     /// Bytes of flash of the model file.

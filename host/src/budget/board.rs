@@ -50,6 +50,30 @@ pub struct Measured {
     /// Instructions for each thing that the program does, see [`super::Counts`].
     #[serde(default)]
     pub instructions: BTreeMap<String, f64>,
+    /// How far predicted instructions of networks in int8 are from what the
+    /// board executes, on networks that no price was fitted on.
+    #[serde(default)]
+    pub int8: Accuracy,
+}
+
+/// Relative errors of predicted instructions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Accuracy {
+    /// Networks.
+    pub networks: usize,
+    /// Of a plain pass.
+    pub inference: Errors,
+    /// Of all methods.
+    pub methods: Errors,
+}
+
+/// Errors, 0 for none and 1 for as much again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Errors {
+    /// Root of the mean square.
+    pub rms: f64,
+    /// The largest.
+    pub worst: f64,
 }
 
 /// Everything that was measured.

@@ -10,10 +10,11 @@ use super::counts::{Counts, Kernel};
 /// Pixels by which MindSpore's masks are larger than the picture.
 const MARGIN: usize = 10;
 
-/// The first `rows` rows of a masked picture, written into the network's input.
-pub fn load(counts: &mut Counts, x: &Masked<'_>, rows: usize) {
+/// The first `rows` rows of a masked picture, written into the network's input,
+/// which is called `name`.
+pub fn load(counts: &mut Counts, name: &str, x: &Masked<'_>, rows: usize) {
     let shape = x.shape();
-    let mut k = Kernel::new(counts, "load");
+    let mut k = Kernel::new(counts, name);
     k.n("call", 1);
     k.n("row", rows);
     let whole = Window::whole(shape);

@@ -1,6 +1,7 @@
 //! What each node of a network repeats, forward and backward: the loops of
 //! `net::ops`, counted.
 
+pub mod integers;
 mod plain;
 mod sliding;
 
@@ -95,6 +96,9 @@ pub fn forward(counts: &mut Counts, node: &Node<'_>, inputs: &[Input<'_>], way: 
         }
         Op::Conv { .. } | Op::Dense => matrix(counts, node, first),
         Op::Depthwise { geometry } => dw(counts, node, geometry, (first, way)),
+        Op::MaxPool(geometry) | Op::AveragePool { geometry, .. } if way.ring.is_some() => {
+            plain::pool_rows(counts, node, geometry, way.keeps);
+        }
         _ if way.ring.is_some() => rows(counts, node, inputs),
         _ => plain::forward(counts, node, inputs, way.keeps),
     }
@@ -112,11 +116,12 @@ fn rows(counts: &mut Counts, node: &Node<'_>, inputs: &[Input<'_>]) {
         ..*node
     };
     for y in 0..node.output.h {
-        let row = |input: &Input<'_>| -> Option<Vec<f32>> {
+        let row = |input: &Input<'_>| -> Vec<f32> {
             let row = input.shape.row();
-            Some(input.values.get(y * row..(y + 1) * row)?.to_vec())
+            let values = input.values.get(y * row..(y + 1) * row);
+            values.unwrap_or_default().to_vec()
         };
-        let values: Vec<Vec<f32>> = inputs.iter().filter_map(row).collect();
+        let values: Vec<Vec<f32>> = inputs.iter().map(row).collect();
         let inputs = values.iter().map(|values| Input { shape, values });
         plain::forward(counts, &one, &inputs.collect::<Vec<_>>(), false);
     }
@@ -211,58 +216,139 @@ pub fn record(counts: &mut Counts, node: &Node<'_>, rule: Rule, by_rows: bool) {
     }
 }
 
-/// What a node's ReLU repeats on the way back.
-pub fn gate(counts: &mut Counts, node: &Node<'_>, rule: Rule) {
+/// What a node's ReLU repeats on the way back, all at once or row by row.
+pub fn gate(counts: &mut Counts, node: &Node<'_>, rule: Rule, by_rows: bool) {
     let (word, rule) = (word(node.activation), rule_word(rule));
-    Kernel::new(counts, "gate").bits(&format!("{word}.{rule}"), node.output.len());
+    let mut k = Kernel::new(counts, "gate");
+    let calls = if by_rows { node.output.h } else { 1 };
+    for _ in 0..calls {
+        k.bits(&format!("{word}.{rule}"), node.output.len() / calls.max(1));
+    }
 }
 
-/// One node backward: the gradient of input `part`, from that of the output.
+/// One node backward: the gradient of input `part`, from that of the output,
+/// all at once or row by row.
 pub fn backward(
+    counts: &mut Counts,
+    node: &Node<'_>,
+    (part, by_rows): (usize, bool),
+    inputs: &[Input<'_>],
+    (gradient, rule): (&[f32], Rule),
+) {
+    let (input, output) = (node.input, node.output);
+    match node.op {
+        Op::Conv { .. } | Op::Dense => conv_back(counts, node, by_rows, gradient),
+        Op::Depthwise { geometry } => {
+            let mut k = Kernel::new(counts, "depthwise_back");
+            let rows = Axis::backward(geometry, 0, output.h, input.h);
+            let cols = Axis::backward(geometry, 1, output.w, input.w);
+            for rows in row_axes(rows, input.h, by_rows) {
+                sliding::depthwise(&mut k, input.c, [&rows, &cols], "add");
+                let sizes = [output.h, output.w, output.c];
+                let source = Source::new(gradient, sizes, [&rows, &cols]);
+                sliding::depthwise_products(&mut k, &source);
+            }
+        }
+        _ if by_rows => by_row(counts, node, part, inputs, (gradient, rule)),
+        _ => plain::backward(counts, node, part, inputs, (gradient, rule)),
+    }
+}
+
+/// An operator whose rows depend on the same rows of its inputs, row by row.
+fn by_row(
     counts: &mut Counts,
     node: &Node<'_>,
     part: usize,
     inputs: &[Input<'_>],
     (gradient, rule): (&[f32], Rule),
 ) {
-    let (input, output) = (node.input, node.output);
-    match node.op {
-        Op::Conv { .. } | Op::Dense => conv_back(counts, node, gradient),
-        Op::Depthwise { geometry } => {
-            let mut k = Kernel::new(counts, "depthwise_back");
-            let rows = Axis::backward(geometry, 0, output.h, input.h);
-            let cols = Axis::backward(geometry, 1, output.w, input.w);
-            sliding::depthwise(&mut k, input.c, [&rows, &cols], "add");
-            let sizes = [output.h, output.w, output.c];
-            let source = Source::new(gradient, sizes, [&rows, &cols]);
-            sliding::depthwise_products(&mut k, &source);
-        }
-        _ => plain::backward(counts, node, part, inputs, (gradient, rule)),
+    let row_of = |shape: Shape| Shape { h: 1, ..shape };
+    let one = Node {
+        input: row_of(node.input),
+        output: row_of(node.output),
+        ..*node
+    };
+    let shapes = inputs.iter().map(|input| Input {
+        shape: row_of(input.shape),
+        values: &[],
+    });
+    let inputs: Vec<Input<'_>> = shapes.collect();
+    for row in gradient.chunks(node.output.row().max(1)) {
+        plain::backward(counts, &one, part, &inputs, (row, rule));
     }
 }
 
-fn conv_back(counts: &mut Counts, node: &Node<'_>, gradient: &[f32]) {
-    let (input, output) = (node.input, node.output);
-    let mut k = Kernel::new(counts, "conv_back");
-    let (conv, sizes, rows, cols) = match (pointwise(node), node.op) {
-        (Some([pixels, inputs, outputs, groups]), _) => (
-            (groups, inputs, outputs),
-            [1, pixels, outputs * groups],
-            Axis::pointwise(1),
-            Axis::pointwise(pixels),
-        ),
-        (None, Op::Conv { geometry, groups }) => {
-            let groups = usize::from(groups).max(1);
-            (
-                (groups, input.c / groups, output.c / groups),
-                [output.h, output.w, output.c],
-                Axis::backward(geometry, 0, output.h, input.h),
-                Axis::backward(geometry, 1, output.w, input.w),
-            )
+/// The target rows of each call.
+fn row_axes(rows: Axis, height: usize, by_rows: bool) -> Vec<Axis> {
+    match by_rows {
+        true => (0..height).map(|y| rows.only(y)).collect(),
+        false => vec![rows],
+    }
+}
+
+/// What the gradient of a convolution's input is made of.
+struct Gradient {
+    groups: usize,
+    /// Channels of one group.
+    inputs: usize,
+    outputs: usize,
+    /// Sizes of the output's gradient, or of the part that a call reads.
+    sizes: [usize; 3],
+    /// The target rows of each call.
+    calls: Vec<Axis>,
+    cols: Axis,
+    /// Whether each call reads a part of its own.
+    apart: bool,
+}
+
+impl Gradient {
+    fn of(node: &Node<'_>, by_rows: bool) -> Option<Self> {
+        let (input, output) = (node.input, node.output);
+        if let Some([pixels, inputs, outputs, groups]) = pointwise(node) {
+            let height = if by_rows { input.h.max(1) } else { 1 };
+            return Some(Self {
+                groups,
+                inputs,
+                outputs,
+                sizes: [1, pixels / height, outputs * groups],
+                calls: vec![Axis::pointwise(1); height],
+                cols: Axis::pointwise(pixels / height),
+                apart: true,
+            });
         }
-        _ => return,
+        let Op::Conv { geometry, groups } = node.op else {
+            return None;
+        };
+        let groups = usize::from(groups).max(1);
+        let rows = Axis::backward(geometry, 0, output.h, input.h);
+        Some(Self {
+            groups,
+            inputs: input.c / groups,
+            outputs: output.c / groups,
+            sizes: [output.h, output.w, output.c],
+            calls: row_axes(rows, input.h, by_rows),
+            cols: Axis::backward(geometry, 1, output.w, input.w),
+            apart: false,
+        })
+    }
+
+    /// Each call's target rows and what it reads.
+    fn each<'a>(&'a self, gradient: &'a [f32]) -> impl Iterator<Item = (&'a Axis, Source<'a>)> {
+        let len = self.sizes.iter().product::<usize>();
+        self.calls.iter().enumerate().map(move |(i, rows)| {
+            let first = if self.apart { i * len } else { 0 };
+            let own = gradient.get(first..).unwrap_or_default();
+            (rows, Source::new(own, self.sizes, [rows, &self.cols]))
+        })
+    }
+}
+
+fn conv_back(counts: &mut Counts, node: &Node<'_>, by_rows: bool, gradient: &[f32]) {
+    let mut k = Kernel::new(counts, "conv_back");
+    let Some(way) = Gradient::of(node, by_rows) else {
+        return;
     };
-    let (groups, inputs, outputs) = conv;
+    let (groups, inputs, outputs) = (way.groups, way.inputs, way.outputs);
     let conv = Conv {
         groups,
         inputs,
@@ -270,6 +356,7 @@ fn conv_back(counts: &mut Counts, node: &Node<'_>, gradient: &[f32]) {
         modulo: usize::MAX,
         activation: "add",
     };
-    let source = Source::new(gradient, sizes, [&rows, &cols]);
-    sliding::in_place(&mut k, &conv, [&rows, &cols], &source);
+    for (rows, source) in way.each(gradient) {
+        sliding::in_place(&mut k, &conv, [rows, &way.cols], &source);
+    }
 }

@@ -8,6 +8,7 @@ use foveola_core::{Classifier, Error, Mask, Masked, Score, Shape};
 use super::counts::{Counts, Kernel};
 use super::load::{grid, load};
 use super::trace::{Trace, rows};
+use super::work::input_word;
 
 /// Passes that are run for the sake of their values; the others are taken to
 /// be like them.
@@ -90,8 +91,8 @@ impl Classifier for Watch<'_, '_> {
     }
 
     fn classify(&mut self, x: &Masked<'_>, score: Score, out: &mut [f32]) -> Result<(), Error> {
-        let rows = rows(self.model, None);
-        load(&mut self.loads, x, rows);
+        let rows = rows(self.model, x, None);
+        load(&mut self.loads, input_word(self.model), x, rows);
         if let Mask::Grid(mask) = x.mask {
             // RISE makes each mask once more, to add it to the map.
             let shape = self.input();

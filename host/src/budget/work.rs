@@ -13,7 +13,7 @@ use foveola_core::{At, Classifier, Error, Masked, Picture, Rule, Score, Shape};
 use super::counts::{Counts, Kernel};
 use super::load::load;
 use super::memory::TREE;
-use super::trace::{Back, Trace, is_real, rows};
+use super::trace::{Back, Trace, quantises, rows};
 use super::watch::Watch;
 use crate::aligned::AlignedBytes;
 use crate::explainer::setting::Setting;
@@ -27,8 +27,7 @@ pub struct Question<'q> {
     pub target: usize,
 }
 
-/// What a question repeats, and how many passes it takes; nothing for networks
-/// with int8 nodes, which have no prices.
+/// What a question repeats, and how many passes it takes.
 #[derive(Clone, Debug, Default)]
 pub struct Work {
     /// Forward and backward passes.
@@ -36,7 +35,8 @@ pub struct Work {
     /// Everything.
     pub counts: Counts,
     /// Counts of each node of the pass that keeps what gradients need, and of
-    /// the way back; empty for methods without gradients.
+    /// the way back; empty for methods without gradients, and where the way back
+    /// goes row by row.
     pub ways: [Vec<Counts>; 2],
 }
 
@@ -56,16 +56,23 @@ pub fn forward(
     let trace = Trace::forward(question.model, session, &x, back)?;
     let mut nodes = trace.nodes.clone();
     if let Some(first) = nodes.first_mut() {
-        load(first, &x, rows(question.model, back));
+        let rows = rows(question.model, &x, back);
+        load(first, input_word(question.model), &x, rows);
     }
     Ok((trace, nodes))
 }
 
+/// A word for loading the picture: what turns it into integers is another loop
+/// around it.
+pub fn input_word(model: &Model<'_>) -> &'static str {
+    match quantises(model) {
+        true => "load8",
+        false => "load",
+    }
+}
+
 /// A plain classification.
 pub fn classify(question: &Question<'_>) -> Result<Work, Error> {
-    if !is_real(question.model) {
-        return Ok(Work::default());
-    }
     let mut arena = arena(question.model);
     let mut session = Session::new(question.model, &mut arena, Isa::detect())?;
     let (_, nodes) = forward(question, &mut session, None)?;
@@ -87,9 +94,6 @@ pub fn method(
     shape: Shape,
     passes: u64,
 ) -> Result<Work, Error> {
-    if !is_real(question.model) {
-        return Ok(Work::default());
-    }
     let name = setting.spec().row.name;
     let mut work = match setting.depth() {
         Some(at) => gradients(question, at, rule(name))?,
@@ -116,14 +120,13 @@ fn gradients(question: &Question<'_>, at: At, rule: Rule) -> Result<Work, Error>
     let goal = (question.target, Score::Logit);
     let back = trace.backward(question.model, &mut session, way, goal)?;
     let mut counts = Counts::default();
-    for node in forth.iter().chain(&back) {
-        counts.merge(node, 1.0);
-    }
+    forth.iter().for_each(|node| counts.merge(node, 1.0));
+    counts.merge(&back.counts, 1.0);
     counts.add("gradient", 1.0);
     Ok(Work {
         passes: 2,
         counts,
-        ways: [forth, back],
+        ways: [forth, back.nodes],
     })
 }
 

@@ -1,16 +1,19 @@
 //! What `foveola budget` says before the run, against what boards say after
 //! it, on networks that no price was fitted on: RAM to the byte, stacks within
-//! their bound, instructions within 2 %.
+//! their bound, instructions within 2 %; of networks in int8 within what the
+//! tables below say.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use foveola::budget::{self, Board, Budget};
+use foveola::compile::Goal;
 use foveola::method_spec::MethodSpec;
 use foveola::model::{OpenModel, OpenOptions};
 use foveola::photo::Photo;
 use foveola_core::Picture;
-use foveola_tests::{Golden, root, to_hwc};
+use foveola_tests::random::RandomNetwork;
+use foveola_tests::{Golden, root, to_hwc, zoo};
 
 use super::board::{Answer, Folder, available, with_model};
 
@@ -26,8 +29,21 @@ const REACHED: [(&str, &str, &str, f64); 3] = [
     ("n1", "riscv32-virt", "", 0.04),
 ];
 
+/// Largest relative errors for networks in int8: of a pass, of methods.
+const INTEGERS: [f64; 2] = [0.05, 0.1];
+
+/// The same for networks that are little more than what is done once a node.
+const LITTLE: [f64; 2] = [0.2, 0.25];
+
 /// Largest relative error of a case's predicted instructions.
 fn tolerance(case: &str, board: &str, question: &str) -> f64 {
+    let of = |[pass, method]: [f64; 2]| if question == "classify" { pass } else { method };
+    if case.starts_with("int8") {
+        return of(INTEGERS);
+    }
+    if case.starts_with("random") {
+        return of(LITTLE);
+    }
     let mut reached = REACHED.iter().filter(|(name, at, what, _)| {
         case == *name && board.contains(at) && question.starts_with(what)
     });
@@ -190,6 +206,71 @@ fn golden(name: &'static str, methods: &[&str]) -> Case {
     let shape = model.intake().shape;
     let photo = Photo::tensor(shape, to_hwc(&golden.picture(0)));
     Case::new(name, &model, photo, methods)
+}
+
+/// A real network in int8, whole tensors or rings of rows.
+fn real_int8(name: &'static str, file: &str, goal: Goal, methods: &[&str]) -> Option<Case> {
+    let path = zoo()?.join("models/tinyml").join(file);
+    let mut model = open(path);
+    model.goal = goal;
+    let photo = budget::stand_in(&model);
+    Some(Case::new(name, &model, photo, methods))
+}
+
+/// Random networks in int8.
+fn random_int8(seeds: std::ops::Range<u64>) -> impl Iterator<Item = Case> {
+    seeds.filter_map(|seed| {
+        let bytes = RandomNetwork::int8(seed).bytes;
+        let options = OpenOptions::default();
+        let model = OpenModel::from_bytes(&bytes, Path::new("m.fov"), &options);
+        let model = model.expect("the model opens");
+        let photo = budget::stand_in(&model);
+        let specs = ["gradient".parse().expect("a method")];
+        // Some overflow on this picture.
+        Budget::of(&model, &specs, &photo, true).ok()?;
+        Some(Case::new("random", &model, photo, &["gradient"]))
+    })
+}
+
+/// Networks in int8 as they are built for microcontrollers.
+fn integers(board: &str) {
+    let file = "resnet8_cifar10_int8.tflite";
+    let mut cases: Vec<Case> = random_int8(2000..2006).collect();
+    cases.extend(real_int8(
+        "int8 fast",
+        file,
+        Goal::Fast,
+        &["gradient", "grad-cam"],
+    ));
+    cases.extend(real_int8("int8 small", file, Goal::Small, &["grad-cam"]));
+    let file = "vww96_int8.tflite";
+    cases.extend(real_int8("int8 vww", file, Goal::Fast, &["grad-cam"]));
+    check(board, &cases);
+}
+
+#[test]
+fn integers_on_an386() {
+    if available() {
+        integers("mps2-an386");
+    }
+}
+
+#[test]
+fn integers_on_an547() {
+    if available() {
+        integers("mps3-an547");
+    }
+}
+
+#[test]
+fn integers_on_riscv32_virt() {
+    if available() {
+        let cases: Vec<Case> = random_int8(2000..2006).collect();
+        check("riscv32-virt", &cases);
+        let file = "resnet8_cifar10_int8.tflite";
+        let resnet = real_int8("int8 fast", file, Goal::Fast, &["grad-cam"]);
+        check("riscv32-virt", &Vec::from_iter(resnet));
+    }
 }
 
 /// Runs the cases on a board and fails with everything that is off.

@@ -4,6 +4,7 @@
 //! installed. Writes `host/src/budget/measured.toml`.
 
 mod fit;
+mod grid;
 mod measure;
 mod nets;
 
@@ -14,7 +15,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fit::{Row, fit};
-use foveola::budget::{Measured, Measurements};
+use foveola::budget::{Accuracy, Errors, Measured, Measurements};
 use measure::{Case, PROGRAMS, Program, sizes};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -24,28 +25,53 @@ const TABLE: &str = "host/src/budget/measured.toml";
 /// Stacks are rounded up to this.
 const STACK: usize = 64;
 
+/// Random networks in int8 that prices are fitted on, and that check them.
+const DRAWN: usize = 90;
+const CHECKS: usize = 14;
+
 /// Added to the deepest stack that was seen: other networks nest otherwise.
 const MARGIN: usize = 512;
 
 fn main() -> Result<()> {
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let firmware = Path::new("firmware").canonicalize()?;
-    let cases = nets::nets();
-    let cases = cases.iter().enumerate().map(|(i, net)| Case::new(i, net));
-    let cases: Vec<Case> = cases.collect::<Result<_>>()?;
+    let cases = cases()?;
     let mut all = Measurements {
         origin: origin()?,
         boards: kept(),
     };
     for program in &PROGRAMS {
         if asked.is_empty() || asked.iter().any(|name| name == program.board) {
-            let measured = calibrate(&firmware, program, &cases)?;
+            let alike = program.like.and_then(|board| all.boards.get(board));
+            let measured = match alike {
+                Some(alike) => resized(&firmware, program, alike)?,
+                None => calibrate(&firmware, program, &cases)?,
+            };
             all.boards.insert(program.board.to_owned(), measured);
         }
     }
     let head = "# Written by foveola-benches' program calibrate: what the firmware takes on each board.\n\n";
     std::fs::write(TABLE, head.to_owned() + &toml::to_string(&all)?)?;
     Ok(())
+}
+
+/// All networks: those in f32, those in int8, and those that check the prices.
+fn cases() -> Result<Vec<Case>> {
+    let real = nets::nets().into_iter().enumerate();
+    let real = real.map(|(i, net)| Case::new(format!("net{i}"), &net));
+    let int8 = grid::grid().into_iter();
+    let int8 = int8.map(|(name, net, held)| {
+        let mut case = Case::new(name, &net)?;
+        case.held = held;
+        Ok(case)
+    });
+    let mut all: Vec<Case> = real.chain(int8).collect::<Result<_>>()?;
+    // Some of the networks that are drawn overflow on this picture.
+    let drawn = |first: u64, held| (first..).filter_map(move |seed| Case::drawn(seed, held).ok());
+    all.extend(drawn(0, false).take(DRAWN));
+    all.extend(drawn(1000, true).take(CHECKS));
+    all.extend(measure::zoo()?);
+    Ok(all)
 }
 
 /// What the table says of boards that are not measured anew.
@@ -69,10 +95,25 @@ fn origin() -> Result<BTreeMap<String, String>> {
     Ok(pairs.map(|(key, value)| (key.to_owned(), value)).into())
 }
 
+/// A board that executes what another one does, but has a program of its own.
+fn resized(firmware: &Path, program: &Program, alike: &Measured) -> Result<Measured> {
+    let (size, statics) = sizes_of(firmware, &program.build(firmware)?)?;
+    Ok(Measured {
+        program: size,
+        statics,
+        ..alike.clone()
+    })
+}
+
+/// Bytes of flash of a program without its model, and of static memory.
+fn sizes_of(firmware: &Path, elf: &Path) -> Result<(usize, usize)> {
+    let (flash, statics) = sizes(elf)?;
+    let linked = std::fs::metadata(firmware.join("../core/fixtures/small.fov"))?.len() as usize;
+    Ok((flash - linked, statics))
+}
+
 fn calibrate(firmware: &Path, program: &Program, cases: &[Case]) -> Result<Measured> {
     let elf = program.build(firmware)?;
-    let (flash, statics) = sizes(&elf)?;
-    let linked = std::fs::metadata(firmware.join("../core/fixtures/small.fov"))?.len() as usize;
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
@@ -84,7 +125,7 @@ fn calibrate(firmware: &Path, program: &Program, cases: &[Case]) -> Result<Measu
             });
         }
     });
-    let mut rows = Vec::new();
+    let (mut rows, mut integers, mut held) = (Vec::new(), Vec::new(), Vec::new());
     let mut stack = BTreeMap::new();
     let done = done.into_inner().map_err(|_| "a thread panicked")?;
     for (case, answer) in done {
@@ -93,50 +134,97 @@ fn calibrate(firmware: &Path, program: &Program, cases: &[Case]) -> Result<Measu
             continue;
         };
         let (more, stacks) = case.rows(&answer)?;
-        rows.extend(more);
+        match (case.held, case.int8) {
+            (true, _) => held.extend(more),
+            (_, true) => integers.extend(more),
+            _ => rows.extend(more),
+        }
         for (method, depth) in stacks {
             let deepest = stack.entry(method.to_owned()).or_insert(0);
             *deepest = (depth + MARGIN).next_multiple_of(STACK).max(*deepest);
         }
     }
-    let instructions = fit(&rows, |name| program.soft || !name.contains(".soft."));
-    report(program.board, &rows, &instructions);
+    let instructions = prices(program, &rows, &integers);
+    for (what, rows) in [("f32", &rows), ("int8", &integers), ("left out", &held)] {
+        report(&format!("{}: {what}", program.board), rows, &instructions);
+    }
+    let (size, statics) = sizes_of(firmware, &elf)?;
     Ok(Measured {
-        program: flash - linked,
+        program: size,
         statics,
         stack,
+        int8: accuracy(&held, &instructions),
         instructions,
     })
 }
 
+/// Prices of everything: of networks in f32, then of those in int8 forward, then
+/// of these backward. What was priced before keeps its price.
+fn prices(program: &Program, real: &[Row], integers: &[Row]) -> BTreeMap<String, f64> {
+    let forward = |row: &&Row| row.name.contains(" forward.") || row.is_plain();
+    let (forth, back): (Vec<&Row>, Vec<&Row>) = integers.iter().partition(forward);
+    let mut prices = BTreeMap::new();
+    let mut known = BTreeMap::new();
+    for rows in [real.iter().collect(), forth, back] {
+        prices.extend(fit(&rows, &known, |name| program.does(name)));
+        for (name, _) in rows.iter().flat_map(|row| row.counts.iter()) {
+            known.insert(name.to_owned(), prices.get(name).copied());
+        }
+    }
+    prices
+}
+
+/// How far prices are from what networks took that they were not fitted on.
+fn accuracy(held: &[Row], prices: &BTreeMap<String, f64>) -> Accuracy {
+    let of = |is_asked: fn(&Row) -> bool| {
+        let errors = held.iter().filter(|row| is_asked(row));
+        let errors: Vec<f64> = errors.map(|row| row.error(prices)).collect();
+        let squares: f64 = errors.iter().map(|error| error * error).sum();
+        Errors {
+            rms: (squares / errors.len().max(1) as f64).sqrt(),
+            worst: errors.iter().fold(0.0, |most, error| error.abs().max(most)),
+        }
+    };
+    Accuracy {
+        networks: held.iter().filter(|row| row.is_plain()).count(),
+        inference: of(Row::is_plain),
+        methods: of(|row| !row.is_plain() && !row.is_lap()),
+    }
+}
+
 /// How far prices are from what was measured.
-fn report(board: &str, rows: &[Row], prices: &BTreeMap<String, f64>) {
-    let error = |row: &Row| row.counts.at(prices) / row.instructions - 1.0;
-    let lap = |row: &&Row| row.name.contains("ward.");
-    for (what, laps) in [("nodes", true), ("questions", false)] {
-        let chosen: Vec<&Row> = rows.iter().filter(|row| lap(row) == laps).collect();
-        let squares: f64 = chosen.iter().map(|row| error(row).powi(2)).sum();
+fn report(what: &str, rows: &[Row], prices: &BTreeMap<String, f64>) {
+    let kind = |row: &Row| match row.name.rsplit(' ').next() {
+        Some("classify") => "inference",
+        _ if row.is_lap() => "nodes",
+        _ => "methods",
+    };
+    for wanted in ["nodes", "inference", "methods"] {
+        let chosen: Vec<&Row> = rows.iter().filter(|row| kind(row) == wanted).collect();
+        let squares: f64 = chosen.iter().map(|row| row.error(prices).powi(2)).sum();
         let worst = chosen
             .iter()
-            .max_by(|a, b| error(a).abs().total_cmp(&error(b).abs()));
+            .max_by(|a, b| a.error(prices).abs().total_cmp(&b.error(prices).abs()));
         println!(
-            "{board}: {} {what}: {:.2} % rms, worst {:.2} % ({})",
+            "{what}: {} {wanted}: {:.2} % rms, worst {:.2} % ({})",
             chosen.len(),
-            100.0 * (squares / chosen.len() as f64).sqrt(),
-            worst.map_or(0.0, |row| 100.0 * error(row)),
+            100.0 * (squares / chosen.len().max(1) as f64).sqrt(),
+            worst.map_or(0.0, |row| 100.0 * row.error(prices)),
             worst.map_or("", |row| &row.name),
         );
     }
-    if std::env::var_os("VERBOSE").is_some() {
-        for row in rows.iter().filter(|row| error(row).abs() > 0.01) {
-            println!(
-                "{:8.2} % {} {}",
-                100.0 * error(row),
-                row.instructions,
-                row.name
-            );
-            for (name, n) in row.counts.iter() {
-                println!("      {name} {n} x {:?}", prices.get(name));
+    let Some(least) = std::env::var("VERBOSE").ok().and_then(|v| v.parse().ok()) else {
+        return;
+    };
+    for row in rows
+        .iter()
+        .filter(|row| 100.0 * row.error(prices).abs() > least)
+    {
+        let error = 100.0 * row.error(prices);
+        println!("{error:8.2} % {} {}", row.instructions, row.name);
+        for (name, n) in row.counts.iter() {
+            if let Some(price) = prices.get(name) {
+                println!("      {name} {n} x {price:.2} = {:.0}", n * price);
             }
         }
     }

@@ -4,13 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use foveola::budget::{Budget, Counts, Work, stand_in};
-use foveola::compile::{CompileOptions, compile};
+use foveola::budget::{Budget, Counts, WAYS, Work, stand_in};
+use foveola::compile::{CompileOptions, Goal, compile};
 use foveola::crosscheck::Answer;
 use foveola::method_spec::MethodSpec;
 use foveola::model::{OpenModel, OpenOptions};
 use foveola::photo::Photo;
+use foveola::quantise::pictures::Album;
+use foveola::quantise::{FloatNetwork, RangeRule};
 use foveola_core::Picture;
+use foveola_tests::random::RandomNetwork;
 
 use super::fit::Row;
 use super::nets::Net;
@@ -29,6 +32,10 @@ pub struct Program {
     profile: &'static str,
     /// Whether its processor has no floating point.
     pub soft: bool,
+    /// The way that it takes through convolutions of integers.
+    pub way: &'static str,
+    /// A board that executes the same instructions, where one is measured.
+    pub like: Option<&'static str>,
 }
 
 const fn program(board: &'static str, target: &'static str) -> Program {
@@ -37,28 +44,48 @@ const fn program(board: &'static str, target: &'static str) -> Program {
         target,
         profile: "release",
         soft: false,
+        way: "dsp",
+        like: None,
     }
 }
 
 /// All boards that QEMU emulates, as `firmware/board.sh` has them.
 pub const PROGRAMS: [Program; 7] = [
     program("mps2-an386", "thumbv7em-none-eabihf"),
-    program("mps2-an500", "thumbv7em-none-eabihf"),
+    Program {
+        like: Some("mps2-an386"),
+        ..program("mps2-an500", "thumbv7em-none-eabihf")
+    },
     program("mps2-an505", "thumbv8m.main-none-eabihf"),
-    program("mps3-an547", "thumbv8m.main-none-eabihf"),
-    program("netduinoplus2", "thumbv7em-none-eabihf"),
+    Program {
+        way: "helium",
+        ..program("mps3-an547", "thumbv8m.main-none-eabihf")
+    },
+    Program {
+        like: Some("mps2-an386"),
+        ..program("netduinoplus2", "thumbv7em-none-eabihf")
+    },
     Program {
         profile: "small",
         soft: true,
+        way: "scalar",
         ..program("lm3s6965evb", "thumbv6m-none-eabi")
     },
     Program {
         soft: true,
+        way: "scalar",
         ..program("riscv32-virt", "riscv32imc-unknown-none-elf")
     },
 ];
 
 impl Program {
+    /// Whether what counts say under this name happens there.
+    pub fn does(&self, name: &str) -> bool {
+        let way = name.split('.').next().unwrap_or_default();
+        let own = !WAYS.contains(&way) || way == self.way;
+        own && (self.soft || !name.contains("soft."))
+    }
+
     /// Builds it.
     pub fn build(&self, firmware: &Path) -> Result<PathBuf> {
         let mut cargo = Command::new("cargo");
@@ -82,9 +109,39 @@ fn in_model_space(picture: Picture<'_>) -> Result<Vec<f32>> {
     Ok(values.collect::<std::result::Result<_, _>>()?)
 }
 
+fn open(bytes: &[u8]) -> Result<OpenModel> {
+    let options = OpenOptions::default();
+    Ok(OpenModel::from_bytes(
+        bytes,
+        Path::new("model.fov"),
+        &options,
+    )?)
+}
+
+/// The network in int8, as seen on one picture.
+fn quantised(net: &Net, mut model: OpenModel, goal: Goal) -> Result<Vec<u8>> {
+    let folder = tempfile::tempdir()?;
+    let [h, w] = net.card.size;
+    let wave = |i: u32, step: f32| (127.5 + 120.0 * (i as f32 * step).sin()) as u8;
+    let picture = image::RgbImage::from_fn(w as u32, h as u32, |x, y| {
+        image::Rgb([wave(x, 0.9), wave(y, 0.7), wave(x * y, 0.5)])
+    });
+    picture.save(folder.path().join("waves.png"))?;
+    model.goal = goal;
+    let network = FloatNetwork::of_graph(net.graph.clone(), &[])?;
+    let album = Album::open(folder.path(), 1)?;
+    let seen = network.calibrate(&model, &album, 1, &|_| true)?;
+    let quantised = network.quantise(&seen, RangeRule::Minmax, &model, &[], false)?;
+    Ok(quantised.compiled.bytes)
+}
+
 /// A network, compiled, and what is asked of it.
 pub struct Case {
     pub name: String,
+    /// Whether it computes with integers.
+    pub int8: bool,
+    /// Whether it checks prices instead of making them.
+    pub held: bool,
     model: Vec<u8>,
     picture: Vec<u8>,
     format: &'static str,
@@ -96,36 +153,60 @@ pub struct Case {
 const GRADIENTS: [&str; 4] = ["gradient", "deconvolution", "guided-backprop", "grad-cam"];
 
 impl Case {
-    pub fn new(index: usize, net: &Net) -> Result<Self> {
-        let compiled = compile(net.graph.clone(), &net.card, &CompileOptions::default())?;
-        let model = OpenModel::from_bytes(
-            &compiled.bytes,
-            Path::new("model.fov"),
-            &OpenOptions::default(),
-        )?;
+    pub fn new(name: String, net: &Net) -> Result<Self> {
+        let mut bytes = compile(net.graph.clone(), &net.card, &CompileOptions::default())?.bytes;
+        let mut model = open(&bytes)?;
+        if let Some(goal) = net.int8 {
+            bytes = quantised(net, model, goal)?;
+            model = open(&bytes)?;
+        }
         let mut photo = stand_in(&model);
         if net.tensor {
             photo = Photo::tensor(photo.shape(), in_model_space(photo.picture())?);
         }
+        let specs: Vec<&str> = GRADIENTS.iter().chain(net.masks).copied().collect();
+        Self::of(name, &model, &photo, (&specs, net.int8.is_some()))
+    }
+
+    /// A random network in int8.
+    pub fn drawn(seed: u64, held: bool) -> Result<Self> {
+        let model = open(&RandomNetwork::int8(seed).bytes)?;
+        let case = Self::of(
+            format!("drawn{seed}"),
+            &model,
+            &stand_in(&model),
+            (&GRADIENTS, true),
+        )?;
+        Ok(Self { held, ..case })
+    }
+
+    /// A model that is there.
+    pub fn of(
+        name: String,
+        model: &OpenModel,
+        photo: &Photo,
+        (specs, int8): (&[&str], bool),
+    ) -> Result<Self> {
         let (picture, format) = match photo.picture() {
             Picture::Pixels { data, .. } => (data.to_vec(), "u8"),
             Picture::Tensor { data, .. } => {
                 (data.iter().flat_map(|v| v.to_le_bytes()).collect(), "f32")
             }
         };
-        let specs = GRADIENTS.iter().chain(net.masks).map(|text| text.parse());
+        let specs = specs.iter().map(|text| text.parse());
         let specs: Vec<MethodSpec> = specs.collect::<std::result::Result<_, _>>()?;
-        let budget = Budget::of(&model, &specs, &photo, false)?;
-        for (spec, method) in specs.iter().zip(&budget.methods) {
-            if let Err(reason) = method {
-                return Err(format!("net {index}: {spec}: {reason}").into());
-            }
-        }
+        let budget = Budget::of(model, &specs, photo, int8)?;
+        // Of those drawn at random, some have no layer for Grad-CAM.
+        let applies = specs.into_iter().zip(&budget.methods);
+        let applies = applies.filter_map(|(spec, method)| method.is_ok().then_some(spec));
+        let specs: Vec<MethodSpec> = applies.collect();
         Ok(Self {
-            name: format!("net{index}"),
+            name,
+            int8,
+            held: false,
             picture,
             format,
-            model: compiled.bytes,
+            model: budget.file.model().bytes().to_vec(),
             specs,
             budget,
         })
@@ -203,13 +284,15 @@ impl Case {
                 continue;
             }
             let mut counts = nodes[node].clone();
-            let streamed = counts.iter().find(|(name, _)| *name == "stream.row");
+            let is_row = |name: &str| name == "stream.row" || name == "stream8.row";
+            let streamed = counts.iter().find(|(name, _)| is_row(name));
             let taken = streamed.map_or(1.0, |(_, rows)| rows);
-            counts.add("lap", taken);
+            let lap = if self.int8 { "lap8" } else { "lap" };
+            counts.add(lap, taken);
             if std::mem::take(&mut first) {
                 counts.add(
                     format!(
-                        "lap.{}",
+                        "{lap}.{}",
                         if key.starts_with('b') {
                             "back"
                         } else {
@@ -223,4 +306,32 @@ impl Case {
         }
         Ok(())
     }
+}
+
+/// The real networks in int8, as far as they are there: with what a small
+/// program asks of them, to check prices.
+pub fn zoo() -> Result<Vec<Case>> {
+    let Some(zoo) = foveola_tests::zoo() else {
+        return Ok(Vec::new());
+    };
+    let tinyml = zoo.join("models/tinyml");
+    let mut all = Vec::new();
+    for (name, goal) in [
+        ("vww96", Goal::Fast),
+        ("resnet8_cifar10", Goal::Fast),
+        ("resnet8_cifar10", Goal::Small),
+    ] {
+        let path = tinyml.join(format!("{name}_int8.tflite"));
+        let mut model = OpenModel::open(&path, &OpenOptions::default())?;
+        model.goal = goal;
+        let specs = ["gradient", "grad-cam"];
+        let case = Case::of(
+            format!("{name}-{goal:?}"),
+            &model,
+            &stand_in(&model),
+            (&specs, true),
+        )?;
+        all.push(Case { held: true, ..case });
+    }
+    Ok(all)
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use foveola::card::{Card, Channels, OutputActivation, Resize};
+use foveola::compile::Goal;
 use foveola::graph::{Graph, InputType, Layout, Node, Tensor};
 use foveola_core::net::op::{Activation, Arithmetic, Geometry, Op, PadMode};
 use foveola_core::{Shape, TensorId};
@@ -140,7 +141,7 @@ impl Builder {
     }
 
     /// A node of the same shape as its input.
-    fn same(&mut self, op: Op, a: Activation, inputs: &[u16]) -> u16 {
+    pub fn same(&mut self, op: Op, a: Activation, inputs: &[u16]) -> u16 {
         let shape = self.shape(inputs[0]);
         self.node(op, a, inputs, shape)
     }
@@ -420,9 +421,11 @@ pub struct Net {
     pub masks: &'static [&'static str],
     /// Whether its picture is a tensor instead of pixels.
     pub tensor: bool,
+    /// Whether it is quantised, and what its plans are then to be.
+    pub int8: Option<Goal>,
 }
 
-fn card(shape: Shape, activation: OutputActivation) -> Card {
+pub fn card(shape: Shape, activation: OutputActivation) -> Card {
     Card {
         size: [shape.h, shape.w],
         resize: Resize::Squash,
@@ -501,6 +504,7 @@ fn net(index: usize) -> Net {
             &[]
         },
         tensor: index % 4 == 1,
+        int8: None,
     }
 }
 
@@ -539,6 +543,7 @@ fn broad(index: usize) -> Net {
         card: card(input, OutputActivation::Softmax),
         masks: if index == 2 { &MASKS } else { &[] },
         tensor: index == 1,
+        int8: None,
     }
 }
 
@@ -554,10 +559,11 @@ fn scene() -> Net {
         card: card(input, OutputActivation::Softmax),
         masks: &BROAD_MASKS,
         tensor: false,
+        int8: None,
     }
 }
 
-/// All of them.
+/// The networks in f32.
 pub fn nets() -> Vec<Net> {
     let small = (0..LAYERS.div_ceil(4) * 4).map(net);
     let broad = (0..3).map(broad);

@@ -2,6 +2,7 @@
 
 use foveola_core::net::op::{Activation, Arithmetic, Geometry, Op};
 use foveola_core::net::ops::Node;
+use foveola_core::net::ops::spans::Axis;
 use foveola_core::{Rule, Shape};
 
 use super::super::counts::{Counts, Kernel};
@@ -231,6 +232,31 @@ fn pad(k: &mut Kernel<'_>, node: &Node<'_>, before: [u16; 3]) {
 /// The windows of a pool, tap by tap.
 fn pool(k: &mut Kernel<'_>, geometry: Geometry, input: Shape, output: Shape) {
     let [rows, cols] = axes(geometry, input, output);
+    windows(k, [&rows, &cols], output.c);
+}
+
+/// A pool, row by row.
+pub fn pool_rows(counts: &mut Counts, node: &Node<'_>, geometry: Geometry, keeps: bool) {
+    let (input, output) = (node.input, node.output);
+    let name = match (node.op, keeps) {
+        (Op::AveragePool { .. }, _) => "average",
+        (_, true) => "max_kept",
+        _ => "max",
+    };
+    let cols = Axis::forward(geometry, 1, input.w, 0, output.w);
+    for y in 0..output.h {
+        let rows = Axis::forward(geometry, 0, input.h, y, 1);
+        let mut k = Kernel::new(counts, name);
+        windows(&mut k, [&rows, &cols], output.c);
+        if name == "average" {
+            k.each("divide", output.w, output.c);
+        }
+        Kernel::new(counts, "settle").each(word(node.activation), 1, output.row());
+    }
+}
+
+/// The windows of so many channels.
+pub fn windows(k: &mut Kernel<'_>, [rows, cols]: [&Axis; 2], channels: usize) {
     k.n("call", 1);
     for rows in rows.spans() {
         k.n("row_span", 1);
@@ -239,7 +265,7 @@ fn pool(k: &mut Kernel<'_>, geometry: Geometry, input: Shape, output: Shape) {
             k.n("region", 1);
             k.n("pixel", pixels);
             k.n("line", pixels * rows.taps);
-            k.each("tap", pixels * rows.taps * cols.taps, output.c);
+            k.each("tap", pixels * rows.taps * cols.taps, channels);
         }
     }
 }

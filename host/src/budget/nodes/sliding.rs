@@ -46,7 +46,7 @@ impl<'a> Source<'a> {
     }
 
     /// Pixels and how often each is read.
-    fn pixels(&self) -> impl Iterator<Item = (usize, &'a [f32])> + '_ {
+    pub fn pixels(&self) -> impl Iterator<Item = (usize, &'a [f32])> + '_ {
         let places = self
             .rows
             .iter()

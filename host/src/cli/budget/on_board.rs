@@ -3,7 +3,9 @@
 use std::fmt::Display;
 
 use super::{BudgetArgs, CliError, OpenModel, bytes, lay_out, methods, note, row};
-use crate::budget::{Board, Budget, Memory, MethodBudget, Placed, advice, boards, stack, stand_in};
+use crate::budget::{
+    Board, Budget, Errors, Memory, MethodBudget, Placed, advice, boards, stack, stand_in,
+};
 use crate::model::Engine;
 use crate::photo::Photo;
 
@@ -123,8 +125,8 @@ fn table(budget: &Budget, board: &Board) -> String {
 
 /// Passes and instructions. What HOC takes is only known for a picture of one's own.
 fn work(budget: &Budget, board: &Board, is_own: bool) -> String {
-    if budget.work.passes == 0 {
-        return String::from("instructions of int8 nodes are not predicted\n");
+    if budget.has_integers() && board.measured().int8.networks == 0 {
+        return String::from("instructions of int8 nodes are not predicted on this board\n");
     }
     let heads: [&dyn Display; 4] = [&"executes", &"passes", &"instructions", &"a pass"];
     let mut rows = vec![row(heads)];
@@ -146,7 +148,26 @@ fn work(budget: &Budget, board: &Board, is_own: bool) -> String {
             row([&name, &passes, &count(all), &count(each)])
         });
     }
-    lay_out(&rows, &[1, 2, 3])
+    let mut text = lay_out(&rows, &[1, 2, 3]);
+    if budget.has_integers() {
+        text += &accuracy(board);
+    }
+    text
+}
+
+/// How far instructions of networks in int8 may be off, as it was measured.
+fn accuracy(board: &Board) -> String {
+    let found = board.measured().int8;
+    let percent = |errors: Errors| {
+        let [rms, worst] = [errors.rms, errors.worst].map(|error| 100.0 * error);
+        format!("within {worst:.0} % (rms {rms:.1} %)")
+    };
+    format!(
+        "instructions in int8: a pass {}, methods {}, on {} networks that no price was fitted on\n",
+        percent(found.inference),
+        percent(found.methods),
+        found.networks
+    )
 }
 
 /// A number of instructions for people.
