@@ -52,7 +52,7 @@ impl Integral<'_> {
     /// The output rows of each call.
     fn calls(&self) -> Vec<Range<usize>> {
         match self.ring {
-            None => vec![0..self.output.h],
+            None => std::iter::once(0..self.output.h).collect(),
             Some(_) => (0..self.output.h).map(|y| y..y + 1).collect(),
         }
     }

@@ -142,7 +142,7 @@ fn pixel_row(k: &mut Kernel<'_>, s: &Sliding, pixels: usize, channels: usize, li
     let (run, len) = (s.kernel[1] * s.input.c, s.len());
     let fours = lines * pixels.div_ceil(4);
     k.n("pixels", lines);
-    let places = 1 + usize::from(pixels > 4 && pixels % 4 > 0);
+    let places = 1 + usize::from(pixels > 4 && !pixels.is_multiple_of(4));
     k.n("places", lines * places);
     k.n("four", fours);
     k.n("run", fours * s.kernel[0]);
