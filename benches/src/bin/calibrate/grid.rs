@@ -223,7 +223,7 @@ fn long(index: usize, int8: Goal) -> Net {
     let sides = [[3, 4], [5, 3], [4, 6]][index % 3];
     let mut grid = Grid::new(index, 1000 + index as u32, sides, 3);
     grid.conv(window(1, 1, 0), 1, [75, 82, 74, 79][index % 4], RELU);
-    let pad = u16::from(index % 4 > 0);
+    let pad = u16::from(!index.is_multiple_of(4));
     let groups = 1 + (index / 3 % 2) as u16;
     let g = window(3, 1 + u16::from(index == 2), pad);
     grid.conv(g, 1, [3, 6, 1, 9, 4][index % 5], activation(index));
@@ -249,7 +249,7 @@ fn scene(index: usize, int8: Goal) -> Net {
         kernel: [shape.h.min(8) as u16, shape.w.min(8) as u16],
         ..window(1, 1, 0)
     };
-    if index % 2 == 0 {
+    if index.is_multiple_of(2) {
         grid.conv(window(1, 1, 0), 1, [64, 40, 96][index % 3], RELU);
         let op = Op::AveragePool {
             geometry,
@@ -284,9 +284,12 @@ fn broad(index: usize, int8: Goal) -> Net {
     grid.end(int8)
 }
 
+/// Makes network number so and so.
+type Family = fn(usize, Goal) -> Net;
+
 /// All of them, and whether the fit leaves them out.
 pub fn grid() -> Vec<(String, Net, bool)> {
-    let families: [(&str, fn(usize, Goal) -> Net); 7] = [
+    let families: [(&str, Family); 7] = [
         ("scene", scene),
         ("long", long),
         ("points", points),
