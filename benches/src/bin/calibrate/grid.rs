@@ -93,7 +93,7 @@ fn points(index: usize, int8: Goal) -> Net {
         let strided = i == 3 && grid.fits(6);
         let g = window(1, if strided { 2 } else { 1 }, 0);
         grid.conv(g, 1, c, activation(index + i));
-        if i == 4 && index % 3 == 0 {
+        if i == 4 && index.is_multiple_of(3) {
             grid.conv(window(1, 1, 0), 1, 12, RELU);
             grid.conv(window(1, 1, 0), 3, 15, RELU);
         }
