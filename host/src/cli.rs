@@ -10,6 +10,7 @@ mod completions;
 mod crosscheck;
 mod demo;
 mod device;
+mod doctor;
 mod explain;
 mod inspect;
 mod methods;
@@ -26,6 +27,7 @@ use crate::accelerate::AccelerateError;
 use crate::audit::AuditError;
 use crate::bisect::BisectError;
 use crate::crosscheck::CrosscheckError;
+use crate::doctor::DoctorError;
 use crate::explainer::ExplainError;
 use crate::link::LinkError;
 use crate::model::ModelError;
@@ -68,6 +70,8 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Ask a device over its serial line: classify and explain there
     Device(Box<device::DeviceArgs>),
+    /// Find the preprocessing that a model expects, from labelled pictures
+    Doctor(Box<doctor::DoctorArgs>),
     /// Tell three networks apart by what they look at
     Demo(demo::DemoArgs),
     /// Print a completion script for a shell
@@ -101,6 +105,9 @@ pub enum CliError {
     /// The device.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// The preprocessing.
+    #[error(transparent)]
+    Doctor(#[from] DoctorError),
     /// The demo did not come out as it promises.
     #[error("these verdicts are not what the demo promises: {0}")]
     Verdict(String),
@@ -158,6 +165,7 @@ impl Cli {
             Some(Command::Bisect(args)) => return bisect::run(&args),
             Some(Command::Audit(args)) => return audit::run(&args),
             Some(Command::Device(args)) => return device::run(&args),
+            Some(Command::Doctor(args)) => return doctor::run(&args),
             Some(Command::Classify(args)) => classify::run(&args)?,
             Some(Command::Inspect(args)) => inspect::run(&args)?,
             Some(Command::Compile(args)) => compile::run(&args)?,

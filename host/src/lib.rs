@@ -84,6 +84,7 @@ pub mod cli;
 pub mod compile;
 pub mod crosscheck;
 pub mod demo;
+pub mod doctor;
 pub mod explainer;
 pub mod graph;
 pub mod import;

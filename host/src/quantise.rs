@@ -30,6 +30,8 @@ use crate::graph::Graph;
 use crate::model::{Engine, ModelError, OpenModel};
 
 pub use calibrate::Calibration;
+pub use pictures::{Album, Skipped};
+pub(crate) use pictures::{same_label, spread};
 pub use range::RangeRule;
 
 /// Why a network is not quantised.

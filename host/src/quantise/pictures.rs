@@ -85,14 +85,14 @@ impl Album {
 }
 
 /// At most `most` of some things, at equal distances.
-pub(super) fn spread<T>(all: &[T], most: usize) -> impl Iterator<Item = &T> {
+pub fn spread<T>(all: &[T], most: usize) -> impl Iterator<Item = &T> {
     let taken = all.len().min(most);
     (0..taken).map(move |i| &all[i * all.len() / taken])
 }
 
 /// A folder is called like a label if they differ in case, spaces and
 /// underscores only, or if it is one of several names in the label.
-fn same_label(label: &str, folder: &str) -> bool {
+pub fn same_label(label: &str, folder: &str) -> bool {
     let plain = |text: &str| text.trim().to_lowercase().replace([' ', '-'], "_");
     let folder = plain(folder);
     plain(label) == folder || label.split(',').any(|part| plain(part) == folder)
