@@ -17,11 +17,17 @@ step() {
 
 install() {
     command -v cargo >/dev/null || { echo "cargo is needed: https://rustup.rs"; exit 1; }
-    if ! command -v qemu-system-arm >/dev/null || ! command -v qemu-system-riscv32 >/dev/null; then
+    packages=""
+    command -v qemu-system-arm >/dev/null || packages="$packages qemu-system-arm"
+    command -v qemu-system-riscv32 >/dev/null || packages="$packages qemu-system-misc"
+    # For a program in C that is linked with Foveola's library.
+    command -v arm-none-eabi-gcc >/dev/null || packages="$packages gcc-arm-none-eabi"
+    if [ -n "$packages" ]; then
         root=""
         [ "$(id -u)" = 0 ] || root=sudo
         $root apt-get update -q
-        $root apt-get install -y -q --no-install-recommends qemu-system-arm qemu-system-misc
+        # shellcheck disable=SC2086 # a list of words
+        $root apt-get install -y -q --no-install-recommends $packages
     fi
     # Outside rustup the toolchain has to bring these itself.
     if command -v rustup >/dev/null; then
@@ -43,6 +49,11 @@ firmware() {
     cargo clippy --locked --release --manifest-path firmware/Cargo.toml --lib -- -D warnings
     # The boards' programs are built, run and compared by the tests.
     (cd firmware && cargo clippy --locked --release --target thumbv7em-none-eabihf --bin mps2-an386 -- -D warnings)
+    (cd firmware && cargo clippy --locked --release -p foveola-c --target thumbv7em-none-eabihf -- -D warnings)
+    cargo clippy --locked --release --manifest-path firmware/Cargo.toml -p uf2 -- -D warnings
+    for chip in rp2350 esp32c3; do
+        (cd firmware/$chip && cargo fmt -- --check)
+    done
 }
 
 fuzz() {
