@@ -23,6 +23,7 @@
 //! | `arena` | bytes of arena, instead of what each pass needs | exact |
 //! | `limit` | instructions in millions after which a method is stopped | none |
 //! | `link` | `1`: nothing of all this; answer on the UART (`foveola_core::wire`) until switched off | `0` |
+//! | `audit` | `1`: the frames `frame.0.bin`, `frame.1.bin` and so on are judged by the policy of the model that the board keeps in `flash.bin`; one named by `model` is an update that comes first | `0` |
 //! | `method` | a method ([`crate::method`]), one line each, at most [`MAX_METHODS`] | none |
 //!
 //! # The answer
@@ -36,6 +37,8 @@
 //! | `layerN.bin` | output of node N, HWC, if asked for |
 //! | `mapN.bin` | map of method N (from 0, in the order of the job), HWC |
 //! | `screenN.ppm` | that map over the picture, with class and method, as a display would show it |
+//! | `verdictN.ppm` | frame N with the map that decided, class, PASS or FAIL and why |
+//! | `log.bin` | the board's log after an audit |
 //! | `fail.ppm` | FAIL and the reason, as a display would show them |
 //!
 //! | key | value |
@@ -53,6 +56,11 @@
 //! | `cost.N` | what it cost: `instructions=I stack=S arena=A scratch=B map=M passes=P` |
 //! | `forward.N` | if asked for by `profile`: instructions of node N in a plain forward pass; the first one includes the load of the picture |
 //! | `forward.M.N`, `backward.M.N` | the same of method M's forward pass, which keeps what the way back needs, and of that way back |
+//! | `update` | of an audit: `kept`, or why the model was refused |
+//! | `verdict.N` | of frame N: `pass` or `fail RULE REASON`; RULE is 0 for what is no rule's fault |
+//! | `class.N`, `inside.N` | its class; the share of the evidence inside the region, in thousandths |
+//! | `cost.N` | what it cost: `instructions=I stack=S arena=A`, that of frame 0 with the self-test |
+//! | `rate` | frames behind the first one that 10^9 instructions judge, in thousandths |
 //! | `ended` | with an `error`: instructions since the start |
 //! | `error` | why it ended early, in words; the program then exits with 1 |
 //! | `done` | `1`, the last line of a job without errors; the program exits with 0 |
@@ -121,6 +129,8 @@ pub struct BadLine {
 pub struct Job<'t> {
     /// Whether the board answers on its UART instead.
     pub link: bool,
+    /// Whether the board audits frames instead.
+    pub audit: bool,
     /// Name of the model's file.
     pub model: Option<&'t str>,
     /// Name of the picture's file.
@@ -162,6 +172,7 @@ impl<'t> Job<'t> {
     pub fn parse(text: &'t str) -> Result<Self, BadLine> {
         let mut job = Self {
             link: false,
+            audit: false,
             model: None,
             picture: "",
             format: Format::U8,
@@ -181,7 +192,7 @@ impl<'t> Job<'t> {
         for (line, content) in contents(text) {
             job.read(content).map_err(|wants| BadLine { line, wants })?;
         }
-        if job.picture.is_empty() && !job.link {
+        if job.picture.is_empty() && !job.link && !job.audit {
             return Err(BadLine {
                 line: 0,
                 wants: "picture=FILE",
@@ -194,6 +205,7 @@ impl<'t> Job<'t> {
         let (key, value) = line.split_once('=').ok_or("key=value")?;
         match key {
             "link" => self.link = number::<u8>(value, "link=0 or 1")? != 0,
+            "audit" => self.audit = number::<u8>(value, "audit=0 or 1")? != 0,
             "model" => self.model = Some(value),
             "picture" => self.picture = value,
             "format" => {
@@ -274,6 +286,8 @@ mod tests {
     fn a_link_needs_no_picture() {
         let job = Job::parse("link=1\n").expect("a job");
         assert!(job.link && job.picture.is_empty());
+        let job = Job::parse("audit=1\nmodel=m.fov\n").expect("a job");
+        assert!(job.audit && !job.link && job.model == Some("m.fov"));
     }
 
     #[test]

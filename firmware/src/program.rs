@@ -15,6 +15,7 @@ mod link;
 mod meter;
 mod notice;
 mod station;
+mod verdict;
 
 #[cfg(feature = "emulator")]
 use defmt_semihosting as _;

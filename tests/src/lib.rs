@@ -6,6 +6,7 @@ pub mod interpreter;
 pub mod malformed;
 pub mod onnx;
 pub mod random;
+pub mod sealed;
 pub mod small;
 pub mod straight_through;
 pub mod tflite;

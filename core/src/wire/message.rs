@@ -73,6 +73,9 @@ pub enum Request<'a> {
     /// the Ed25519 key of those who release models for it (zeros: anybody may).
     /// [`Reply::Done`].
     Enrol(&'a str, [u8; 32], [u8; 32]),
+    /// Judges the picture by the model's policy; the policy's own pictures come
+    /// first, if so. [`Reply::Started`].
+    Audit(bool),
 }
 
 /// What a device replies. Numbers of the variants are their places in this list.
@@ -345,6 +348,10 @@ pub enum End<'a> {
     /// It failed.
     #[serde(borrow)]
     Failed(Fault<'a>),
+    /// Judged: 0 for a pass, else rule and reason
+    /// ([`split_code`](crate::audit::judge::split_code)); share of the evidence
+    /// inside the region. The result is the map that decided.
+    Judged(u16, f32),
 }
 
 impl From<Outcome> for End<'static> {

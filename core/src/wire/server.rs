@@ -9,9 +9,11 @@
 
 mod ask;
 mod attend;
+mod audit;
 mod lent;
 mod line;
 mod note;
+mod platform;
 mod room;
 mod slots;
 mod work;
@@ -22,8 +24,7 @@ use core::ops::Range;
 use super::CHUNK;
 use super::fault::Fault;
 use super::frame::Decoder;
-use super::message::{Ended, Explain, Format, Info, Reply, Request, Sides, Source, Storage, sides};
-use crate::audit::record::Event;
+use super::message::{Ended, Explain, Format, Info, Reply, Request, Sides, Source, sides};
 use crate::classifier::Score;
 use crate::error::Error;
 use crate::explain::hoc::Step;
@@ -31,99 +32,11 @@ use crate::mask::Window;
 use crate::net::model::Model;
 use crate::tensor::Shape;
 use attend::Attendant;
+pub use audit::Judged;
 use line::{Heard, Line};
+pub use platform::{Facts, Platform, Spent};
 use room::Room;
 use slots::Slots;
-
-/// What a server stands on.
-pub trait Platform {
-    /// The next byte that came, if one did.
-    fn read(&mut self) -> Option<u8>;
-
-    /// Sends bytes; returns when all of them are on their way.
-    fn write(&mut self, bytes: &[u8]);
-
-    /// Tells the watchdog that the program is alive.
-    fn feed(&mut self);
-
-    /// What the board is.
-    fn facts(&self) -> Facts<'_>;
-
-    /// Work begins: counters start here.
-    fn begin(&mut self);
-
-    /// What was spent since [`Platform::begin`].
-    fn end(&mut self) -> Spent;
-
-    /// Seconds since 1970, if the board knows.
-    fn time(&mut self) -> Option<u64>;
-
-    /// Sets the clock; whether there is one.
-    fn set_time(&mut self, seconds: u64) -> bool;
-
-    /// Takes a picture of this shape with the camera, as pixels; whether there is one.
-    fn take_frame(&mut self, _shape: Shape, _out: &mut [u8]) -> bool {
-        false
-    }
-
-    /// Copies bytes of the log from an offset; answers how many the log has in
-    /// all, `None` without one.
-    fn log(&mut self, _offset: u32, _out: &mut [u8]) -> Option<u32> {
-        None
-    }
-
-    /// Writes into the log what happened, with the bytes that it is about.
-    fn note(&mut self, _event: &Event<'_>, _input: &[u8], _output: &[u8]) {}
-
-    /// What the board keeps; `None` without storage.
-    fn storage(&mut self) -> Option<Storage<'_>> {
-        None
-    }
-
-    /// Names a device that has no name yet, as [`Request::Enrol`] says.
-    ///
-    /// # Errors
-    /// [`Fault::Denied`], [`Fault::Unsupported`].
-    fn enrol(
-        &mut self,
-        _device: &str,
-        _secret: &[u8; 32],
-        _signer: &[u8; 32],
-    ) -> Result<(), Fault<'static>> {
-        Err(Fault::Unsupported)
-    }
-
-    /// A model that was checked is about to run: a board with storage looks at
-    /// its signature, keeps it if it lies in slot 0 or 1, and notes it.
-    ///
-    /// # Errors
-    /// [`Fault::Denied`]: it must not run, and what runs stays.
-    fn adopt(&mut self, _slot: u8, _file: &[u8]) -> Result<(), Fault<'static>> {
-        Ok(())
-    }
-}
-
-/// What a board is.
-#[derive(Clone, Copy, Debug)]
-pub struct Facts<'a> {
-    /// Its name.
-    pub board: &'a str,
-    /// Version of its firmware.
-    pub firmware: &'a str,
-    /// SHA-256 of the program.
-    pub sha256: &'a [u8; 32],
-    /// Bytes that came faster than they were taken.
-    pub overruns: u32,
-}
-
-/// What work took.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Spent {
-    /// Executed instructions, or what a board can count instead.
-    pub instructions: u64,
-    /// Deepest stack, in bytes.
-    pub stack: u32,
-}
 
 /// Memory of a server. What [`crate::net::format::ALIGNMENT`] says holds for
 /// the first byte of the slots and of `work`.
@@ -187,6 +100,7 @@ enum Task {
     ExplainAsking(Explain),
     Tensor(usize),
     SelfTest,
+    Audit(bool),
 }
 
 impl<'d> Server<'d> {
@@ -225,6 +139,38 @@ impl<'d> Server<'d> {
     /// From here on no model is active.
     pub const fn retire(&mut self) {
         self.desk.slots.retire();
+    }
+
+    /// Takes a model file that states this SHA-256, as if it had come over the line.
+    ///
+    /// # Errors
+    /// Why it does not become the active one.
+    pub fn install(
+        &mut self,
+        file: &[u8],
+        sha256: &[u8; 32],
+        platform: &mut dyn Platform,
+    ) -> Result<(), Fault<'static>> {
+        let have = self.desk.slots.begin(small(file.len()), *sha256)?;
+        let rest = file.get(have..).unwrap_or_default();
+        self.desk.slots.chunk(small(have), rest)?;
+        self.desk.finish_model(platform)
+    }
+
+    /// Takes a picture with the board's camera and judges it, as
+    /// [`Request::Audit`] does.
+    ///
+    /// # Errors
+    /// No camera, or no model.
+    pub fn audit(
+        &mut self,
+        cases: bool,
+        platform: &mut dyn Platform,
+    ) -> Result<Ended<'static>, Fault<'static>> {
+        self.desk.take_frame(platform)?;
+        let task = Task::Audit(cases);
+        self.perform(Job { number: 0, task }, platform);
+        self.desk.ended.ok_or(Fault::from(Error::Internal))
     }
 
     /// Answers the bytes that came and does the work that they asked for.
@@ -268,6 +214,7 @@ impl<'d> Server<'d> {
         let ended = desk.perform(&job, &attendant);
         let Attendant { done, platform, .. } = attendant.into_inner();
         let spent = platform.end();
+        let ended = desk.conclude(ended, &spent, platform);
         desk.ended = Some(Ended {
             work: job.number,
             instructions: spent.instructions,
@@ -341,6 +288,7 @@ impl Desk<'_> {
             Request::Read(Source::Log, offset) => self.log(offset, platform),
             Request::Read(source, offset) => part(self.source(source)?, offset),
             Request::Time(seconds) => time(seconds, platform),
+            Request::Audit(cases) => self.start(sequence, Task::Audit(cases)),
             Request::Storage => {
                 let storage = platform.storage().map(Reply::Storage);
                 storage.ok_or(Fault::Unsupported)

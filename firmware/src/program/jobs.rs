@@ -3,6 +3,7 @@
 
 mod answer;
 mod ask;
+mod audit;
 mod files;
 mod profile;
 mod screen;
@@ -110,6 +111,9 @@ fn run<B: Board>(
     let job = Job::parse(folder.read_text("job.txt", pool)?)?;
     if job.link {
         return link::serve(meter, pool, linked, folder.camera()).map(|never| match never {});
+    }
+    if job.audit {
+        return audit::run(meter, pool, linked, folder, &job, answer);
     }
     meter.limit(job.limit);
     *shown = Shown {

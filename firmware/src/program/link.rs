@@ -3,17 +3,15 @@
 use core::cell::RefCell;
 use core::convert::Infallible;
 
-use foveola_core::Shape;
-
 use super::meter::Meter;
-use super::station::{Station, server};
+use super::station::{Camera, Station, server};
 use super::{Failure, Pool};
 use crate::board::Board;
 use crate::board::uart as line;
 
-/// Answers on the UART. `camera` fills a picture of a shape with pixels, if it can.
+/// Answers on the UART.
 #[inline(never)]
-pub(super) fn serve<B: Board, C: FnMut(&mut B, Shape, &mut [u8]) -> bool>(
+pub(super) fn serve<B: Board, C: Camera<B>>(
     meter: &mut Meter<B>,
     pool: &mut Pool<'_>,
     linked: &[u8],

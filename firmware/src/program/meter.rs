@@ -76,6 +76,12 @@ impl<B: Board> Meter<B> {
         (self.before + self.ticks) / B::HZ
     }
 
+    /// Milliseconds since [`Meter::begin`].
+    pub fn milliseconds(&mut self) -> u64 {
+        self.read();
+        self.ticks.saturating_mul(1000) / B::HZ
+    }
+
     pub fn begin(&mut self) {
         self.read();
         self.before += self.ticks;

@@ -3,16 +3,18 @@
 
 use core::cell::RefCell;
 
-use foveola_core::Shape;
 use foveola_core::audit::record::Event;
+use foveola_core::audit::signature::{Enrolled, PublicKey};
 use foveola_core::explain::hoc::{Step, UNUSED_WINDOW};
 use foveola_core::net::model::Model;
 use foveola_core::wire::fault::Fault;
 use foveola_core::wire::message::Storage;
-use foveola_core::wire::server::{Facts, Memory, Platform, Server, Spent};
+use foveola_core::wire::server::{Facts, Judged, Memory, Platform, Server, Spent};
+use foveola_core::{Error, Shape};
 use sha2::{Digest, Sha256};
 
 use super::meter::Meter;
+use super::verdict;
 use super::{Failure, Pool};
 use crate::board::uart as line;
 use crate::board::{Board, image};
@@ -26,6 +28,9 @@ const TREE: usize = 128;
 /// Bytes of records that flash does not take.
 const RING: usize = 4096;
 
+/// Shows what a picture was judged to be.
+pub type Shows<'s> = dyn FnMut(&Judged<'_>) + 's;
+
 /// See the module.
 pub struct Station<'s, B: Board, C> {
     pub meter: &'s mut Meter<B>,
@@ -34,7 +39,14 @@ pub struct Station<'s, B: Board, C> {
     witness: Witness<'s, B::Flash>,
     /// The clock when it was set, less the seconds since the start.
     clock: Option<u64>,
+    /// Also shows what is judged.
+    pub shows: Option<&'s mut Shows<'s>>,
 }
+
+/// Fills a picture of a shape with pixels, if it can.
+pub trait Camera<B>: FnMut(&mut B, Shape, &mut [u8]) -> bool {}
+
+impl<B, C: FnMut(&mut B, Shape, &mut [u8]) -> bool> Camera<B> for C {}
 
 /// A server in the rest of the pool; the model that the board keeps is active,
 /// else the one in the program.
@@ -71,6 +83,7 @@ impl<'s, B: Board, C> Station<'s, B, C> {
             sha256,
             witness: Witness::new(flash, pool.take(RING, 0)?, sha256),
             clock: None,
+            shows: None,
         })
     }
 
@@ -101,7 +114,34 @@ impl<'s, B: Board, C> Station<'s, B, C> {
     /// release.
     fn admit(&self, file: &[u8]) -> Result<([u8; 32], u32), Fault<'static>> {
         let model = Model::from_bytes_unhashed(file)?;
-        Ok((*model.digest(), 0))
+        let (signer, least) = (self.witness.signer(), self.witness.release());
+        let release = match signer {
+            [0, ..] if signer.iter().all(|byte| *byte == 0) => match model.release() {
+                found if found < least => return Err(Error::OldRelease { found, least }.into()),
+                found => found,
+            },
+            _ => Enrolled {
+                keys: &[PublicKey(*signer)],
+                revoked: &[],
+                release: least,
+            }
+            .admit(&model)?,
+        };
+        Ok((*model.digest(), release))
+    }
+
+    /// Offers a file as the model that runs from now on, as if it had come over
+    /// the line.
+    ///
+    /// # Errors
+    /// Why it was refused, which the log tells as well.
+    pub fn offer(&mut self, server: &mut Server<'_>, file: &[u8]) -> Result<(), Fault<'static>>
+    where
+        C: Camera<B>,
+    {
+        let model = Model::from_bytes(file).map_err(Fault::from);
+        let model = model.inspect_err(|fault| self.refused(fault))?;
+        server.install(file, model.digest(), self)
     }
 
     fn refused(&mut self, refusal: &Fault<'_>) {
@@ -160,7 +200,7 @@ fn hash_of(bytes: &[u8]) -> [u8; 32] {
     }
 }
 
-impl<B: Board, C: FnMut(&mut B, Shape, &mut [u8]) -> bool> Platform for Station<'_, B, C> {
+impl<B: Board, C: Camera<B>> Platform for Station<'_, B, C> {
     fn read(&mut self) -> Option<u8> {
         line::read()
     }
@@ -187,8 +227,10 @@ impl<B: Board, C: FnMut(&mut B, Shape, &mut [u8]) -> bool> Platform for Station<
     }
 
     fn end(&mut self) -> Spent {
+        let milliseconds = self.meter.milliseconds();
         let measured = self.meter.end();
         Spent {
+            milliseconds,
             instructions: measured.instructions,
             stack: measured.stack as u32,
         }
@@ -218,6 +260,13 @@ impl<B: Board, C: FnMut(&mut B, Shape, &mut [u8]) -> bool> Platform for Station<
             ..self.occurrence(*event)
         };
         self.witness.note(&occurrence);
+    }
+
+    fn judged(&mut self, judged: &Judged<'_>) {
+        verdict::on_panel(self.meter.board(), judged);
+        if let Some(shows) = &mut self.shows {
+            shows(judged);
+        }
     }
 
     fn storage(&mut self) -> Option<Storage<'_>> {

@@ -75,6 +75,8 @@ enum What {
     Enrol(keep::EnrolArgs),
     /// Fetch its log, for `foveola audit`
     Log(keep::LogArgs),
+    /// Have it judge what its camera sees by its model's policy
+    Audit(keep::AuditArgs),
 }
 
 #[derive(Debug, Args)]
@@ -131,6 +133,7 @@ pub fn run(args: &DeviceArgs) -> Result<Ending, CliError> {
         What::Explain(of) => return explain(remote, of),
         What::Storage => print(&keep::storage(remote)?),
         What::Enrol(args) => print(&keep::enrol(remote, args)?),
+        What::Audit(args) => return keep::audit(remote, args),
         What::Log(args) => print(&keep::log(remote, args)?),
         What::SelfTest(of) => {
             prepare(remote, of)?;

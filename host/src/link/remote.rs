@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use foveola_core::audit::judge::split_code;
 use foveola_core::wire::CHUNK;
 use foveola_core::wire::message::{
     End, Ended, Explain, Format, Keeping, Question, Reply, Request, Slot, Source, sides,
@@ -252,6 +253,16 @@ impl Remote {
         self.work(&Request::SelfTest, &mut |_, _| true)
     }
 
+    /// Has the device judge the picture that is there by its model's policy, the
+    /// policy's own pictures first if so. The outcome is `pass INSIDE`, the share
+    /// of the evidence inside the region, or `fail RULE REASON`.
+    ///
+    /// # Errors
+    /// A model without a policy, a line that fails.
+    pub fn audit(&mut self, cases: bool) -> Result<Finding, LinkError> {
+        self.work(&Request::Audit(cases), &mut |_, _| true)
+    }
+
     /// The device's log, as its board keeps it.
     ///
     /// # Errors
@@ -499,6 +510,15 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
     values.map(|v| f32::from_le_bytes(*v)).collect()
 }
 
+/// `pass INSIDE`, or `fail RULE` and the reason in words.
+fn judged(code: u16, inside: f32) -> String {
+    match (code, split_code(code)) {
+        (0, _) => format!("pass {inside}"),
+        (_, (rule, Some(reason))) => format!("fail {rule} {reason}"),
+        (_, (rule, None)) => format!("fail {rule} for a reason that this program does not know"),
+    }
+}
+
 /// What ended, without its values.
 fn finding(ended: &Ended<'_>) -> Result<Finding, LinkError> {
     let outcome = match ended.end {
@@ -507,6 +527,7 @@ fn finding(ended: &Ended<'_>) -> Result<Finding, LinkError> {
         End::Undefined(why) => format!("undefined {why}"),
         End::Partial(done, total) => format!("partial {done} {total}"),
         End::Failed(fault) => return Err(fault.into()),
+        End::Judged(code, inside) => judged(code, inside),
     };
     let [h, w, c] = ended.shape.map(|side| side as usize);
     Ok(Finding {

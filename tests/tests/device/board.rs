@@ -148,6 +148,14 @@ fn lines(path: &Path) -> BTreeMap<String, String> {
     pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
 }
 
+/// Runs a job in a folder that stays.
+pub fn run_in(board: &str, folder: &Path, job: &str) -> Answer {
+    std::fs::write(folder.join("job.txt"), job).expect("a file");
+    let (code, log) = emulate(board, folder, None);
+    let nothing = Arc::new(TempDir::new().expect("a folder"));
+    Answer::read(code, &log, folder.to_owned(), &nothing)
+}
+
 impl Answer {
     fn read(code: i32, log: &str, folder: PathBuf, keeps: &Arc<TempDir>) -> Self {
         Self {

@@ -8,11 +8,15 @@ use super::work::{Left, arena, best, picture, scores};
 use crate::ask::{Lend, Subject};
 use crate::classifier::{Classifier, Score};
 use crate::error::Error;
+use crate::explain::hoc::Step;
 use crate::explain::hoc::Storage;
 use crate::explain::{Method, Outcome, Query};
+use crate::mask::Window;
 use crate::net::arch::Isa;
+use crate::net::model::Model;
 use crate::net::model::Pass;
 use crate::net::session::Session;
+use crate::picture::Picture;
 use crate::wire::fault::Fault;
 use crate::wire::message::Explain;
 
@@ -21,6 +25,50 @@ use crate::wire::message::Explain;
 pub enum Network {
     Here,
     OnHost,
+}
+
+/// What is asked of a picture that lies elsewhere.
+pub struct Asked<'a, 'w> {
+    pub model: &'a Model<'a>,
+    pub picture: Picture<'a>,
+    pub shared: &'a Shared<'w>,
+}
+
+impl Asked<'_, '_> {
+    /// Its scores.
+    pub fn scores(&self, score: Score, out: &mut [f32], mut room: Room<'_>) -> Result<(), Error> {
+        self.picture.check(self.model.input())?;
+        scores(&self.subject(), score, out, &mut room, self.shared).map(drop)
+    }
+
+    /// A map, at the place that it answers.
+    pub fn map(
+        &self,
+        explain: &Explain,
+        target: usize,
+        (steps, boxes): (&mut [Step], &mut [Window]),
+        room: Room<'_>,
+    ) -> Result<Left, Error> {
+        self.picture.check(self.model.input())?;
+        let subject = self.subject();
+        let question = Question {
+            subject,
+            network: Network::Here,
+            explain,
+            target,
+            shared: self.shared,
+        };
+        let run = |room: Room<'_>, pass, method: &dyn Method| question.ask(room, pass, method);
+        let storage = Storage { steps, boxes };
+        explain.method.with(&subject, storage, room, run)
+    }
+
+    const fn subject(&self) -> Subject<'_> {
+        Subject {
+            model: self.model,
+            picture: self.picture,
+        }
+    }
 }
 
 /// A question whose picture and target are known.

@@ -5,7 +5,7 @@ use crate::audit::record::Event;
 use crate::wire::message::{Call, End, Ended, Explain, Format};
 
 /// Most bytes of a method with its question, as [`Event::Explanation`] keeps them.
-const ROOM: usize = 128;
+pub const ROOM: usize = 128;
 
 impl Desk<'_> {
     /// Tells the log of a work that has ended. Tensors in model space are

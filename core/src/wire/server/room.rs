@@ -34,6 +34,11 @@ impl<'r> Room<'r> {
     pub const fn used(&self) -> usize {
         self.used
     }
+
+    /// All that is left.
+    pub const fn rest(self) -> &'r mut [u8] {
+        self.left
+    }
 }
 
 impl<'r> Lend<'r> for Room<'r> {

@@ -50,6 +50,7 @@ impl Desk<'_> {
             Task::ExplainAsking(explain) => self.explain(&explain, Network::OnHost, shared),
             Task::Tensor(node) => self.tensor(node, shared),
             Task::SelfTest => self.self_test(shared),
+            Task::Audit(cases) => self.audit(cases, shared),
         };
         match left {
             Ok(left) => {
@@ -69,7 +70,11 @@ impl Desk<'_> {
         }
     }
 
-    fn classify(&mut self, score: Score, shared: &Shared<'_>) -> Result<Left, Fault<'static>> {
+    pub(super) fn classify(
+        &mut self,
+        score: Score,
+        shared: &Shared<'_>,
+    ) -> Result<Left, Fault<'static>> {
         let (model, state, mut room) = self.room()?;
         let normalisation = model.normalisation();
         let picture = picture(&state, &mut room, &normalisation)?;

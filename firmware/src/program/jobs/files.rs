@@ -134,17 +134,23 @@ impl<'f> Folder<'f> {
     }
 
     /// Files stand for the camera: `frame.0.bin`, `frame.1.bin` and so on, one a
-    /// call, then `frame.bin` again and again.
-    pub fn camera<B>(self) -> impl FnMut(&mut B, Shape, &mut [u8]) -> bool {
+    /// call.
+    pub fn frames<B>(self) -> impl FnMut(&mut B, Shape, &mut [u8]) -> bool {
         let mut number = 0u32;
         move |_, _, out| {
             let mut name = Name::new();
             let named = write!(name, "frame.{number}.bin").is_ok();
-            if named && self.read_into(&name, out).is_ok() {
-                number = number.wrapping_add(1);
-                return true;
-            }
-            self.read_into("frame.bin", out).is_ok()
+            let there = named && self.read_into(&name, out).is_ok();
+            number = number.wrapping_add(u32::from(there));
+            there
+        }
+    }
+
+    /// As [`Folder::frames`], then `frame.bin` again and again.
+    pub fn camera<B>(self) -> impl FnMut(&mut B, Shape, &mut [u8]) -> bool {
+        let mut frames = self.frames();
+        move |board, shape, out| {
+            frames(board, shape, out) || self.read_into("frame.bin", out).is_ok()
         }
     }
 

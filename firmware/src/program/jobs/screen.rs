@@ -19,10 +19,10 @@ use crate::panel::Panel;
 use crate::program::notice::{Greys, PANEL, fail};
 
 /// Rows of a file below the picture: three lines of text.
-const BELOW: usize = 36;
+pub const BELOW: usize = 36;
 
 /// Columns of a file, at least.
-const COLUMNS: usize = 96;
+pub const COLUMNS: usize = 96;
 
 /// A line on a panel: ten letters of 6 pixels beside a picture of 64, more below one.
 type Words = String<16>;
@@ -129,7 +129,7 @@ pub fn fail_to_file(
 }
 
 /// Writes a canvas as PPM, with a row's memory.
-fn save(
+pub fn save(
     canvas: &Canvas<'_>,
     row: &mut [[u8; 3]],
     folder: Folder<'_>,

@@ -6,8 +6,8 @@ use clap::Args;
 use foveola_core::wire::message::Keeping;
 
 use crate::audit::{self, hex};
-use crate::cli::CliError;
 use crate::cli::table::{lay_out, row};
+use crate::cli::{CliError, Ending, print};
 use crate::link::Remote;
 
 #[derive(Debug, Args)]
@@ -35,6 +35,36 @@ pub struct LogArgs {
     /// File to write
     #[arg(short, long, value_name = "FILE", default_value = "log.bin")]
     out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Exit code 0 for PASS, 1 for FAIL.")]
+pub struct AuditArgs {
+    /// Leave the policy's own pictures out
+    #[arg(long)]
+    no_self_test: bool,
+}
+
+/// Judges what the camera sees.
+pub fn audit(remote: &mut Remote, args: &AuditArgs) -> Result<Ending, CliError> {
+    remote.take_frame()?;
+    let found = remote.audit(!args.no_self_test)?;
+    let (verdict, ending) = match found.outcome.split_once(' ') {
+        Some(("pass", inside)) => {
+            let share = 100.0 * inside.parse().unwrap_or(0.0f32);
+            (
+                format!("PASS, {share:.0} % of the evidence inside"),
+                Ending::Done,
+            )
+        }
+        Some(("fail", why)) => (format!("FAIL by rule {why}"), Ending::Differs),
+        _ => (found.outcome.clone(), Ending::Differs),
+    };
+    print(&format!(
+        "class {}: {verdict}; {} instructions\n",
+        found.target, found.instructions
+    ));
+    Ok(ending)
 }
 
 /// What the device keeps, in words.
