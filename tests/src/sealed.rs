@@ -34,7 +34,7 @@ pub struct Case {
 fn crc32c(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            crc >> 1 ^ (crc & 1) * 0x82F6_3B78
+            (crc >> 1) ^ ((crc & 1) * 0x82F6_3B78)
         })
     })
 }
