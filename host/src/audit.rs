@@ -2,6 +2,10 @@
 //! records are and what can be wrong with them; here files become records, and
 //! findings become words.
 //!
+//! [`policy`] makes the policy that a device holds itself to, [`seal`] puts it
+//! into a model file and signs that, [`bench`] answers as a device does, and
+//! [`replay`] runs a record again.
+//!
 //! A log file is what the device exports: one record behind another, the
 //! oldest one first.
 
@@ -13,6 +17,11 @@ use foveola_core::audit::key::Key;
 use foveola_core::audit::record::{Flaw, Record, length};
 use foveola_core::audit::verify::{Fault, Summary, Verifier};
 
+pub mod bench;
+pub mod policy;
+pub mod replay;
+pub mod rules;
+pub mod seal;
 mod words;
 
 pub use words::{explain, story};
@@ -37,6 +46,14 @@ pub enum AuditError {
     /// Not a key.
     #[error("{} holds no key: 64 hexadecimal digits, as at the enrolment", .0.display())]
     Key(PathBuf),
+    /// A file that cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// No such record.
     #[error("the log has no record {number}: it holds {first} to {last}")]
     Missing {

@@ -2,6 +2,7 @@
 
 mod accelerate;
 mod audit;
+mod audit_run;
 mod bisect;
 mod budget;
 mod classify;
@@ -17,6 +18,7 @@ mod methods;
 mod model_args;
 mod plan_args;
 mod progress;
+mod seal_args;
 mod table;
 
 use std::io::Write;
@@ -25,6 +27,7 @@ use clap::{Parser, Subcommand};
 
 use crate::accelerate::AccelerateError;
 use crate::audit::AuditError;
+use crate::audit::policy::PolicyError;
 use crate::bisect::BisectError;
 use crate::crosscheck::CrosscheckError;
 use crate::doctor::DoctorError;
@@ -102,6 +105,9 @@ pub enum CliError {
     /// The log of a device.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// The policy of a model.
+    #[error(transparent)]
+    Policy(Box<PolicyError>),
     /// The device.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -131,6 +137,12 @@ impl From<CrosscheckError> for CliError {
 impl From<BisectError> for CliError {
     fn from(error: BisectError) -> Self {
         Self::Bisect(Box::new(error))
+    }
+}
+
+impl From<PolicyError> for CliError {
+    fn from(error: PolicyError) -> Self {
+        Self::Policy(Box::new(error))
     }
 }
 

@@ -137,6 +137,25 @@ impl Photo {
         })
     }
 
+    /// Pixels as a device took them: HWC, channels in the model's order; `None`
+    /// if they are more or fewer than the network takes.
+    pub fn from_pixels(pixels: Vec<u8>, intake: &Intake<'_>) -> Option<Self> {
+        let (card, shape) = (intake.card, intake.shape);
+        if pixels.len() != shape.len() || shape.c != card.channels.count() {
+            return None;
+        }
+        let mut seen = pixels.clone();
+        if card.channels.blue_first() {
+            swap_red_and_blue(&mut seen, shape.c);
+        }
+        Some(Self {
+            shape,
+            display: shown(&seen, shape),
+            content: Content::Pixels(pixels),
+            normalisation: card.normalisation(),
+        })
+    }
+
     /// A tensor in model space, HWC, `shape.len()` values, for a classifier
     /// without a card.
     ///

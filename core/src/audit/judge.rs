@@ -151,13 +151,7 @@ pub fn judge(
     input: Shape,
     outcome: Outcome,
 ) -> Result<Judgement, Error> {
-    let (need, have) = (shape.len(), map.len());
-    if need == 0 || input.area() == 0 {
-        return Err(Error::BadParameter("size of a map"));
-    }
-    let map = map
-        .get(..need)
-        .ok_or(Error::BufferTooSmall { need, have })?;
+    let enlarged = enlarged(&rule.call, map, shape, input)?;
     let early = match outcome {
         Outcome::Ok => None,
         Outcome::Flat => Some(Reason::Flat),
@@ -167,20 +161,57 @@ pub fn judge(
     if let Some(reason) = early {
         return Ok(Judgement::failed(rule.number, reason));
     }
-    if !map.iter().all(|value| value.is_finite()) {
+    if !enlarged.map.iter().all(|value| value.is_finite()) {
         return Ok(Judgement::failed(rule.number, Reason::NotFinite));
     }
+    Ok(measure(rule, &enlarged))
+}
+
+/// Reduces a map's evidence to the cells of a grid, as a rule's stored map
+/// holds them: `cells` takes rows times columns means, row by row.
+///
+/// # Errors
+/// [`Error::BufferTooSmall`] for `map` or `cells`, [`Error::BadParameter`] for
+/// a shape without elements.
+pub fn cells(
+    call: &Call,
+    map: &[f32],
+    (shape, input): (Shape, Shape),
+    grid: [usize; 2],
+    cells: &mut [f32],
+) -> Result<(), Error> {
+    let [rows, columns] = grid;
+    let (need, have) = (rows * columns, cells.len());
+    let short = Error::BufferTooSmall { need, have };
+    let cells = cells.get_mut(..need).ok_or(short)?;
+    let enlarged = enlarged(call, map, shape, input)?;
+    cells.fill(0.0);
+    agreement::reduce(&enlarged, grid, cells);
+    Ok(())
+}
+
+fn enlarged<'m>(
+    call: &Call,
+    map: &'m [f32],
+    shape: Shape,
+    input: Shape,
+) -> Result<Enlarged<'m>, Error> {
+    let (need, have) = (shape.len(), map.len());
+    if need == 0 || input.area() == 0 {
+        return Err(Error::BadParameter("size of a map"));
+    }
+    let short = Error::BufferTooSmall { need, have };
     let mut enlarged = Enlarged {
-        map,
+        map: map.get(..need).ok_or(short)?,
         shape,
         input,
-        evidence: Evidence::of(&rule.call),
+        evidence: Evidence::of(call),
         least: f32::INFINITY,
     };
     if enlarged.evidence == Evidence::AboveLeast {
         enlarged.least = least(&enlarged);
     }
-    Ok(measure(rule, &enlarged))
+    Ok(enlarged)
 }
 
 /// The least value of any pixel.

@@ -381,6 +381,17 @@ pub fn read<'m, T: Deserialize<'m>>(rest: &'m [u8]) -> Option<T> {
     }
 }
 
+/// A method's bytes in postcard, and how many there are; `None` if they are more.
+#[must_use]
+pub fn call_bytes(call: &Call) -> Option<([u8; MAX_CALL], usize)> {
+    let mut bytes = [0; MAX_CALL];
+    let length = postcard::to_slice(call, &mut bytes).ok()?.len();
+    Some((bytes, length))
+}
+
+/// Most bytes of a method in postcard.
+pub const MAX_CALL: usize = 64;
+
 /// Makes a frame of a message.
 ///
 /// # Errors

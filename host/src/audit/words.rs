@@ -1,5 +1,6 @@
 //! Records and faults in words.
 
+use foveola_core::audit::judge::split_code;
 use foveola_core::audit::record::{Event, Record};
 use foveola_core::audit::verify::Fault;
 
@@ -82,7 +83,8 @@ pub fn story(record: &Record<'_>) -> String {
             rule,
             inside,
         } => format!(
-            "FAIL by rule {rule}: class {class}, {:.0} % of the evidence inside",
+            "{}: class {class}, {:.0} % of the evidence inside",
+            verdict(rule),
             100.0 * inside
         ),
         Event::Update { slot, version } => format!("model version {version} runs from slot {slot}"),
@@ -92,5 +94,15 @@ pub fn story(record: &Record<'_>) -> String {
             String::from("from here on records are in memory only: no key, or the flash failed")
         }
         _ => String::from("something that this version does not know"),
+    }
+}
+
+/// A verdict's number in words.
+pub(super) fn verdict(code: u16) -> String {
+    match split_code(code) {
+        (0, None) => String::from("PASS"),
+        (rule, None) => format!("FAIL by rule {rule}"),
+        (0, Some(reason)) => format!("FAIL ({reason})"),
+        (rule, Some(reason)) => format!("FAIL by rule {rule} ({reason})"),
     }
 }

@@ -7,6 +7,7 @@ use foveola_core::audit::anchor::Link;
 use foveola_core::audit::record::Record;
 use serde_json::json;
 
+use super::audit_run::{self, JudgeArgs, KeygenArgs, ReplayArgs};
 use super::table::{lay_out, row};
 use super::{CliError, Ending, print};
 use crate::audit::{self, Findings, LogFile, explain, hex, story};
@@ -23,6 +24,12 @@ enum AuditCommand {
     Verify(VerifyArgs),
     /// Tell what a log, or one record of it, says
     Show(ShowArgs),
+    /// Run a record again: are its input and its output the same bytes
+    Replay(ReplayArgs),
+    /// Hold pictures to the policy of a model
+    Judge(JudgeArgs),
+    /// Make a key that signs model files
+    Keygen(KeygenArgs),
 }
 
 #[derive(Debug, Args)]
@@ -71,6 +78,9 @@ pub fn run(args: &AuditArgs) -> Result<Ending, CliError> {
     match &args.command {
         AuditCommand::Verify(args) => verify(args),
         AuditCommand::Show(args) => show(args),
+        AuditCommand::Replay(args) => audit_run::replay(args),
+        AuditCommand::Judge(args) => audit_run::judge(args),
+        AuditCommand::Keygen(args) => audit_run::keygen(args),
     }
 }
 

@@ -12,11 +12,12 @@ use self::int8::Int8Args;
 use super::CliError;
 use super::model_args::ModelArgs;
 use super::plan_args::PlanArgs;
+use super::seal_args::SealArgs;
 use super::table::{bytes, lay_out, row};
 use crate::backend::core::ModelFile;
 use crate::compile::CompileOptions;
 use crate::compile::prune::{Change, Report};
-use crate::model::ModelError;
+use crate::model::{Engine, ModelError};
 use crate::report::folder::write_file;
 
 #[derive(Debug, Args)]
@@ -25,10 +26,37 @@ Examples:
   foveola compile model.onnx
   foveola compile model.onnx --int8 --calibrate photos -o model.fov
   foveola compile model.onnx --int8 --calibrate photos --validate test --method guided-backprop
+  foveola compile model.onnx --policy policy.toml --release 3 --sign key.txt
 
 With --int8 the network is run on pictures of its kind, quantised by what its
 layers held, and compared with what it was. Where the folders inside the
-validation folder are called like the labels, the right answers are counted.")]
+validation folder are called like the labels, the right answers are counted.
+
+A policy is what a device holds itself to, in TOML:
+
+  on-failure = \"withhold\"          # or \"report\" (the default), \"halt\"
+  [limits]                         # of one judgement; each may be left out
+  instructions = 500_000_000
+  milliseconds = 2000
+  ram = 300_000                    # bytes of arena, map and scratch
+  [[rule]]
+  method = \"grad-cam\"              # as `foveola methods` lists them
+  target = \"top\"                   # or a class, or a list of classes
+  inside = [[0.3, 0.1, 0.4, 0.8]]  # boxes: x, y, width, height
+  least-inside = 0.5               # least share of the evidence in the boxes
+  border = 0.05                    # width of the border
+  most-border = 0.3                # most share of the evidence in it
+  unit = \"fractions\"               # of the picture (the default), or \"pixels\"
+  like = [\"good.png\"]              # pictures whose mean map is stored
+  grid = [8, 8]                    # its rows and columns
+  measure = \"spearman\"             # or \"top-tenth\"
+  least-agreement = 0.6
+  [[self-test]]                    # scores and map are computed here, and
+  picture = \"good.png\"             # compared bit for bit on the device
+  rule = 1                         # also the map of this rule's method
+
+A .fov file can be given a policy, a release or a signature as well.
+`foveola audit judge` holds pictures to the policy.")]
 pub struct CompileArgs {
     #[command(flatten)]
     pub model: ModelArgs,
@@ -58,6 +86,9 @@ pub struct CompileArgs {
     #[command(flatten)]
     pub int8: Int8Args,
 
+    #[command(flatten)]
+    pub seal: SealArgs,
+
     /// File to write [default: MODEL.fov in this folder]
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -68,6 +99,11 @@ pub fn run(args: &CompileArgs) -> Result<String, CliError> {
     let mut model = args.model.open()?;
     args.plan.apply(&mut model)?;
     let out = out(args);
+    if let (Engine::File(file), true) = (&model.engine, args.seal.any()) {
+        let sealed = args.seal.apply(file.model().bytes(), &model)?;
+        write_file(&out, &sealed)?;
+        return Ok(format!("{}: {}\n", out.display(), bytes(sealed.len())));
+    }
     if args.int8.int8 {
         return int8::run(args, &model, &out);
     }
@@ -75,12 +111,13 @@ pub fn run(args: &CompileArgs) -> Result<String, CliError> {
         fold: !args.no_fold,
         ..CompileOptions::shipped(&args.layers, !args.no_prune).planned(model.goal)
     })?;
-    let file = ModelFile::new(&compiled.bytes).map_err(|source| ModelError::File {
+    let sealed = args.seal.apply(&compiled.bytes, &model)?;
+    let file = ModelFile::new(&sealed).map_err(|source| ModelError::File {
         path: out.clone(),
         source,
     })?;
-    write_file(&out, &compiled.bytes)?;
-    let mut text = format!("{}: {}\n", out.display(), bytes(compiled.bytes.len()));
+    write_file(&out, &sealed)?;
+    let mut text = format!("{}: {}\n", out.display(), bytes(sealed.len()));
     let report = &compiled.report;
     text += &format!(
         "{} folded into weights, {} activations merged, {} nodes removed\n",

@@ -1,5 +1,7 @@
 //! `foveola inspect`: what a model is made of.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use foveola_core::Shape;
 use foveola_core::net::model::Model;
@@ -7,6 +9,7 @@ use foveola_core::net::op::{Activation, Op};
 
 use super::CliError;
 use super::model_args::ModelArgs;
+use super::seal_args::state as seal;
 use super::table::{bytes, lay_out, row};
 use crate::graph::Graph;
 use crate::import::{Format, Imported};
@@ -16,6 +19,10 @@ use crate::model::{Engine, OpenModel};
 pub struct InspectArgs {
     #[command(flatten)]
     pub model: ModelArgs,
+
+    /// File with the public key that should have signed a .fov file
+    #[arg(long, value_name = "FILE")]
+    pub signer: Option<PathBuf>,
 }
 
 /// Runs the command.
@@ -29,6 +36,7 @@ pub fn run(args: &InspectArgs) -> Result<String, CliError> {
             text += &default_layer(&model)?;
         }
         Engine::File(file) => {
+            text += &seal(file.model(), args.signer.as_deref())?;
             text += &file_nodes(file.model());
             text += &default_layer(&model)?;
         }

@@ -14,6 +14,8 @@ const SMOOTH_FROM: u32 = 96;
 const MARGIN: u32 = 14;
 const BAR: u32 = 16;
 const NUMBERS: u32 = 64;
+/// Boxes over a map.
+const BOX: Rgb<u8> = Rgb([0, 160, 60]);
 
 /// What an overlay shows.
 #[derive(Clone, Debug)]
@@ -106,6 +108,12 @@ fn mix(under: Rgb<u8>, over: Rgb<u8>, alpha: f32) -> Rgb<u8> {
 
 /// Draws the whole figure.
 pub fn draw(figure: &Figure<'_>) -> RgbImage {
+    draw_boxed(figure, &[])
+}
+
+/// Draws the whole figure with boxes in both panels: x, y, width, height in
+/// pixels of the picture.
+pub fn draw_boxed(figure: &Figure<'_>, boxes: &[[f32; 4]]) -> RgbImage {
     let scale = ColourScale::of(figure.map).filter(|_| figure.reason.is_none());
     let (w, h) = figure.picture.dimensions();
     let factor = enlargement(w, h);
@@ -120,6 +128,12 @@ pub fn draw(figure: &Figure<'_>) -> RgbImage {
         (None, reason) => {
             let text = reason.as_deref().unwrap_or("nothing to see");
             notice(&mut canvas, text, right, top, w, h);
+        }
+    }
+    for left in [MARGIN, right] {
+        for scaled in boxes.iter().map(|b| b.map(|side| side * factor as f32)) {
+            let [x, y, width, height] = scaled.map(|side| side.round().max(0.0) as u32);
+            canvas.outline(left + x, top + y, width, height, 3, BOX);
         }
     }
     canvas.into_image()

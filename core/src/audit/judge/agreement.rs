@@ -32,7 +32,7 @@ fn cell(at: usize, side: usize, cells: usize) -> usize {
 }
 
 /// The mean of each cell.
-fn reduce(map: &Enlarged<'_>, [rows, columns]: [usize; 2], cells: &mut [f32]) {
+pub fn reduce(map: &Enlarged<'_>, [rows, columns]: [usize; 2], cells: &mut [f32]) {
     let (h, w) = (map.input.h, map.input.w);
     for y in 0..h {
         let first = cell(y, h, rows) * columns;

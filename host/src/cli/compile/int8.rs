@@ -110,7 +110,7 @@ pub fn run(args: &CompileArgs, model: &OpenModel, out: &Path) -> Result<String, 
     (report.float, report.int8) = (Size::of(float.model()), Size::of(int8.model()));
     let mut pair = Pair::new(model, float, Arc::clone(&int8), threads);
     report.compare(flags, &mut pair, &validation)?;
-    write_file(out, &quantised.compiled.bytes)?;
+    write_file(out, &args.seal.apply(&quantised.compiled.bytes, model)?)?;
     report.remark();
     Ok(match flags.json {
         true => String::from_utf8_lossy(&readable(&report)).into_owned(),
