@@ -12,6 +12,7 @@
 //! ```text
 //! cargo run --release --manifest-path tests/fuzz/Cargo.toml -- model --inputs 10000000 --seed 1
 //! cargo run --release --manifest-path tests/fuzz/Cargo.toml -- flips model.fov
+//! cargo run --release --manifest-path tests/fuzz/Cargo.toml -- log --inputs 10000000
 //! ```
 //! Input number `i` of a seed is a function of both, whatever the threads:
 //! `model --seed 1 --only i` runs it alone, and writes it to `found/`.
@@ -33,6 +34,7 @@ pub mod aligned;
 pub mod file;
 pub mod flips;
 pub mod fuzz;
+pub mod log;
 pub mod mutate;
 pub mod number;
 pub mod repair;

@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use foveola_fuzz::{corpus, corpus_folder, flips, fuzz};
+use foveola_fuzz::{corpus, corpus_folder, flips, fuzz, log};
 
 const USAGE: &str = "\
 foveola-fuzz model [--inputs N] [--seed N] [--threads N] [--only INDEX]
-foveola-fuzz flips FILE [--sample N]";
+foveola-fuzz flips FILE [--sample N]
+foveola-fuzz log [--inputs N] [--seed N] [--threads N]";
 
 /// The number behind a flag.
 fn number(args: &[String], flag: &str) -> Result<Option<u64>, String> {
@@ -79,11 +80,43 @@ fn every_bit(path: &str, args: &[String]) -> Result<String, String> {
     }
 }
 
+/// Logs of a device, broken.
+fn logs(args: &[String]) -> Result<String, String> {
+    let inputs = number(args, "--inputs")?.unwrap_or(1_000_000);
+    let seed = number(args, "--seed")?.unwrap_or(1);
+    let threads = number(args, "--threads")?.unwrap_or(2).clamp(1, 64);
+    let sound = log::sound();
+    fuzz::quiet_panics();
+    let share = |thread: u64| -> Result<u64, String> {
+        let mut passed = 0;
+        for index in (thread..inputs).step_by(threads as usize) {
+            let found = log::feed(&sound, seed, index);
+            passed += u64::from(found.map_err(|f| format!("seed {seed} input {index}: {f:?}"))?);
+        }
+        Ok(passed)
+    };
+    let all: Result<Vec<u64>, String> = std::thread::scope(|scope| {
+        let share = &share;
+        let threads: Vec<_> = (0..threads)
+            .map(|t| scope.spawn(move || share(t)))
+            .collect();
+        let ended = threads.into_iter().map(|thread| thread.join());
+        ended
+            .map(|end| end.unwrap_or_else(|_| Err("the fuzzer itself is broken".into())))
+            .collect()
+    });
+    let passed: u64 = all?.into_iter().sum();
+    Ok(format!(
+        "{inputs} logs, {passed} found sound, seed {seed}: nothing found"
+    ))
+}
+
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let result = match words[..] {
         ["model", ..] => model(&args),
+        ["log", ..] => logs(&args),
         ["flips", path, ..] => every_bit(path, &args),
         _ => Err(USAGE.to_owned()),
     };

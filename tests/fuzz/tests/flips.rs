@@ -42,3 +42,18 @@ fn every_flipped_bit_of_the_demo_is_rejected_or_harmless() {
     let flipped: u64 = halves.iter().map(|flips| flips.tally.inputs).sum();
     assert_eq!(flipped, bytes.len() as u64 * 8);
 }
+
+/// Broken logs are read without a panic, and none that was changed passes.
+#[test]
+fn broken_logs_are_noticed() {
+    let sound = foveola_fuzz::log::sound();
+    quiet_panics();
+    let inputs = if cfg!(miri) { 20 } else { 20_000 };
+    let mut passed = 0;
+    for index in 0..inputs {
+        let found = foveola_fuzz::log::feed(&sound, 5, index);
+        passed += u32::from(found.expect("nothing that must not happen"));
+    }
+    let _ = std::panic::take_hook();
+    assert!(passed > 0, "a log whose end is cut is sound");
+}
