@@ -13,6 +13,6 @@ here=$(cd "$(dirname "$0")" && pwd)
 FOVEOLA_MODEL=$(cd "$(dirname "$model")" && pwd)/$(basename "$model")
 export FOVEOLA_MODEL
 built=$here/target/linked
-cargo build --locked --quiet --manifest-path "$here/Cargo.toml" --profile $profile --target $target \
-    --target-dir "$built" --bin "$board"
+(cd "$here" && cargo build --locked --quiet --profile $profile --target $target \
+    --target-dir "$built" --bin "$board")
 cp "$built/$target/$profile/$board" "$elf"
