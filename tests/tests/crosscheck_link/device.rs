@@ -258,6 +258,7 @@ impl Platform for Station<'_> {
         Spent {
             instructions: SPENT.0,
             stack: SPENT.1,
+            ..Spent::default()
         }
     }
 
