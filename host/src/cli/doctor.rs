@@ -14,6 +14,9 @@ use crate::doctor::{Diagnosis, Labelled, Ranked, diagnose, prescription};
 use crate::model::OpenModel;
 use crate::report::folder::write_file;
 
+/// Characters of a card's line that are shown.
+const LONGEST: usize = 100;
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -117,14 +120,24 @@ fn write(args: &DoctorArgs, model: &OpenModel, card: &Card) -> Result<String, Cl
     let path = args.out.as_deref().unwrap_or(&beside);
     let toml = toml::to_string(&Written::of(card, &args.model.card.labels))
         .map_err(|e| CliError::Usage(format!("the card cannot be written: {e}")))?;
+    let shown = shown(&toml);
     if args.out.is_none() && path.exists() {
         return Ok(format!(
-            "\n{} is there and stays as it is; with -o FILE this would be written:\n\n{toml}",
+            "\n{} is there and stays as it is; with -o FILE this would be written:\n\n{shown}",
             path.display()
         ));
     }
     write_file(path, toml.as_bytes())?;
-    Ok(format!("\nwritten to {}:\n\n{toml}", path.display()))
+    Ok(format!("\nwritten to {}:\n\n{shown}", path.display()))
+}
+
+/// The card without a list of labels too long to read.
+fn shown(toml: &str) -> String {
+    let line = |line: &str| match line.chars().count() > LONGEST {
+        true => line.chars().take(LONGEST).chain(" ..\n".chars()).collect(),
+        false => line.to_owned() + "\n",
+    };
+    toml.lines().map(line).collect()
 }
 
 /// A card as it is written: labels by the name of their file.
@@ -214,6 +227,9 @@ fn verdict(model: &OpenModel, found: &Diagnosis) -> String {
             rivals.join("; ")
         );
     }
+    if let Some(channels) = agreed(&found.ranked, best) {
+        text += &format!("all of these agree on {channels}\n");
+    }
     let guess = 1.0 / model.facts.classes.max(1) as f64;
     let share = best.right as f64 / best.pictures.max(1) as f64;
     if share < 2.0 * guess {
@@ -230,6 +246,19 @@ fn verdict(model: &OpenModel, found: &Diagnosis) -> String {
         _ => {}
     }
     text
+}
+
+/// What the best way and those that tie with it agree on, if there are any.
+fn agreed<'d>(ranked: &'d [Ranked], best: &'d Ranked) -> Option<&'d str> {
+    let channels = |r: &'d Ranked| r.candidate.words.split(", ").next();
+    let mut tied = ranked
+        .iter()
+        .skip(1)
+        .filter(|r| r.pictures == best.pictures && r.ties())
+        .peekable();
+    tied.peek()?;
+    tied.all(|r| channels(r) == channels(best))
+        .then(|| channels(best))?
 }
 
 fn json(found: &Diagnosis) -> String {
