@@ -22,8 +22,14 @@ const TOLERANCE: f64 = 0.02;
 
 /// What is reached where 2 % is not: the case, a part of the board's name, how
 /// the question begins. Without floating point in hardware, a sum takes as many
-/// instructions as its digits ask for.
-const REACHED: [(&str, &str, &str, f64); 3] = [
+/// instructions as its digits ask for. The small network's gradients run row by
+/// row in rings, which the networks of the fit do not: a row of nodes costs less
+/// than is predicted, and here it is a fifth of all.
+const REACHED: [(&str, &str, &str, f64); 7] = [
+    ("small", "", "gradient", 0.205),
+    ("small", "", "deconvolution", 0.205),
+    ("small", "", "guided-backprop", 0.205),
+    ("small", "", "hoc", 0.042),
     ("honest", "lm3s6965evb", "", 0.024),
     ("honest", "riscv32-virt", "", 0.037),
     ("n1", "riscv32-virt", "", 0.04),

@@ -13,8 +13,9 @@ use super::display::{COLUMNS, ROWS, failure, shown};
 const PIXELS: [u8; 7 * 6 * 3] = [90; 7 * 6 * 3];
 
 /// Instructions after which a program that found an error has ended: about
-/// three times what reading, checking and running the small network takes.
-const SOON: u64 = 30_000_000;
+/// three times what hashing itself, reading, checking and running the small
+/// network takes.
+const SOON: u64 = 100_000_000;
 
 fn small() -> Vec<u8> {
     std::fs::read(root().join("core/fixtures/small.fov")).expect("the fixture")

@@ -294,7 +294,11 @@ fn widen_channelwise(node: &Node8<'_>, out: &mut [f32]) -> Option<()> {
     let zero = node.weights_zero_point;
     let (first, stored) = channels.weights.split_at_checked(c)?;
     let taps = rest.chunks_exact_mut(c.max(1));
-    for (out, stored) in taps.zip(stored.chunks_exact(c.max(1))) {
+    // Zipped, the two would divide by their lengths, which a compiler for size
+    // does not see are not 0.
+    let mut filters = stored.chunks_exact(c.max(1));
+    for out in taps {
+        let Some(stored) = filters.next() else { break };
         widen_tap(stored, zero, Some(scales), out)?;
     }
     widen_tap(first, zero, None, scales)
