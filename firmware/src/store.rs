@@ -368,7 +368,7 @@ impl<F: NorFlash> Store<F> {
 
     fn write(&mut self, slot: u8, file: &[u8]) -> Result<(), StoreError<F::Error>> {
         let start = self.start(slot)?;
-        let length = (file.len() as u32).next_multiple_of(self.page);
+        let length = (file.len() as u32).next_multiple_of(self.page.max(1));
         wait(self.flash.erase(start, start + length)).map_err(StoreError::Flash)?;
         let mut at = start;
         for part in file.chunks(PIECE) {
