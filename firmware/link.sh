@@ -13,6 +13,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 FOVEOLA_MODEL=$(cd "$(dirname "$model")" && pwd)/$(basename "$model")
 export FOVEOLA_MODEL
 built=$here/target/linked
-(cd "$here" && cargo build --locked --quiet --profile $profile --target $target \
+# Parts compiled apart are merged otherwise: counts of instructions would differ.
+(cd "$here" && CARGO_INCREMENTAL=0 cargo build --locked --quiet --profile $profile --target $target \
     --target-dir "$built" --bin "$board")
 cp "$built/$target/$profile/$board" "$elf"

@@ -89,6 +89,8 @@ impl Program {
     /// Builds it.
     pub fn build(&self, firmware: &Path) -> Result<PathBuf> {
         let mut cargo = Command::new("cargo");
+        // As run.sh: what is compiled in parts has other counts.
+        cargo.env("CARGO_INCREMENTAL", "0");
         cargo.args(["build", "--locked", "--quiet", "--profile", self.profile]);
         cargo.args(["--target", self.target, "--bin", self.board]);
         cargo.current_dir(firmware).env_remove("FOVEOLA_MODEL");
