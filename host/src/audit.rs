@@ -3,7 +3,7 @@
 //! findings become words.
 //!
 //! [`policy`] makes the policy that a device holds itself to, [`seal`] puts it
-//! into a model file and signs that, [`bench`] answers as a device does, and
+//! into a model file and signs that, [`mod@bench`] answers as a device does, and
 //! [`replay`] runs a record again.
 //!
 //! A log file is what the device exports: one record behind another, the

@@ -87,7 +87,7 @@ pub fn base(card: &Card) -> Option<Card> {
     })
 }
 
-/// Everything worth a trial for this model; `base` is [`base`] of its card.
+/// Everything worth a trial for this model; `base` is its card in its plainest form.
 pub fn candidates(model: &OpenModel, base: &Card) -> Vec<Candidate> {
     let grey = base.channels.count() == 1;
     let integers = matches!(model.input_type, InputType::I8 | InputType::U8);
