@@ -11,6 +11,7 @@
 //!   Its [`net::session::Session`] is a `Classifier`.
 //! * [`explain`]: one file per method; each asks a `Classifier` questions and
 //!   fills a map.
+//! * [`metric`]: one file per metric; each scores a map.
 //! * [`accelerator`]: a network compiled for an NPU, as a black box.
 //! * [`audit`]: what was asked and answered, in a log that cannot be changed unnoticed.
 //! * [`ask`]: methods by name, made ready for a model and a picture.
@@ -83,6 +84,7 @@ pub mod classifier;
 pub mod error;
 pub mod explain;
 pub mod mask;
+pub mod metric;
 pub mod net;
 pub mod picture;
 pub mod rng;

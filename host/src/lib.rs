@@ -71,6 +71,7 @@
 //! * [`audit`]: the log of a device, read and held to its rules.
 //! * [`explainer`]: model and picture in, maps out.
 //! * [`link`]: a device at the other end of a serial line.
+//! * [`run`]: whole data sets.
 //! * [`report`]: overlays, sentences, files. [`cli`]: the `foveola` program.
 
 pub mod accelerate;
@@ -94,4 +95,5 @@ pub mod model;
 pub mod photo;
 pub mod quantise;
 pub mod report;
+pub mod run;
 pub mod suggest;

@@ -1,0 +1,69 @@
+//! The metric table: one row a metric. It feeds the command line, the runner,
+//! the report and the documentation.
+
+use crate::explain::Parameter;
+
+/// What a metric asks about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Does the score follow the evidence?
+    Faithfulness,
+    /// Does the evidence lie on the object?
+    Localization,
+    /// Do other classes and weights give other maps?
+    Sensitivity,
+    /// Does the map stay where the picture hardly changes?
+    Robustness,
+    /// How much of the picture is named?
+    Complexity,
+}
+
+/// Which scores are good ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Better {
+    /// High ones.
+    Higher,
+    /// Low ones.
+    Lower,
+}
+
+/// What a metric needs besides a map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing.
+    Map,
+    /// Scores of changed pictures.
+    Scores,
+    /// Where the object is.
+    Region,
+    /// Maps of changed pictures or of other classes.
+    Maps,
+    /// Maps of the network with random weights.
+    Weights,
+}
+
+/// A row of [`METRICS`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MetricRow {
+    /// Name, in kebab-case.
+    pub name: &'static str,
+    /// One line.
+    pub summary: &'static str,
+    /// What it asks about.
+    pub family: Family,
+    /// Least and greatest score; infinite where there is no bound.
+    pub range: [f64; 2],
+    /// Which scores are good ones.
+    pub better: Better,
+    /// What it needs.
+    pub needs: Needs,
+    /// Whether the score is that of one class; else it is that of the picture.
+    pub per_class: bool,
+    /// Where it comes from.
+    pub paper: &'static str,
+    /// Its parameters.
+    pub parameters: &'static [Parameter],
+}
+
+/// All metrics, family by family.
+pub const METRICS: &[MetricRow] = &[];
