@@ -78,6 +78,8 @@ pub struct Subject<'a> {
     /// Where the object is: one byte a pixel of the input, not 0 inside.
     /// `None` where nobody said.
     pub region: Option<&'a [u8]>,
+    /// Other pictures of the input's shape, to put behind what is kept.
+    pub backgrounds: &'a [Picture<'a>],
     /// Key of every random number.
     pub seed: u64,
 }

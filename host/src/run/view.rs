@@ -143,6 +143,8 @@ pub struct Answer {
     pub uncertainty: Option<Uncertainty>,
     /// One a method.
     pub maps: Vec<MapInfo>,
+    /// One a pair of methods that both have evidence.
+    pub agreement: Vec<Agreement>,
     /// What HOC found, and why not.
     pub region: Option<Result<Region, String>>,
     /// The nearest training pictures, nearest first: path and distance.
@@ -169,6 +171,29 @@ pub struct MapInfo {
     pub outcome: Outcome,
     /// One a metric: the score, or why there is none.
     pub scores: Vec<Result<f64, String>>,
+    /// What metrics saw on the way: `insertion` (probability when only the
+    /// strongest share shows) and `deletion` (when it is taken away), among others.
+    pub curves: Vec<Curve>,
+}
+
+/// Scores of a picture that is changed further and further.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curve {
+    /// Metric, and which of its curves.
+    pub name: String,
+    /// Which share of the picture was changed, 0 to 1, ascending; the score then.
+    pub points: Vec<[f64; 2]>,
+}
+
+/// How far two methods agree on one answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Agreement {
+    /// Numbers of the two methods.
+    pub methods: [usize; 2],
+    /// Spearman's rank correlation of the evidence; `None` where it is undefined.
+    pub spearman: Option<f64>,
+    /// Intersection over union of the strongest tenths.
+    pub overlap: f64,
 }
 
 /// One channel of a map at the method's own resolution, raw and signed.
