@@ -59,6 +59,9 @@ pub struct MethodInfo {
     pub passes: u64,
     /// Whether negative values say something: then 0 is the middle of its colours.
     pub signed: bool,
+    /// Whether it only stands beside the others to be beaten, as a random map
+    /// does: then its maps are not kept.
+    pub baseline: bool,
 }
 
 /// A metric of a run.
