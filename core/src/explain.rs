@@ -10,7 +10,7 @@ mod gradient;
 pub mod hoc;
 mod map;
 #[cfg(test)]
-mod nets;
+pub(crate) mod nets;
 mod occlusion;
 mod pass;
 mod rise;

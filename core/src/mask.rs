@@ -91,6 +91,18 @@ pub enum Mask<'a> {
     Soft(&'a [f32]),
     /// One weight a pixel, row by row, as byte / 255.
     SoftBytes(&'a [u8]),
+    /// The pixels of some ranks. They show the picture if `reveal`, the fill
+    /// otherwise; all others the other way round.
+    Ranked {
+        /// The rank of each pixel, row by row; 0 is the first.
+        ranks: &'a [u32],
+        /// First rank.
+        from: u32,
+        /// The rank behind the last.
+        to: u32,
+        /// Whether these pixels are revealed or covered.
+        reveal: bool,
+    },
 }
 
 /// A picture behind a mask, with a fill for what the mask hides:

@@ -10,7 +10,14 @@
 //! least value, the positive part of other maps. Metrics that rank pixels
 //! rank evidence, the first pixel first among equals.
 
+mod curve;
+mod deletion;
+mod insertion;
+mod pass;
+mod rank;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use crate::classifier::{Classifier, Score};
 use crate::error::Error;
@@ -19,6 +26,8 @@ use crate::mask::Fill;
 use crate::picture::Picture;
 use crate::tensor::Shape;
 
+pub use deletion::Deletion;
+pub use insertion::Insertion;
 pub use table::{Better, Family, METRICS, MetricRow, Needs};
 
 /// What a metric says.

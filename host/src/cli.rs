@@ -15,6 +15,7 @@ mod doctor;
 mod explain;
 mod inspect;
 mod methods;
+mod metrics;
 mod model_args;
 mod plan_args;
 mod progress;
@@ -65,6 +66,8 @@ enum Command {
     Budget(budget::BudgetArgs),
     /// List the methods with their parameters, cost and needs
     Methods,
+    /// List the metrics with their parameters, range and cost
+    Metrics,
     /// Compare the host with a board, bit for bit
     Crosscheck(crosscheck::CrosscheckArgs),
     /// Find the first stage at which a device or another engine differs, and why
@@ -184,6 +187,7 @@ impl Cli {
             Some(Command::Accelerate(args)) => accelerate::run(&args)?,
             Some(Command::Budget(args)) => budget::run(&args)?,
             Some(Command::Methods) => methods::run(),
+            Some(Command::Metrics) => metrics::run(),
             Some(Command::Completions(args)) => completions::run(&args),
         };
         print(&text);

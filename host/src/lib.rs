@@ -67,6 +67,7 @@
 //! * [`quantise`]: a float network becomes int8, and what that changes.
 //! * [`budget`]: what all that takes on a board.
 //! * [`method_spec`]: methods as people write them.
+//! * [`metric_spec`]: metrics as people write them.
 //! * [`accelerate`]: a TFLite file becomes a program for an NPU.
 //! * [`audit`]: the log of a device, read and held to its rules.
 //! * [`explainer`]: model and picture in, maps out.
@@ -91,6 +92,7 @@ pub mod graph;
 pub mod import;
 pub mod link;
 pub mod method_spec;
+pub mod metric_spec;
 pub mod model;
 pub mod photo;
 pub mod quantise;

@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use foveola_core::explain::{MethodRow, Needs};
 use serde_json::Value;
 
-/// Why a method cannot be understood.
+pub(crate) use parse::Given;
+
+/// Why a method or a metric cannot be understood.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SpecError {
     /// No method has this name.
@@ -21,10 +23,18 @@ pub enum SpecError {
         /// The nearest names.
         hint: String,
     },
-    /// The method has no parameter of this name.
+    /// No metric has this name.
+    #[error("there is no metric `{name}`: {hint}")]
+    Metric {
+        /// What was asked for.
+        name: String,
+        /// The nearest names.
+        hint: String,
+    },
+    /// The method or metric has no parameter of this name.
     #[error("`{method}` has no parameter `{key}`: {hint}")]
     Parameter {
-        /// The method.
+        /// The method or metric.
         method: &'static str,
         /// What was given.
         key: String,
@@ -34,7 +44,7 @@ pub enum SpecError {
     /// A value that the parameter does not take.
     #[error("`{method}:{key}={value}`: {reason}")]
     Value {
-        /// The method.
+        /// The method or metric.
         method: &'static str,
         /// The parameter.
         key: String,

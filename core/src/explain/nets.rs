@@ -11,7 +11,7 @@ use std::boxed::Box;
 use std::vec;
 use std::vec::Vec;
 
-pub(super) fn read(x: &Masked<'_>) -> Result<Vec<f32>, Error> {
+pub(crate) fn read(x: &Masked<'_>) -> Result<Vec<f32>, Error> {
     let shape = x.shape();
     let mut out = vec![0.0; shape.len()];
     for (y, row) in out.chunks_exact_mut(shape.row()).enumerate() {
@@ -23,17 +23,17 @@ pub(super) fn read(x: &Masked<'_>) -> Result<Vec<f32>, Error> {
 type ScoreOf<'f> = Box<dyn Fn(&[f32], usize) -> f64 + 'f>;
 
 /// Scores from a function of the input; both kinds of score are the same.
-pub(super) struct Net<'f> {
-    pub(super) shape: Shape,
-    pub(super) classes: usize,
-    pub(super) score: ScoreOf<'f>,
-    pub(super) passes: usize,
+pub(crate) struct Net<'f> {
+    pub(crate) shape: Shape,
+    pub(crate) classes: usize,
+    pub(crate) score: ScoreOf<'f>,
+    pub(crate) passes: usize,
     /// Evaluates batches back to front, as threads might.
-    pub(super) backwards: bool,
+    pub(crate) backwards: bool,
 }
 
 impl<'f> Net<'f> {
-    pub(super) fn new(
+    pub(crate) fn new(
         shape: Shape,
         classes: usize,
         score: impl Fn(&[f32], usize) -> f64 + 'f,
@@ -48,7 +48,7 @@ impl<'f> Net<'f> {
     }
 
     /// Class k: the sum of weights times input.
-    pub(super) fn linear(shape: Shape, weights: &'f [Vec<f32>]) -> Self {
+    pub(crate) fn linear(shape: Shape, weights: &'f [Vec<f32>]) -> Self {
         Self::new(shape, weights.len(), |x, k| {
             let pairs = weights[k].iter().zip(x);
             pairs.map(|(w, x)| f64::from(*w) * f64::from(*x)).sum()
@@ -104,7 +104,7 @@ impl Classifier for Net<'_> {
 }
 
 /// Stops after so many passes.
-pub(super) struct StopAfter(pub(super) u64);
+pub(crate) struct StopAfter(pub(crate) u64);
 
 impl Progress for StopAfter {
     fn step(&mut self, done: u64, _total: u64) -> bool {
@@ -112,12 +112,12 @@ impl Progress for StopAfter {
     }
 }
 
-pub(super) fn tensor(shape: Shape, data: &[f32]) -> Picture<'_> {
+pub(crate) fn tensor(shape: Shape, data: &[f32]) -> Picture<'_> {
     Picture::Tensor { shape, data }
 }
 
 /// Maps and outcomes of a method in buffers of exactly the stated size.
-pub(super) fn explain(
+pub(crate) fn explain(
     method: &dyn Method,
     classifier: &mut dyn Classifier,
     query: &Query<'_>,
@@ -144,7 +144,7 @@ pub(super) fn explain(
 }
 
 /// As [`explain`], with the logit and without stopping.
-pub(super) fn maps(
+pub(crate) fn maps(
     method: &dyn Method,
     classifier: &mut dyn Classifier,
     picture: Picture<'_>,
@@ -159,7 +159,7 @@ pub(super) fn maps(
     explain(method, classifier, &query, &mut Silent).unwrap().0
 }
 
-pub(super) fn close(found: &[f32], expected: &[f32], tolerance: f32) {
+pub(crate) fn close(found: &[f32], expected: &[f32], tolerance: f32) {
     assert_eq!(found.len(), expected.len());
     for (i, (a, b)) in found.iter().zip(expected).enumerate() {
         assert!((a - b).abs() <= tolerance, "{i}: {a} {b}");
@@ -169,11 +169,11 @@ pub(super) fn close(found: &[f32], expected: &[f32], tolerance: f32) {
 /// ReLU, then a dense layer (`front`: with 2 x 2 average pooling instead of the
 /// ReLU), with the gradients written out by hand. Tensor 0 is what the dense
 /// layer reads.
-pub(super) struct Tiny {
-    pub(super) shape: Shape,
-    pub(super) pool: bool,
+pub(crate) struct Tiny {
+    pub(crate) shape: Shape,
+    pub(crate) pool: bool,
     /// Class by class, in the order of the dense layer's input.
-    pub(super) weights: Vec<Vec<f32>>,
+    pub(crate) weights: Vec<Vec<f32>>,
     input: Vec<f32>,
     hidden: Vec<f32>,
     out: Vec<f32>,
@@ -181,7 +181,7 @@ pub(super) struct Tiny {
 }
 
 impl Tiny {
-    pub(super) fn new(shape: Shape, pool: bool, weights: Vec<Vec<f32>>) -> Self {
+    pub(crate) fn new(shape: Shape, pool: bool, weights: Vec<Vec<f32>>) -> Self {
         Self {
             shape,
             pool,

@@ -4,6 +4,7 @@ use super::{Fill, Mask, Masked, Window};
 use crate::error::Error;
 use crate::picture::{MAX_CHANNELS, Picture};
 use crate::tensor::Shape;
+use core::ops::Range;
 
 impl Mask<'_> {
     /// Whether the mask fits a picture of this shape.
@@ -17,6 +18,7 @@ impl Mask<'_> {
             Self::Grid(grid) => grid.check(),
             Self::Soft(weights) => enough(shape.area(), weights.len()),
             Self::SoftBytes(weights) => enough(shape.area(), weights.len()),
+            Self::Ranked { ranks, .. } => enough(shape.area(), ranks.len()),
         }
     }
 
@@ -46,6 +48,12 @@ impl Mask<'_> {
             Self::Grid(grid) => put(out, grid.weights(shape, y)),
             Self::Soft(weights) => put(out, soft(weights, shape, y)?.iter().copied()),
             Self::SoftBytes(weights) => put(out, soft_bytes(weights, shape, y)?),
+            Self::Ranked {
+                ranks,
+                from,
+                to,
+                reveal,
+            } => put(out, ranked(ranks, from..to, reveal, shape, y)?),
         }
         Ok(())
     }
@@ -108,6 +116,12 @@ impl Masked<'_> {
             Mask::Grid(grid) => self.blend(y, grid.weights(shape, y), out),
             Mask::Soft(weights) => self.blend(y, soft(weights, shape, y)?.iter().copied(), out),
             Mask::SoftBytes(weights) => self.blend(y, soft_bytes(weights, shape, y)?, out),
+            Mask::Ranked {
+                ranks,
+                from,
+                to,
+                reveal,
+            } => self.blend(y, ranked(ranks, from..to, reveal, shape, y)?, out),
         }
     }
 
@@ -224,6 +238,24 @@ fn soft_bytes(
 ) -> Result<impl Iterator<Item = f32> + '_, Error> {
     let row = mask_row(weights, shape, y)?;
     Ok(row.iter().map(|byte| f32::from(*byte) / 255.0))
+}
+
+/// Row `y` of a mask of ranks: 1 where the picture shows.
+fn ranked(
+    ranks: &[u32],
+    inside: Range<u32>,
+    reveal: bool,
+    shape: Shape,
+    y: usize,
+) -> Result<impl Iterator<Item = f32> + '_, Error> {
+    let row = mask_row(ranks, shape, y)?;
+    Ok(row.iter().map(move |rank| {
+        if inside.contains(rank) == reveal {
+            1.0
+        } else {
+            0.0
+        }
+    }))
 }
 
 fn mask_row<T>(weights: &[T], shape: Shape, y: usize) -> Result<&[T], Error> {
@@ -424,6 +456,44 @@ mod tests {
         };
         mask.row(SHAPE, 1, &mut row).unwrap();
         assert_eq!(row, [0.0, 1.0, 1.0, 0.0, 1.0, 0.0]);
+    }
+
+    /// Ranks as a hand would deal them out: every fifth pixel is next.
+    #[test]
+    fn ranks_cover_and_reveal() {
+        let (data, other) = (pixels(7), pixels(11));
+        let (shown, hidden) = (model(&data), model(&other));
+        let ranks: Vec<u32> = (0..24).map(|i| i * 5 % 24).collect();
+        for reveal in [false, true] {
+            let mask = Mask::Ranked {
+                ranks: &ranks,
+                from: 3,
+                to: 9,
+                reveal,
+            };
+            let masked = Masked {
+                picture: picture(&data),
+                fill: Fill::Picture(picture(&other)),
+                mask,
+            };
+            let inside = |i: usize| [3, 4, 5, 6, 7, 8].contains(&(i * 5 % 24));
+            for (i, value) in all(&masked).unwrap().into_iter().enumerate() {
+                let show = inside(i / 3) == reveal;
+                assert_eq!(
+                    value,
+                    if show { shown[i] } else { hidden[i] },
+                    "{i} {reveal}"
+                );
+            }
+            let mut row = [9.0; 6];
+            mask.row(SHAPE, 2, &mut row).unwrap();
+            let expected = |x: usize| f32::from(u8::from(inside(12 + x) == reveal));
+            assert_eq!(row, [0, 1, 2, 3, 4, 5].map(expected));
+            assert_eq!(
+                mask.check(Shape::new(5, 5, 3)),
+                Err(Error::BufferTooSmall { need: 25, have: 24 })
+            );
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The metric table: one row a metric. It feeds the command line, the runner,
-//! the report and the documentation.
+//! the report and the documentation. A metric's row stands in its file.
 
+use super::{deletion, insertion};
 use crate::explain::Parameter;
 
 /// What a metric asks about.
@@ -66,4 +67,32 @@ pub struct MetricRow {
 }
 
 /// All metrics, family by family.
-pub const METRICS: &[MetricRow] = &[];
+pub const METRICS: &[MetricRow] = &[
+    // Faithfulness.
+    deletion::ROW,
+    insertion::ROW,
+];
+
+pub(super) const fn parameter(
+    key: &'static str,
+    default: &'static str,
+    help: &'static str,
+) -> Parameter {
+    Parameter { key, default, help }
+}
+
+/// Which number of the class is asked for.
+pub(super) const SCORE: Parameter = parameter(
+    "score",
+    "probability",
+    "probability or logit (which has no bounds)",
+);
+
+/// What shows where pixels are taken away; whoever makes the subject sees to it.
+pub(super) const fn baseline(default: &'static str) -> Parameter {
+    parameter(
+        "baseline",
+        default,
+        "what hides: blur, black, mean or a number",
+    )
+}

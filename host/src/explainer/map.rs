@@ -101,6 +101,13 @@ impl SaliencyMap {
         }
     }
 
+    /// The evidence: one weight of at least 0 a pixel of the network's input,
+    /// row by row. This is what metrics rank.
+    pub fn weights(&self) -> Vec<f32> {
+        let weights = self.evidence().weigh(&self.pixels);
+        weights.into_iter().map(|weight| weight as f32).collect()
+    }
+
     /// Where the evidence lies; `None` without any.
     pub fn whereabouts(&self) -> Option<Whereabouts> {
         let [h, w] = self.size;

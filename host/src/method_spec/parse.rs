@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use foveola_core::explain::{METHODS, MethodRow};
+use foveola_core::explain::{METHODS, Parameter};
 use foveola_core::mask::MAX_CELLS;
 
 use super::{Baseline, MethodSpec, Parameters, SpecError};
@@ -22,7 +22,7 @@ impl FromStr for MethodSpec {
                 name: name.to_string(),
                 hint: hint(name, METHODS.iter().map(|row| row.name)),
             })?;
-        let given = Given::split(row, rest)?;
+        let given = Given::split(row.name, row.parameters, rest)?;
         let parameters = match name {
             "grad-cam" => given.grad_cam()?,
             "occlusion" => given.occlusion()?,
@@ -34,22 +34,26 @@ impl FromStr for MethodSpec {
     }
 }
 
-/// The keys and values of one method.
-struct Given<'a> {
+/// The keys and values of one method or metric.
+pub(crate) struct Given<'a> {
     method: &'static str,
-    values: BTreeMap<&'a str, String>,
+    pub(crate) values: BTreeMap<&'a str, String>,
 }
 
 impl<'a> Given<'a> {
     /// Splits at commas. A part without `=` belongs to the value before it, so
     /// names of layers and files may contain commas.
-    fn split(row: &'static MethodRow, text: &'a str) -> Result<Self, SpecError> {
+    pub(crate) fn split(
+        method: &'static str,
+        parameters: &'static [Parameter],
+        text: &'a str,
+    ) -> Result<Self, SpecError> {
         let mut values: BTreeMap<&str, String> = BTreeMap::new();
         let mut last = None;
         for part in text.split(',').filter(|p| !p.is_empty()) {
             match (part.split_once('='), last) {
                 (Some((key, value)), _) => {
-                    known(row, key)?;
+                    known(method, parameters, key)?;
                     values.insert(key, value.to_string());
                     last = Some(key);
                 }
@@ -59,9 +63,9 @@ impl<'a> Given<'a> {
                     value.push_str(part);
                 }
                 (None, None) => {
-                    known(row, part)?;
+                    known(method, parameters, part)?;
                     return Err(SpecError::Value {
-                        method: row.name,
+                        method,
                         key: part.to_string(),
                         value: String::new(),
                         reason: String::from("it has no value"),
@@ -69,13 +73,10 @@ impl<'a> Given<'a> {
                 }
             }
         }
-        Ok(Self {
-            method: row.name,
-            values,
-        })
+        Ok(Self { method, values })
     }
 
-    fn wrong(&self, key: &str, reason: impl Into<String>) -> SpecError {
+    pub(crate) fn wrong(&self, key: &str, reason: impl Into<String>) -> SpecError {
         SpecError::Value {
             method: self.method,
             key: key.to_string(),
@@ -84,7 +85,11 @@ impl<'a> Given<'a> {
         }
     }
 
-    fn number<T: FromStr>(&self, key: &str, takes: &str) -> Result<Option<T>, SpecError> {
+    pub(crate) fn number<T: FromStr>(
+        &self,
+        key: &str,
+        takes: &str,
+    ) -> Result<Option<T>, SpecError> {
         let Some(text) = self.values.get(key) else {
             return Ok(None);
         };
@@ -93,7 +98,7 @@ impl<'a> Given<'a> {
     }
 
     /// A number that is not NaN and lies in a range.
-    fn share(&self, key: &str, usual: f32, above_zero: bool) -> Result<f32, SpecError> {
+    pub(crate) fn share(&self, key: &str, usual: f32, above_zero: bool) -> Result<f32, SpecError> {
         let takes = if above_zero {
             "a share above 0, up to 1"
         } else {
@@ -108,7 +113,7 @@ impl<'a> Given<'a> {
     }
 
     /// A count of at least 1.
-    fn count<T: FromStr + PartialOrd + From<u8>>(
+    pub(crate) fn count<T: FromStr + PartialOrd + From<u8>>(
         &self,
         key: &str,
         takes: &str,
@@ -121,7 +126,7 @@ impl<'a> Given<'a> {
     }
 
     /// A list of lengths of at least 1.
-    fn lengths(&self, key: &str, takes: &str) -> Result<Vec<usize>, SpecError> {
+    pub(crate) fn lengths(&self, key: &str, takes: &str) -> Result<Vec<usize>, SpecError> {
         let Some(text) = self.values.get(key) else {
             return Ok(Vec::new());
         };
@@ -143,7 +148,7 @@ impl<'a> Given<'a> {
         }
     }
 
-    fn baseline(&self, usual: Baseline) -> Result<Baseline, SpecError> {
+    pub(crate) fn baseline(&self, usual: Baseline) -> Result<Baseline, SpecError> {
         const TAKES: &str = "it takes blur, black, mean or a number";
         let number = |text: &str| text.parse().ok().filter(|n: &f32| n.is_finite());
         match self.values.get("baseline").map(String::as_str) {
@@ -158,7 +163,7 @@ impl<'a> Given<'a> {
     }
 
     /// One of a few words; the first is the default.
-    fn choice(&self, key: &str, words: &[&str]) -> Result<usize, SpecError> {
+    pub(crate) fn choice(&self, key: &str, words: &[&str]) -> Result<usize, SpecError> {
         let Some(text) = self.values.get(key) else {
             return Ok(0);
         };
@@ -215,14 +220,18 @@ impl<'a> Given<'a> {
     }
 }
 
-fn known(row: &'static MethodRow, key: &str) -> Result<(), SpecError> {
-    let keys = row.parameters.iter().map(|p| p.key);
+fn known(
+    method: &'static str,
+    parameters: &'static [Parameter],
+    key: &str,
+) -> Result<(), SpecError> {
+    let keys = parameters.iter().map(|p| p.key);
     match keys.clone().any(|k| k == key) {
         true => Ok(()),
         false => Err(SpecError::Parameter {
-            method: row.name,
+            method,
             key: key.to_string(),
-            hint: match row.parameters {
+            hint: match parameters {
                 [] => String::from("it has none"),
                 _ => hint(key, keys),
             },

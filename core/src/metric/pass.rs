@@ -1,0 +1,111 @@
+//! What all metrics do alike: check a subject, cut scratch, count passes.
+
+use super::{Subject, Witness};
+use crate::classifier::{Classifier, Score, Views};
+use crate::error::Error;
+use crate::tensor::Shape;
+
+/// Checks everything about a subject that a metric relies on.
+pub(super) fn check(classifier: &dyn Classifier, subject: &Subject<'_>) -> Result<Shape, Error> {
+    let (input, classes) = (classifier.input(), classifier.classes());
+    let target = subject.target;
+    if target >= classes {
+        return Err(Error::TargetOutOfRange { target, classes });
+    }
+    subject.picture.check(input)?;
+    enough(input.area(), subject.evidence.len())?;
+    Ok(input)
+}
+
+/// Why nothing can be ranked, if so.
+pub(super) fn unranked(evidence: &[f32]) -> Option<&'static str> {
+    let (first, rest) = evidence.split_first()?;
+    if !evidence.iter().all(|value| value.is_finite()) {
+        Some("the evidence is not finite")
+    } else if rest.is_empty() {
+        Some("the picture has one pixel")
+    } else if rest.iter().all(|value| value == first) {
+        Some("the evidence is flat")
+    } else {
+        None
+    }
+}
+
+/// `need` elements off the front of a buffer, and the rest.
+pub(super) fn cut(buffer: &mut [f32], need: usize) -> Result<(&mut [f32], &mut [f32]), Error> {
+    let have = buffer.len();
+    buffer
+        .split_at_mut_checked(need)
+        .ok_or(Error::BufferTooSmall { need, have })
+}
+
+pub(super) const fn enough(need: usize, have: usize) -> Result<(), Error> {
+    if have < need {
+        Err(Error::BufferTooSmall { need, have })
+    } else {
+        Ok(())
+    }
+}
+
+/// The score of one class, which must be finite.
+pub(super) fn score_of(scores: &[f32], class: usize) -> Result<f64, Error> {
+    match scores.get(class) {
+        Some(score) if score.is_finite() => Ok(f64::from(*score)),
+        Some(_) => Err(Error::ScoreNotFinite { class }),
+        None => Err(Error::Internal),
+    }
+}
+
+/// Counts passes, tells the witness, and stops when it says so.
+pub(super) struct Passes<'w> {
+    done: u64,
+    total: u64,
+    pub(super) witness: &'w mut dyn Witness,
+}
+
+impl<'w> Passes<'w> {
+    pub(super) fn new(witness: &'w mut dyn Witness, total: usize) -> Self {
+        Self {
+            done: 0,
+            total: total as u64,
+            witness,
+        }
+    }
+
+    /// One more pass is done.
+    pub(super) fn step(&mut self) -> Result<(), Error> {
+        self.done += 1;
+        if self.witness.step(self.done, self.total) || self.done >= self.total {
+            Ok(())
+        } else {
+            Err(Error::Stopped)
+        }
+    }
+}
+
+/// Which number is asked for, and where its scores are put.
+pub(super) struct Ask<'s> {
+    pub(super) score: Score,
+    pub(super) target: usize,
+    /// One element a class.
+    pub(super) scores: &'s mut [f32],
+}
+
+impl Ask<'_> {
+    /// The target's scores of `count` pictures, in order, handed to `sink`.
+    pub(super) fn all<'v>(
+        &mut self,
+        classifier: &mut dyn Classifier,
+        count: usize,
+        view: &Views<'v>,
+        passes: &mut Passes<'_>,
+        sink: &mut dyn FnMut(usize, f64, &mut dyn Witness),
+    ) -> Result<(), Error> {
+        let target = self.target;
+        let mut each = |i: usize, scores: &[f32]| {
+            sink(i, score_of(scores, target)?, passes.witness);
+            passes.step()
+        };
+        classifier.classify_batch(count, view, self.score, self.scores, &mut each)
+    }
+}

@@ -1,0 +1,157 @@
+//! Metrics as people write them: `NAME[:key=value,...]`.
+
+mod faithfulness;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use foveola_core::Score;
+use foveola_core::metric::{METRICS, Metric, MetricRow};
+use serde_json::Value;
+
+use crate::method_spec::{Baseline, Given, SpecError};
+use crate::suggest::hint;
+
+/// One metric as asked for.
+#[derive(Clone)]
+pub struct MetricSpec {
+    /// Its row in the metric table.
+    pub row: &'static MetricRow,
+    /// What hides what the metric takes away: the subject's fill. `None` for
+    /// metrics that hide nothing.
+    pub baseline: Option<Baseline>,
+    /// What was asked for, in the order of the row; what is left to the metric is absent.
+    given: Vec<(&'static str, String)>,
+    made: Made,
+}
+
+/// A metric, made.
+#[derive(Clone)]
+enum Made {
+    /// With nothing but its numbers.
+    Plain(Arc<dyn Metric + Send + Sync>),
+}
+
+/// Makes a metric of what was given, or says which value it does not take.
+type Make = fn(&Given<'_>) -> Result<Made, SpecError>;
+
+/// How each metric of the table is made.
+const MAKERS: &[(&str, Make)] = &[
+    ("deletion", faithfulness::deletion),
+    ("insertion", faithfulness::insertion),
+];
+
+impl MetricSpec {
+    /// Hands the metric of `core` to `work`.
+    pub fn with_metric<R>(&self, work: impl FnOnce(&dyn Metric) -> R) -> R {
+        match &self.made {
+            Made::Plain(metric) => work(&**metric),
+        }
+    }
+
+    /// The parameters for the report; what is left to the metric is absent.
+    pub fn to_json(&self) -> BTreeMap<&'static str, Value> {
+        let value = |text: &str| match text.parse::<f64>() {
+            Ok(number) if number.is_finite() => {
+                text.parse::<u64>().map_or(number.into(), Value::from)
+            }
+            _ => Value::from(text),
+        };
+        let given = self.given.iter();
+        given.map(|(key, text)| (*key, value(text))).collect()
+    }
+}
+
+impl FromStr for MetricSpec {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let (name, rest) = text.split_once(':').unwrap_or((text, ""));
+        let row = METRICS.iter().find(|row| row.name == name);
+        let maker = MAKERS.iter().find(|(own, _)| *own == name);
+        let (Some(row), Some((_, make))) = (row, maker) else {
+            return Err(SpecError::Metric {
+                name: name.to_string(),
+                hint: hint(name, METRICS.iter().map(|row| row.name)),
+            });
+        };
+        let given = Given::split(row.name, row.parameters, rest)?;
+        let made = make(&given)?;
+        let baseline = baseline(row, &given)?;
+        let all = row.parameters.iter();
+        let found = all.filter_map(|p| Some((p.key, given.values.get(p.key)?.clone())));
+        Ok(Self {
+            row,
+            baseline,
+            given: found.collect(),
+            made,
+        })
+    }
+}
+
+/// What hides, if the metric hides anything; the row states the default.
+fn baseline(row: &MetricRow, given: &Given<'_>) -> Result<Option<Baseline>, SpecError> {
+    let Some(parameter) = row.parameters.iter().find(|p| p.key == "baseline") else {
+        return Ok(None);
+    };
+    let usual = match parameter.default {
+        "blur" => Baseline::Blur,
+        "mean" => Baseline::Mean,
+        _ => Baseline::Black,
+    };
+    given.baseline(usual).map(Some)
+}
+
+impl Made {
+    fn plain(metric: impl Metric + Send + Sync + 'static) -> Self {
+        Self::Plain(Arc::new(metric))
+    }
+}
+
+/// The score that a metric asks for.
+fn score(given: &Given<'_>) -> Result<Score, SpecError> {
+    Ok(match given.choice("score", &["probability", "logit"])? {
+        0 => Score::Probability,
+        _ => Score::Logit,
+    })
+}
+
+/// Whether MindSpore's numbers are wanted.
+fn mindspore(given: &Given<'_>) -> Result<bool, SpecError> {
+    Ok(given.choice("compat", &["none", "mindspore"])? == 1)
+}
+
+/// A count from 1.
+fn count(given: &Given<'_>, key: &str, usual: usize) -> Result<usize, SpecError> {
+    let takes = "a whole number from 1";
+    let number: Option<u32> = given.count(key, takes)?;
+    Ok(number.map_or(usual, |n| n as usize))
+}
+
+impl fmt::Display for MetricSpec {
+    /// As a person writes it; what is left to the metric is absent.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.row.name)?;
+        for (i, (key, value)) in self.given.iter().enumerate() {
+            write!(f, "{}{key}={value}", if i == 0 { ':' } else { ',' })?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for MetricSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MetricSpec({self})")
+    }
+}
+
+impl PartialEq for MetricSpec {
+    fn eq(&self, other: &Self) -> bool {
+        self.row.name == other.row.name && self.given == other.given
+    }
+}
+
+#[cfg(test)]
+mod tests;
