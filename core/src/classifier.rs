@@ -58,6 +58,57 @@ pub type Sink<'a> = dyn FnMut(usize, &[f32]) -> Result<(), Error> + 'a;
 /// is handed on.
 pub type Pieces<'a> = dyn FnMut(usize, &[f32]) -> Result<(), Error> + 'a;
 
+/// Dropout while a network answers (Monte Carlo dropout: Gal & Ghahramani 2016,
+/// arXiv 1506.02142): elements of a layer become 0 at random, those that are
+/// kept are divided by the share of kept ones.
+///
+/// Where the network was trained with dropouts these are on, each with its own
+/// share. Elsewhere one stands behind the first layer with weights (batch
+/// normalisation that was folded into it included), before its activation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dropout {
+    /// Key of every random number.
+    pub seed: u64,
+    /// Share of kept elements where the network has no dropout of its own:
+    /// above 0, at most 1.
+    pub keep: f32,
+}
+
+/// What int8 could not hold of the elements that a dropout kept. An element is
+/// saturated if dividing it by the share of kept ones puts it beyond the range
+/// of int8 and it was inside before; what an activation limits anyway is not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Saturation {
+    /// Saturated elements.
+    pub saturated: u64,
+    /// Kept elements that are stored as int8; 0 for a network in f32.
+    pub of: u64,
+}
+
+impl Saturation {
+    /// Both together.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self {
+            saturated: self.saturated + other.saturated,
+            of: self.of + other.of,
+        }
+    }
+
+    /// Share of saturated elements, 0 to 1; 0 where nothing is stored as int8.
+    #[must_use]
+    pub const fn share(self) -> f64 {
+        if self.of == 0 {
+            return 0.0;
+        }
+        self.saturated as f64 / self.of as f64
+    }
+}
+
+/// Takes the scores of dropout pass `i`, all classes, strictly in the order of
+/// `i`, and what saturated. An error ends the passes and is handed on.
+pub type DroppedSink<'a> = dyn FnMut(usize, &[f32], Saturation) -> Result<(), Error> + 'a;
+
 /// A black box: a masked picture in, one score a class out. This is all that
 /// RISE, HOC and Occlusion need; any engine can implement it.
 pub trait Classifier {
@@ -121,6 +172,27 @@ pub trait Classifier {
         base.editable()?;
         let base = *base;
         self.classify_batch(count, &|i| base.edited(edit(i).window), score, scores, sink)
+    }
+
+    /// Classifies `x` `passes` times with dropout and hands each result to
+    /// `sink` in order. Which elements pass `i` drops follows from `dropout`
+    /// and `i` alone, so the scores are the same on host and device. `scores`
+    /// is scratch as in [`Classifier::classify_batch`].
+    ///
+    /// # Errors
+    /// Those of [`Classifier::classify`] and of `sink`;
+    /// [`Error::NotWhiteBox`] for a classifier that cannot drop anything,
+    /// [`Error::BadParameter`] for a share that is out of its range.
+    fn classify_dropped(
+        &mut self,
+        _x: &Masked<'_>,
+        _dropout: &Dropout,
+        _passes: usize,
+        _score: Score,
+        _scores: &mut [f32],
+        _sink: &mut DroppedSink<'_>,
+    ) -> Result<(), Error> {
+        Err(Error::NotWhiteBox)
     }
 
     /// The white box, if this classifier is one.

@@ -105,7 +105,7 @@ pub enum Error {
         /// Class of the score.
         class: usize,
     },
-    /// The method needs gradients or activations, and this classifier has none.
+    /// Gradients, activations or dropout were asked for, and this classifier has none.
     NotWhiteBox,
     /// A parameter of a method is out of its range.
     BadParameter(&'static str),

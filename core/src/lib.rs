@@ -11,6 +11,7 @@
 //!   Its [`net::session::Session`] is a `Classifier`.
 //! * [`explain`]: one file per method; each asks a `Classifier` questions and
 //!   fills a map.
+//! * [`uncertainty`]: how much the scores vary when parts of the network drop out.
 //! * [`metric`]: one file per metric; each scores a map.
 //! * [`accelerator`]: a network compiled for an NPU, as a black box.
 //! * [`audit`]: what was asked and answered, in a log that cannot be changed unnoticed.
@@ -89,9 +90,10 @@ pub mod net;
 pub mod picture;
 pub mod rng;
 pub mod tensor;
+pub mod uncertainty;
 pub mod wire;
 
-pub use classifier::{At, Classifier, Layers, Rule, Score};
+pub use classifier::{At, Classifier, Dropout, Layers, Rule, Saturation, Score};
 pub use error::Error;
 pub use mask::{Fill, Mask, Masked, Window};
 pub use picture::{Normalisation, Picture};

@@ -17,6 +17,9 @@ pub enum Purpose {
     RiseCells = 0,
     /// The shift of a RISE mask: sample = mask, words 0 and 1 for rows and columns.
     RiseShift = 1,
+    /// Whether an element is kept by a dropout: sample = pass, index = element
+    /// (HWC) / 4, block = which dropout of the network.
+    Dropout = 2,
 }
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];

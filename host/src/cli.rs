@@ -21,6 +21,7 @@ mod plan_args;
 mod progress;
 mod seal_args;
 mod table;
+mod uncertainty;
 
 use std::io::Write;
 

@@ -15,6 +15,7 @@ use foveola_core::{Error, Score, Shape};
 use crate::method_spec::{MethodSpec, SpecError};
 use crate::model::{ModelError, OpenModel, OpenOptions, Running};
 use crate::photo::{Photo, PhotoError};
+use crate::uncertainty::{self, Uncertainty};
 
 pub(crate) use answer::explain_other;
 pub use answer::explain_running;
@@ -202,6 +203,19 @@ impl Explainer {
     pub fn classify(&mut self, photo: &Photo) -> Result<(Vec<f32>, Vec<f32>), ExplainError> {
         let own = self.model.output_score();
         both_scores(&mut *self.start(&[])?.classifier, photo, own)
+    }
+
+    /// How sure the model is about a picture.
+    ///
+    /// # Errors
+    /// A model that does not start, fails on this picture, or has no dropout.
+    pub fn uncertainty(
+        &mut self,
+        photo: &Photo,
+        setting: &uncertainty::Setting,
+    ) -> Result<Uncertainty, ExplainError> {
+        let classifier = &mut *self.start(&[])?.classifier;
+        uncertainty::of(classifier, photo, setting).map_err(ExplainError::Classifier)
     }
 
     /// Cost and map shape of each method for `targets` classes, or why it

@@ -89,8 +89,18 @@ pub struct Node {
     pub bias: Vec<f32>,
     /// Weights and bias of an int8 node, instead of `weights` and `bias`.
     pub quantised: Option<QuantisedWeights>,
-    /// Whether a Dropout followed it in the training graph.
-    pub dropout: bool,
+    /// Share of elements that a Dropout behind it (and its activation) drops
+    /// in training, above 0 and below 1; `None` where none follows. What reads
+    /// the output past the Dropout counts as behind it.
+    pub dropout: Option<f32>,
+}
+
+/// Share of elements that two dropouts in a row drop: kept is what both keep.
+pub fn dropped_by(first: Option<f32>, second: Option<f32>) -> Option<f32> {
+    match (first, second) {
+        (Some(a), Some(b)) => Some(1.0 - (1.0 - a) * (1.0 - b)).filter(|&share| share < 1.0),
+        (one, other) => one.or(other),
+    }
 }
 
 /// Where the ONNX model expects the axes of its input.

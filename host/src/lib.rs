@@ -72,6 +72,7 @@
 //! * [`audit`]: the log of a device, read and held to its rules.
 //! * [`explainer`]: model and picture in, maps out.
 //! * [`link`]: a device at the other end of a serial line.
+//! * [`uncertainty`]: how sure a network is.
 //! * [`run`]: whole data sets.
 //! * [`report`]: overlays, sentences, files. [`cli`]: the `foveola` program.
 
@@ -99,3 +100,4 @@ pub mod quantise;
 pub mod report;
 pub mod run;
 pub mod suggest;
+pub mod uncertainty;

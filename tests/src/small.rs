@@ -46,7 +46,7 @@ pub fn graph() -> Graph {
                 weights: values(weights, output),
                 bias: values(bias, output + 7),
                 quantised: None,
-                dropout: false,
+                dropout: None,
             }
         };
     let conv = |geometry| Op::Conv {

@@ -230,7 +230,7 @@ pub struct NodeRecord {
     pub ints: [U16; 12],
     /// Real attributes.
     pub floats: [F32; 4],
-    /// Bit 0: a dropout followed in training.
+    /// Bit 0: a dropout followed in training, behind the activation.
     pub flags: U16,
     /// Bytes of its name.
     pub name_length: U16,
@@ -240,8 +240,11 @@ pub struct NodeRecord {
     pub range: [i8; 2],
     /// Of an int8 node: the stored weight that means 0.
     pub weights_zero_point: i8,
+    /// Share of elements that the dropout dropped, 0 up to 1 (excluded); 0 in a
+    /// file that does not say, and means one half.
+    pub dropped: F32,
     /// Zeros.
-    pub reserved: [u8; 9],
+    pub reserved: [u8; 5],
 }
 
 /// Scale and zero point of a quantised tensor: real = (stored - zero_point) * scale.

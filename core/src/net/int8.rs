@@ -41,6 +41,7 @@ mod channels;
 mod check;
 mod conv;
 mod depthwise;
+mod dropout;
 #[cfg(foveola_dsp)]
 mod dsp;
 pub mod fixed;
@@ -62,6 +63,7 @@ mod wide;
 
 pub use backward::{backward, backward_row, portable_scratch_len};
 pub use check::check;
+pub(super) use dropout::{drop_stored, forward_dropped};
 pub(super) use gate::record_inside;
 pub use gate::{gate, keeps, record_gate};
 pub use in_place::forward_in_place;

@@ -85,8 +85,9 @@ pub struct NodeView<'m> {
     pub integers: Option<Integers<'m>>,
     /// Its name.
     pub name: &'m str,
-    /// Whether a dropout followed it in training.
-    pub dropout: bool,
+    /// Share of elements that a dropout behind it dropped in training, above 0
+    /// and below 1; `None` where none followed.
+    pub dropout: Option<f32>,
 }
 
 type Parameters<'m> = (&'m [f32], &'m [f32], Option<Integers<'m>>);
@@ -401,7 +402,7 @@ impl<'m> Model<'m> {
             bias,
             integers,
             name: self.name(record.name.get() as usize, record.name_length.get()),
-            dropout: record.flags.get() & 1 != 0,
+            dropout: dropout(record),
         })
     }
 
@@ -523,6 +524,13 @@ impl<'m> Model<'m> {
             .get(start..start.saturating_add(usize::from(length)))
             .unwrap_or("")
     }
+}
+
+/// Share of elements that the dropout behind a node drops.
+fn dropout(record: &NodeRecord) -> Option<f32> {
+    let dropped = record.dropped.get();
+    let dropped = if dropped == 0.0 { 0.5 } else { dropped };
+    (record.flags.get() & 1 != 0).then_some(dropped)
 }
 
 fn slice<T>(all: &[T], start: usize, length: usize) -> Option<&[T]> {

@@ -1,6 +1,7 @@
 //! Runs a model in an arena of the caller.
 
 mod backward;
+mod dropout;
 mod forward;
 mod in_place;
 mod pixels;
@@ -16,13 +17,15 @@ use core::ops::Range;
 use zerocopy::FromBytes;
 
 use self::backward::Watch;
+use self::dropout::Dropping;
 use super::arch::Isa;
 use super::format::ALIGNMENT;
 use super::int8::Operand8;
 use super::model::{Buffer, Model, NodeView, Pass, Plan};
+use super::op::Activation;
 use super::ops::{Node, Operand};
 use super::quant::Quantisation;
-use crate::classifier::{At, Classifier, Layers, Pieces, Rule, Score};
+use crate::classifier::{At, Classifier, Dropout, DroppedSink, Layers, Pieces, Rule, Score};
 use crate::error::Error;
 use crate::mask::Masked;
 use crate::tensor::{Shape, TensorId, Values};
@@ -35,6 +38,9 @@ pub struct Session<'m, 'a> {
     arena: &'a mut [u8],
     isa: Isa,
     last: Option<Run>,
+    dropping: Option<Dropping>,
+    /// Whether nodes run without the activation that is merged into them.
+    bare: bool,
 }
 
 /// What the arena holds.
@@ -61,6 +67,8 @@ impl<'m, 'a> Session<'m, 'a> {
             arena,
             isa,
             last: None,
+            dropping: None,
+            bare: false,
         })
     }
 
@@ -112,7 +120,10 @@ impl<'m, 'a> Session<'m, 'a> {
         let input = view.input(part).ok_or(Error::Internal)?;
         Ok(Node {
             op: view.op,
-            activation: view.activation,
+            activation: match self.bare {
+                true => Activation::None,
+                false => view.activation,
+            },
             input: self.model.shape(input),
             output: self.model.shape(view.output),
             weights: view.weights,
@@ -294,6 +305,25 @@ impl Classifier for Session<'_, '_> {
         self.forward(x)?;
         let plan = self.plan(Pass::Forward)?;
         copy_scores(self.values(&plan.value(self.model.score_id(score)))?, out)
+    }
+
+    fn classify_dropped(
+        &mut self,
+        x: &Masked<'_>,
+        dropout: &Dropout,
+        passes: usize,
+        score: Score,
+        scores: &mut [f32],
+        sink: &mut DroppedSink<'_>,
+    ) -> Result<(), Error> {
+        let (need, have) = (self.classes(), scores.len());
+        let scores = scores.get_mut(..need);
+        let scores = scores.ok_or(Error::BufferTooSmall { need, have })?;
+        for pass in 0..passes {
+            let seen = self.classify_pass(x, dropout, pass, score, scores)?;
+            sink(pass, scores, seen)?;
+        }
+        Ok(())
     }
 
     fn layers(&mut self) -> Option<&mut dyn Layers> {

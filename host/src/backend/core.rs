@@ -1,8 +1,9 @@
 //! The backend `core`: Foveola's own network code, one session a thread.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use foveola_core::classifier::{Pieces, Sink, Views};
+use foveola_core::classifier::{Dropout, DroppedSink, Pieces, Saturation, Sink, Views};
 use foveola_core::net::arch::Isa;
 use foveola_core::net::model::Model;
 use foveola_core::net::ops;
@@ -263,6 +264,30 @@ impl Classifier for CoreBackend {
         })
     }
 
+    fn classify_dropped(
+        &mut self,
+        x: &Masked<'_>,
+        dropout: &Dropout,
+        passes: usize,
+        score: Score,
+        _scores: &mut [f32],
+        sink: &mut DroppedSink<'_>,
+    ) -> Result<(), Error> {
+        let round = self.threads() * QUESTIONS_A_ROUND;
+        let pool = &self.pool;
+        self.sessions.with_dependent_mut(|_, sessions| {
+            for start in (0..passes).step_by(round) {
+                let here = start..passes.min(start + round);
+                let answers = drop_out(pool, sessions, x, dropout, here, score);
+                for (pass, answer) in (start..).zip(answers) {
+                    let (scores, seen) = answer?;
+                    sink(pass, &scores, seen)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
     fn layers(&mut self) -> Option<&mut dyn Layers> {
         Some(self)
     }
@@ -296,6 +321,32 @@ fn answer(
             .zip(scores.par_chunks_mut(each * classes))
             .filter_map(work)
             .min_by_key(|(at, _)| *at)
+    })
+}
+
+/// Answers dropout passes in parallel: scores and saturation of each, in order.
+fn drop_out(
+    pool: &rayon::ThreadPool,
+    sessions: &mut Sessions<'_>,
+    x: &Masked<'_>,
+    dropout: &Dropout,
+    passes: Range<usize>,
+    score: Score,
+) -> Vec<Result<(Vec<f32>, Saturation), Error>> {
+    let each = passes.len().div_ceil(sessions.len().max(1));
+    let work = |(j, session): (usize, &mut Session<'_, '_>)| {
+        let first = passes.end.min(passes.start + j * each);
+        let own = first..passes.end.min(first + each);
+        let mut scores = vec![0.0; session.classes()];
+        let answer = |pass| {
+            let seen = session.classify_pass(x, dropout, pass, score, &mut scores)?;
+            Ok((scores.clone(), seen))
+        };
+        own.map(answer).collect::<Vec<_>>()
+    };
+    pool.install(|| {
+        let sessions = sessions.par_iter_mut().enumerate();
+        sessions.flat_map_iter(work).collect()
     })
 }
 

@@ -8,7 +8,8 @@ use serde_json::json;
 use super::CliError;
 use super::model_args::ModelArgs;
 use super::table::{lay_out, row};
-use crate::explainer::Explainer;
+use super::uncertainty::{UncertaintyArgs, words};
+use crate::explainer::{DEFAULT_SEED, Explainer};
 use crate::model::BackendKind;
 
 #[derive(Debug, Args)]
@@ -30,11 +31,19 @@ pub struct ClassifyArgs {
     /// Print the integers of a quantised output as well, as the model stores them
     #[arg(long)]
     pub quantised: bool,
+
+    #[command(flatten)]
+    pub uncertainty: UncertaintyArgs,
+
+    /// Key of every random number
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED, requires = "uncertainty")]
+    pub seed: u64,
 }
 
 /// Runs the command.
 pub fn run(args: &ClassifyArgs) -> Result<String, CliError> {
     let model = args.model.open()?;
+    let setting = args.uncertainty.setting(args.seed, &model)?;
     let mut explainer = Explainer::new(model, args.model.threads());
     let photo = explainer.photo(&args.picture)?;
     let (scores, probabilities) = explainer.classify(&photo)?;
@@ -42,8 +51,16 @@ pub fn run(args: &ClassifyArgs) -> Result<String, CliError> {
         true => Some(integers(&explainer, &scores)?),
         false => None,
     };
+    let measured = match setting {
+        Some(setting) => Some((setting, explainer.uncertainty(&photo, &setting)?)),
+        None => None,
+    };
     if args.json {
         let mut record = json!({ "scores": scores });
+        if let Some((setting, found)) = &measured {
+            let card = &explainer.model().card;
+            record["uncertainty"] = found.to_json(setting, card, 0..scores.len());
+        }
         if let Some(integers) = integers {
             record["quantised"] = json!(integers);
         }
@@ -55,14 +72,21 @@ pub fn run(args: &ClassifyArgs) -> Result<String, CliError> {
     if args.quantised {
         rows[0].push(String::from("integer"));
     }
-    for class in order.into_iter().take(args.top) {
+    let shown: Vec<usize> = order.into_iter().take(args.top).collect();
+    for &class in &shown {
         let probability = format!("{:.2} %", 100.0 * probabilities[class]);
         let label = explainer.model().card.label(class);
         let mut cells = row([&class, &label, &probability, &scores[class]]);
         cells.extend(integers.iter().map(|all| all[class].to_string()));
         rows.push(cells);
     }
-    Ok(lay_out(&rows, &[0, 2, 4]))
+    let mut text = lay_out(&rows, &[0, 2, 4]);
+    if let Some((setting, found)) = &measured {
+        let card = &explainer.model().card;
+        text += "\n";
+        text += &words(card, setting, found, &shown);
+    }
+    Ok(text)
 }
 
 /// The integers that the model stores its output as.

@@ -7,6 +7,7 @@ use foveola_core::Score;
 
 use super::model_args::ModelArgs;
 use super::progress::{Terminal, catch_interrupts};
+use super::uncertainty::{UncertaintyArgs, words};
 use super::{CliError, Ending, note, print};
 use crate::backend::core::Arithmetic;
 use crate::explainer::{DEFAULT_SEED, Explainer, Explanation, Question, Target};
@@ -63,6 +64,9 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED)]
     pub seed: u64,
 
+    #[command(flatten)]
+    pub uncertainty: UncertaintyArgs,
+
     /// How `core` adds products: strict is the same bits on every machine, fused is faster
     #[arg(long, value_enum, default_value_t)]
     pub arithmetic: Arithmetic,
@@ -109,6 +113,7 @@ pub fn run(args: &ExplainArgs) -> Result<Ending, CliError> {
     }
     model.arithmetic = args.arithmetic;
     let question = question(args, &model)?;
+    let measured = args.uncertainty.setting(args.seed, &model)?;
     let bytes = read(&args.picture)?;
     let photo = Photo::from_bytes(&bytes, &args.picture, &model.intake())?;
     let picture = FileRecord {
@@ -123,6 +128,10 @@ pub fn run(args: &ExplainArgs) -> Result<Ending, CliError> {
     catch_interrupts();
     let mut terminal = Terminal::new();
     let explanation = explainer.explain_watched(&photo, &question, &mut terminal)?;
+    let measured = match measured {
+        Some(setting) => Some((setting, explainer.uncertainty(&photo, &setting)?)),
+        None => None,
+    };
     let command: Vec<String> = std::env::args().skip(1).collect();
     write(
         &Run {
@@ -133,9 +142,14 @@ pub fn run(args: &ExplainArgs) -> Result<Ending, CliError> {
             question: &question,
             explanation: &explanation,
             raw: args.raw,
+            uncertainty: measured.as_ref(),
         },
         folder,
     )?;
+    if let Some((setting, found)) = &measured {
+        let card = &explainer.model().card;
+        print(&words(card, setting, found, &explanation.targets));
+    }
     print(&sentences(&explanation, &place));
     match explanation.stopped {
         true => {

@@ -169,7 +169,8 @@ impl<'g> Work<'g> {
 
 /// Folds per-channel arithmetic into the convolution or dense layer before it.
 fn fold(graph: &Graph, first: &Node, second: &Node) -> Option<(Node, Joined)> {
-    if first.activation != Activation::None || rounds(graph, first) {
+    // What is dropped is not shifted, so a dropout keeps the two apart.
+    if first.activation != Activation::None || first.dropout.is_some() || rounds(graph, first) {
         return None;
     }
     let change = PerChannel::of(graph, second, first.output)?;
@@ -183,7 +184,7 @@ fn fold(graph: &Graph, first: &Node, second: &Node) -> Option<(Node, Joined)> {
         weights,
         bias,
         quantised: None,
-        dropout: first.dropout || second.dropout,
+        dropout: second.dropout,
     };
     Some((node, Joined::Folded))
 }
@@ -192,6 +193,13 @@ fn fold(graph: &Graph, first: &Node, second: &Node) -> Option<(Node, Joined)> {
 /// be joined with it without another result.
 fn rounds(graph: &Graph, node: &Node) -> bool {
     graph.tensor(node.output).quant.is_some() || node.op == Op::Dequantise
+}
+
+/// Whether a dropout between the two may as well stand behind the second: it
+/// scales what the second limits at 0 only, and is the only one.
+fn changes_places(first: &Node, second: &Node) -> bool {
+    let at_zero = !matches!(second.activation, Activation::Clip { .. });
+    first.dropout.is_none() || (at_zero && second.dropout.is_none())
 }
 
 /// Merges an activation into the node before it.
@@ -204,12 +212,13 @@ fn merge(graph: &Graph, first: &Node, second: &Node) -> Option<(Node, Joined)> {
         && mergeable
         && first.op != Op::Activate
         && first.activation == Activation::None
+        && changes_places(first, second)
         && !rounds(graph, first);
     fits.then(|| {
         let node = Node {
             activation: second.activation,
             output: second.output,
-            dropout: first.dropout || second.dropout,
+            dropout: first.dropout.or(second.dropout),
             ..first.clone()
         };
         (node, Joined::Merged)

@@ -48,7 +48,7 @@ impl Network {
             weights: Vec::new(),
             bias: Vec::new(),
             quantised: None,
-            dropout: false,
+            dropout: None,
         });
         Self {
             graph,

@@ -162,7 +162,8 @@ fn nodes(network: &Network, content: &mut Content) -> Vec<NodeRecord> {
                 record.bias = content.values(node.bias.iter().copied());
             }
         }
-        record.flags = U16::new(u16::from(node.dropout));
+        record.flags = U16::new(u16::from(node.dropout.is_some()));
+        record.dropped = F32::new(node.dropout.unwrap_or(0.0));
         records.push(record);
     }
     records

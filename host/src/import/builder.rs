@@ -150,7 +150,7 @@ impl Builder {
             weights: parts.weights,
             bias: parts.bias,
             quantised: None,
-            dropout: false,
+            dropout: None,
         });
         Ok(output)
     }

@@ -304,6 +304,6 @@ fn dequantise(b: &mut Builder, stored: TensorId) -> Result<Node, ImportError> {
         weights: vec![],
         bias: vec![],
         quantised: None,
-        dropout: false,
+        dropout: None,
     })
 }

@@ -8,6 +8,7 @@ use super::builder::Builder;
 use super::call::{Call, Value};
 use super::error::{Stop, malformed, unsupported_because};
 use super::view::{C, Factor, H, View, W, whole};
+use crate::graph::dropped_by;
 
 /// Identity, and Cast between float types.
 pub(super) fn identity(call: &Call) -> Result<Vec<Value>, Stop> {
@@ -24,11 +25,21 @@ pub(super) fn cast(call: &Call) -> Result<Vec<Value>, Stop> {
     }
 }
 
-/// Dropout vanishes; the node before it keeps a marker.
+/// Dropout vanishes; the node before it keeps the share that it drops. Two in
+/// a row are one that keeps what both keep.
 pub(super) fn dropout(b: &mut Builder, call: &Call) -> Result<Vec<Value>, Stop> {
+    /// ONNX's default.
+    const RATIO: f32 = 0.5;
     let view = call.activation(0)?;
-    if let Some(node) = b.nodes.iter_mut().rev().find(|n| n.output == view.tensor) {
-        node.dropout = true;
+    let ratio = match call.float_attribute("ratio")? {
+        Some(ratio) => Some(ratio),
+        None => call.optional_scalar(1)?,
+    };
+    let ratio = ratio.unwrap_or(RATIO);
+    let drops = ratio > 0.0 && ratio < 1.0;
+    let node = b.nodes.iter_mut().rev().find(|n| n.output == view.tensor);
+    if let Some(node) = node.filter(|_| drops) {
+        node.dropout = dropped_by(node.dropout, Some(ratio));
     }
     identity(call)
 }

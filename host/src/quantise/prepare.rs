@@ -28,14 +28,20 @@ pub fn prepare(graph: &mut Graph) -> Result<(), QuantiseError> {
         let before = add_tensor(graph, name, node.output)?;
         let activate = plain(&node.name, Op::Activate, before, node.output);
         nodes.push(Node {
-            activation: Activation::None,
-            output: before,
-            ..node
-        });
-        nodes.push(Node {
             activation: after,
+            dropout: node.dropout,
             ..activate
         });
+        let last = nodes.len() - 1;
+        nodes.insert(
+            last,
+            Node {
+                activation: Activation::None,
+                output: before,
+                dropout: None,
+                ..node
+            },
+        );
     }
     graph.nodes = nodes;
     // Quantising at most doubles nodes and triples tensors.
@@ -56,7 +62,7 @@ pub fn plain(name: &str, op: Op, input: TensorId, output: TensorId) -> Node {
         weights: Vec::new(),
         bias: Vec::new(),
         quantised: None,
-        dropout: false,
+        dropout: None,
     }
 }
 

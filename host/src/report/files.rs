@@ -18,6 +18,7 @@ use crate::card::Card;
 use crate::explainer::{Explanation, Layer, Question, Region, SaliencyMap, Step, score_name};
 use crate::model::{BackendKind, OpenModel};
 use crate::photo::Photo;
+use crate::uncertainty::{Setting, Uncertainty};
 
 /// A file with its SHA-256.
 #[derive(Clone, Debug, Serialize)]
@@ -45,6 +46,8 @@ pub struct Run<'a> {
     pub explanation: &'a Explanation,
     /// Whether arrays are written as the method made them.
     pub raw: bool,
+    /// How sure the model is, and how that was measured, if it was asked for.
+    pub uncertainty: Option<&'a (Setting, Uncertainty)>,
 }
 
 #[derive(Serialize)]
@@ -66,6 +69,8 @@ struct Record<'a> {
     scores: &'a [f32],
     probabilities: &'a [f32],
     targets: Vec<TargetRecord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uncertainty: Option<Value>,
     maps: Vec<MapRecord<'a>>,
     hoc: BTreeMap<usize, HocRecord<'a>>,
 }
@@ -221,6 +226,10 @@ fn json(run: &Run<'_>) -> Vec<u8> {
         scores: &explanation.scores,
         probabilities: &explanation.probabilities,
         targets: target_records(run),
+        uncertainty: run.uncertainty.map(|(setting, found)| {
+            let targets = explanation.targets.iter().copied();
+            found.to_json(setting, &model.card, targets)
+        }),
         maps: explanation
             .maps
             .iter()

@@ -303,6 +303,6 @@ pub fn plain_node(
         weights: vec![],
         bias: vec![],
         quantised: None,
-        dropout: false,
+        dropout: None,
     }
 }

@@ -187,7 +187,7 @@ impl Maker {
             weights: Vec::new(),
             bias: Vec::new(),
             quantised: weights,
-            dropout: false,
+            dropout: None,
         };
         if !matches!(op, Op::Quantise { .. } | Op::Dequantise) {
             let graph = self.graph();
@@ -267,7 +267,7 @@ impl Maker {
                 weights: Vec::new(),
                 bias: Vec::new(),
                 quantised: Some(weights.clone()),
-                dropout: false,
+                dropout: None,
             };
             let out = compute(&self.graph(), &node, &self.values, &Deviation::None);
             let most = out.iter().map(|q| i32::from(*q).abs()).max().unwrap_or(0);

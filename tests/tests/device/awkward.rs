@@ -50,7 +50,7 @@ impl Draft {
             weights: vec![],
             bias: vec![],
             quantised,
-            dropout: false,
+            dropout: None,
         });
         id
     }

@@ -195,5 +195,5 @@ fn dropout_survives_simplification() {
     let mut graph = graph(&model);
     optimise(&mut graph, &[], true);
     assert_eq!(graph.nodes.len(), 1);
-    assert!(graph.nodes[0].dropout && graph.nodes[0].activation == Activation::Relu);
+    assert!(graph.nodes[0].dropout == Some(0.5) && graph.nodes[0].activation == Activation::Relu);
 }

@@ -702,7 +702,7 @@ fn renames() {
         .node("Flatten", "j", "y", &[("axis", Int(-1))]);
     let graph = agrees(&model);
     assert!(
-        graph.nodes[0].dropout,
+        graph.nodes[0].dropout == Some(0.5),
         "the Relu before the Dropout is marked"
     );
     assert_eq!(graph.names["g"], graph.input);

@@ -111,7 +111,7 @@ impl Builder {
             weights,
             bias,
             quantised: None,
-            dropout: false,
+            dropout: None,
         });
         output
     }

@@ -145,27 +145,39 @@ fn plain(
     patches: &Patches<'_>,
     out: &mut [i8],
 ) -> Option<()> {
-    let zero = i32::from(node.weights_zero_point);
     for (pixel, out) in out.chunks_exact_mut(node.output.c.max(1)).enumerate() {
         for (c, out) in out.iter_mut().enumerate() {
-            let first = c.checked_div(channels.filters.outputs)? * channels.filters.inputs;
-            let mut weights = channels
-                .filter(c)?
-                .chunks_exact(channels.filters.inputs.max(1));
-            let mut sum = *channels.bias.get(c)?;
-            patches.taps(pixel, first, |x| {
-                let weights = weights.next()?.iter().map(|&w| i32::from(w) - zero);
-                let padding = i32::from(node.input_quant.zero_point);
-                for (i, w) in weights.enumerate() {
-                    let x = x.and_then(|x| x.get(i)).map_or(padding, |&x| i32::from(x));
-                    sum = sum.wrapping_add(x * w);
-                }
-                Some(())
-            })?;
+            let sum = sum(node, channels, patches, pixel, c)?;
             *out = node.store(channels.requantise(c, sum)?);
         }
     }
     Some(())
+}
+
+/// The sum of channel `c` of an output pixel, from its definition.
+pub(super) fn sum(
+    node: &Node8<'_>,
+    channels: &Channels<'_>,
+    patches: &Patches<'_>,
+    pixel: usize,
+    c: usize,
+) -> Option<i32> {
+    let zero = i32::from(node.weights_zero_point);
+    let first = c.checked_div(channels.filters.outputs)? * channels.filters.inputs;
+    let mut weights = channels
+        .filter(c)?
+        .chunks_exact(channels.filters.inputs.max(1));
+    let mut sum = *channels.bias.get(c)?;
+    patches.taps(pixel, first, |x| {
+        let weights = weights.next()?.iter().map(|&w| i32::from(w) - zero);
+        let padding = i32::from(node.input_quant.zero_point);
+        for (i, w) in weights.enumerate() {
+            let x = x.and_then(|x| x.get(i)).map_or(padding, |&x| i32::from(x));
+            sum = sum.wrapping_add(x * w);
+        }
+        Some(())
+    })?;
+    Some(sum)
 }
 
 /// A convolution as products of patches and filters.

@@ -13,7 +13,7 @@ use crate::net::arch::int8::{IntegerKernel, Integers, Requantise};
 use crate::net::op::Geometry;
 
 /// Channels whose sums are kept at once.
-const CHUNK: usize = 16;
+pub(super) const CHUNK: usize = 16;
 
 /// Most pairs of taps whose weights are kept at hand: a 5x5 kernel.
 const PAIRS: usize = 13;
@@ -81,7 +81,7 @@ impl<'a> Depthwise<'a> {
     }
 
     /// Sums of the channels from `first` on at one pixel.
-    fn sums(&self, [y, x, first]: [usize; 3]) -> Option<[i32; CHUNK]> {
+    pub fn sums(&self, [y, x, first]: [usize; 3]) -> Option<[i32; CHUNK]> {
         let input = self.node.input;
         let [h, w] = self.geometry.kernel.map(usize::from);
         let zero = i32::from(self.node.weights_zero_point);

@@ -78,7 +78,8 @@ impl Model<'_> {
         let wrong = Error::BadNode { index };
         let record = self.nodes.get(index).ok_or(wrong)?;
         let node = self.node(index).ok_or(wrong)?;
-        if !self.has_name(record.name.get(), record.name_length.get()) {
+        let named = self.has_name(record.name.get(), record.name_length.get());
+        if !named || !(0.0..1.0).contains(&record.dropped.get()) {
             return Err(wrong);
         }
         if !self.is_fresh(index, &node) || !node.inputs().all(|id| self.is_ready(id, index)) {

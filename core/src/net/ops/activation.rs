@@ -49,7 +49,7 @@ pub(super) const fn shows_nan(activation: Activation) -> bool {
 }
 
 /// Applies a ReLU kind to `values`; whether there was NaN among them before or is after.
-pub(super) fn settle(activation: Activation, values: &mut [f32]) -> bool {
+pub(in crate::net) fn settle(activation: Activation, values: &mut [f32]) -> bool {
     let hidden = !shows_nan(activation) && has_nan(values);
     limit(activation, values);
     hidden || (shows_nan(activation) && has_nan(values))

@@ -87,7 +87,10 @@ impl<'m> Session<'m, '_> {
         tap: Option<&mut Tap<'_>>,
     ) -> Result<(), Error> {
         let view = self.model.node(index).ok_or(Error::Internal)?;
-        self.step(plan, index, &view)?;
+        match self.dropout(index) {
+            None => self.step(plan, index, &view)?,
+            Some(place) => self.dropped(plan, (index, &view), &place, None, None)?,
+        }
         if let Some(rule) = rule {
             self.record(plan, index, &view, rule)?;
         }
@@ -110,7 +113,12 @@ impl<'m> Session<'m, '_> {
     }
 
     /// One node whose inputs lie in the arena or are constants.
-    fn step(&mut self, plan: &Plan<'_>, index: usize, view: &NodeView<'_>) -> Result<(), Error> {
+    pub(super) fn step(
+        &mut self,
+        plan: &Plan<'_>,
+        index: usize,
+        view: &NodeView<'_>,
+    ) -> Result<(), Error> {
         let parts = match view.op {
             Op::Concat { .. } => view.inputs().len(),
             _ => 1,

@@ -71,7 +71,10 @@ impl<'m> Session<'m, '_> {
             };
             stage.needs = self.needs(&view, y + 1)?;
             let pixels = pixels.filter(|_| ready == 1);
-            self.make_row(plan, (index, &view), y, rule, pixels)?;
+            match self.dropout(index) {
+                None => self.make_row(plan, (index, &view), y, rule, pixels)?,
+                Some(place) => self.dropped(plan, (index, &view), &place, Some(y), pixels)?,
+            }
             if let Some(rule) = rule {
                 self.record_row(plan, index, y, rule)?;
             }
@@ -148,7 +151,7 @@ impl<'m> Session<'m, '_> {
     }
 
     /// Makes row `y` of a node's output.
-    fn make_row(
+    pub(super) fn make_row(
         &mut self,
         plan: &Plan<'_>,
         (index, view): (usize, &NodeView<'m>),

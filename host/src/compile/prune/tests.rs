@@ -71,7 +71,7 @@ fn graph(first: [[i8; 2]; 3], bias: [i32; 3], pad: u16) -> Graph {
         weights: vec![],
         bias: vec![],
         quantised: step.2,
-        dropout: false,
+        dropout: None,
     });
     Graph {
         tensors: tensors.collect(),

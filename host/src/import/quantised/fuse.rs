@@ -9,7 +9,7 @@ use super::super::builder::Builder;
 use super::super::error::ImportError;
 use super::kernels::{Case, Plan, plan};
 use super::weights::{Bias, quantised};
-use crate::graph::{Node, Quant};
+use crate::graph::{Node, Quant, dropped_by};
 
 /// Where values are after fusion.
 pub(in super::super) struct Fused {
@@ -59,7 +59,9 @@ pub(in super::super) fn fuse(b: &mut Builder, output: TensorId) -> Result<Fused,
     b.nodes = done;
     let logits = super::super::ports::logits(b, output)?;
     if quantised {
+        let dropouts = dropouts(&b.nodes);
         remove_dead(&mut b.nodes, [output, logits]);
+        restore(&mut b.nodes, &dropouts);
         report(b, output, rounded);
     }
     let made = b.nodes.iter().map(|n| n.output);
@@ -89,6 +91,24 @@ fn remove_dead(nodes: &mut Vec<Node>, wanted: [TensorId; 2]) {
     }
     let mut live = live.into_iter();
     nodes.retain(|_| live.next().unwrap_or(false));
+}
+
+/// What `Dequantise` nodes drop: their outputs, the stored tensors before them, the shares.
+fn dropouts(nodes: &[Node]) -> Vec<(TensorId, TensorId, f32)> {
+    let steps = nodes.iter().filter(|node| node.op == Op::Dequantise);
+    steps
+        .filter_map(|node| Some((node.output, node.inputs[0], node.dropout?)))
+        .collect()
+}
+
+/// Where such a node is gone, what makes the stored tensor drops.
+fn restore(nodes: &mut [Node], dropouts: &[(TensorId, TensorId, f32)]) {
+    for &(output, stored, share) in dropouts {
+        let gone = nodes.iter().all(|node| node.output != output);
+        if let Some(maker) = nodes.iter_mut().find(|node| gone && node.output == stored) {
+            maker.dropout = dropped_by(maker.dropout, Some(share));
+        }
+    }
 }
 
 /// Says what was rounded and what runs in f32 although the network is quantised.
@@ -135,6 +155,8 @@ struct Group {
     /// A constant that is added to it.
     bias: Option<TensorId>,
     range: Activation,
+    /// What is dropped behind it.
+    dropout: Option<f32>,
 }
 
 impl Work<'_> {
@@ -190,6 +212,9 @@ impl Work<'_> {
         };
         let fused = self.lower(&group, out, quant)?;
         if fused {
+            if let Some(node) = self.done.last_mut() {
+                node.dropout = group.dropout;
+            }
             self.held.insert(float, out);
         }
         Ok(fused)
@@ -211,12 +236,14 @@ impl Work<'_> {
     fn group(&self, float: TensorId) -> Option<Group> {
         let mut main = self.only(float)?;
         let mut range = Activation::None;
+        let mut dropout = main.dropout;
         if main.op == Op::Activate
             && matches!(main.activation, Activation::Relu | Activation::Clip { .. })
             && let Some(before) = self.only(main.inputs[0])
             && !matches!(before.op, Op::Activate | Op::Dequantise)
         {
             (range, main) = (main.activation, before);
+            dropout = dropped_by(before.dropout, dropout);
         }
         let mut bias = None;
         if main.op == Op::Binary(Arithmetic::Add)
@@ -228,6 +255,7 @@ impl Work<'_> {
             main: main.clone(),
             bias,
             range,
+            dropout,
         })
     }
 
@@ -318,7 +346,6 @@ impl Work<'_> {
         self.push(&main.name, main.op, group.range, inputs, out);
         if let Some(node) = self.done.last_mut() {
             node.quantised = Some(found.weights);
-            node.dropout = main.dropout;
         }
         true
     }
@@ -340,7 +367,7 @@ impl Work<'_> {
             weights: vec![],
             bias: vec![],
             quantised: None,
-            dropout: false,
+            dropout: None,
         });
     }
 

@@ -154,7 +154,7 @@ impl Builder {
             weights: parts.weights,
             bias: parts.bias,
             quantised: parts.quantised,
-            dropout: false,
+            dropout: None,
         });
         Ok(output)
     }

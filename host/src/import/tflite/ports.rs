@@ -163,7 +163,7 @@ pub(super) fn add_input(
         weights: vec![],
         bias: vec![],
         quantised: None,
-        dropout: false,
+        dropout: None,
     });
     Ok(View::of_axes(stored, shape, axes))
 }
@@ -252,7 +252,7 @@ fn dequantised(b: &mut Builder, tensor: TensorId) -> Result<TensorId, ImportErro
         weights: vec![],
         bias: vec![],
         quantised: None,
-        dropout: false,
+        dropout: None,
     });
     Ok(real)
 }
