@@ -55,7 +55,7 @@ pub enum OutputActivation {
 }
 
 /// A preprocessing card.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Card {
     /// Height and width of the network's input.
     pub size: [usize; 2],

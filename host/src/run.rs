@@ -1,4 +1,17 @@
 //! A whole data set, explained and scored: the runner, its files, and what is
 //! read from them.
 
+mod columns;
+mod error;
+pub mod manifest;
+pub mod read;
+pub mod record;
+pub mod shard;
+mod tables;
 pub mod view;
+
+pub use error::RunError;
+pub use tables::{flag_word, verdict_word};
+
+#[cfg(test)]
+mod tests;

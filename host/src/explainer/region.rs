@@ -4,7 +4,7 @@ use foveola_core::Shape;
 use foveola_core::explain::hoc::{Mode, Region as Found, Step as CoreStep, Storage, UNUSED_WINDOW};
 use foveola_core::explain::{Hoc, Outcome, Progress, Query};
 use foveola_core::{Classifier, Error, Score, Window};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Passes;
 use super::answer::{Answer, Raw};
@@ -15,7 +15,7 @@ use super::map::percent;
 const MOST_STEPS: usize = 1 << 15;
 
 /// A box of the tree.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     /// Layer, from 0.
     pub layer: usize,
