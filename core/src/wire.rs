@@ -13,6 +13,7 @@
 pub mod fault;
 pub mod frame;
 pub mod message;
+pub mod question;
 pub mod server;
 mod text;
 

@@ -14,6 +14,7 @@ use foveola_core::audit::policy::Policy;
 use foveola_core::audit::record::{Encoded, Entry, Event, origin};
 use foveola_core::audit::signature::{Enrolled, PublicKey, verify};
 use foveola_core::net::model::Model;
+use foveola_core::wire::question;
 use foveola_tests::small;
 use room::Room;
 
@@ -209,6 +210,10 @@ fn records_replay() {
     let little: Vec<u8> = scores.iter().flat_map(|s| s.to_le_bytes()).collect();
     let method = policy.rule(1).expect("a rule").call.to_string();
     let (class, score) = (best as u16, scores[best]);
+    let (asked, mut text) = (
+        policy.rule(1).expect("a rule").explain(0),
+        [0; question::ROOM],
+    );
     let events = [
         (Event::Answer { class, score }, sha256(&little)),
         (
@@ -226,6 +231,13 @@ fn records_replay() {
             [9; 32],
         ),
         (Event::Boot { lost: 0 }, [0; 32]),
+        (
+            Event::Explanation {
+                class,
+                method: question::spell(&asked, &mut text),
+            },
+            *known.hash,
+        ),
     ];
     let (mut previous, mut log) = (origin("x"), Vec::new());
     for (number, (event, output)) in (0..).zip(events) {
@@ -269,6 +281,11 @@ fn records_replay() {
     replay("1", "net.fov", "frame.bin", 0, ": the same bytes");
     replay("2", "net.fov", "photo.png", 1, "OTHER BYTES");
     replay("3", "net.fov", "photo.png", 1, "not about a picture");
+    let spelt = format!("({method} of class {class}): the same bytes");
+    replay("4", "net.fov", "photo.png", 0, &spelt);
+    let shown = room.run(&["audit", "show", "log.bin", "4"]).out;
+    let told = format!("explained class {class} with {method}");
+    assert!(shown.contains(&told), "{shown}");
     replay("0", "plain.fov", "photo.png", 1, "another model ran");
     replay(
         "0",
@@ -500,25 +517,17 @@ fn the_cheating_network_fails_and_the_honest_one_passes() {
         let file = OpenModel::from_bytes(&compiled.bytes, "x.fov".as_ref(), &options);
         Bench::new(file.expect("it opens")).expect("it starts")
     };
-    let room = Room::new();
     let mut benches = [bench("honest"), bench("cheat")];
     let mut failed = [0; 2];
     let mut inside = [0.0; 2];
-    for index in (1..61).step_by(3) {
-        let scene = draw(SEED, index, Snow::WithConcrete);
-        let pole = scene.pole;
-        let text = format!(
-            "[[rule]]\nmethod = \"grad-cam\"\nunit = \"pixels\"\ninside = [[{}, {}, {}, {}]]\nleast-inside = {LEAST}\n",
-            pole.x, pole.y, pole.w, pole.h
-        );
-        room.put("policy.toml", text.as_bytes());
-        for (i, bench) in benches.iter_mut().enumerate() {
-            let path = room.path("policy.toml");
-            let bytes = foveola::audit::policy::compile(&path, bench).expect("a policy");
-            let bytes = AlignedBytes::copy_of(&bytes);
-            let policy = Policy::from_bytes(&bytes).expect("a sound policy");
-            let photo =
-                foveola::photo::Photo::from_pixels(scene.pixels.clone(), &bench.model.intake());
+    let path = foveola_tests::root().join("host/demo/poles.policy.toml");
+    for (i, bench) in benches.iter_mut().enumerate() {
+        let bytes = foveola::audit::policy::compile(&path, bench).expect("a policy");
+        let bytes = AlignedBytes::copy_of(&bytes);
+        let policy = Policy::from_bytes(&bytes).expect("a sound policy");
+        for index in (1..61).step_by(3) {
+            let scene = draw(SEED, index, Snow::WithConcrete);
+            let photo = foveola::photo::Photo::from_pixels(scene.pixels, &bench.model.intake());
             let judged = judge_all(&policy, bench, &photo.expect("a scene"));
             let judgement = judged.expect("it is judged")[0].judgement;
             failed[i] += usize::from(!judgement.passed());
@@ -526,8 +535,5 @@ fn the_cheating_network_fails_and_the_honest_one_passes() {
         }
     }
     println!("failed of 20 (honest, cheat): {failed:?}, mean share inside: {inside:?}");
-    assert!(failed[0] <= 2 && failed[1] >= 18, "{failed:?} {inside:?}");
+    assert!(failed[0] <= 1 && failed[1] >= 19, "{failed:?} {inside:?}");
 }
-
-/// Least share of the evidence inside the pole's box.
-const LEAST: f32 = 0.2;

@@ -123,3 +123,152 @@ pub const fn of_error(error: Error) -> Reason {
         _ => Reason::Error,
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::unwrap_used)] // tests may panic
+mod tests {
+    use zerocopy::little_endian::F32;
+    use zerocopy::{FromZeros, IntoBytes};
+
+    use super::super::policy::KnownMap;
+    use super::super::policy::layout::{Head, MAGIC, RuleRecord};
+    use super::*;
+    use crate::classifier::Score;
+    use crate::net::format::Aligned;
+    use crate::tensor::Shape;
+    use crate::wire::message::Format;
+
+    const SCORES: [F32; 3] = [F32::new(0.5), F32::new(-2.0), F32::new(7.0)];
+    const MAP: [f32; 2] = [1.5, -0.25];
+
+    /// Answers rightly, but for what it leaves unwritten.
+    #[derive(Default)]
+    struct Forgetful {
+        score: Option<usize>,
+        cell: Option<usize>,
+        /// Fails with the second paint.
+        dies: bool,
+        wrong: bool,
+    }
+
+    impl Forgetful {
+        fn answer(
+            &self,
+            right: &[f32],
+            forgotten: Option<usize>,
+            paint: u8,
+            out: &mut [f32],
+        ) -> Result<(), Error> {
+            out.fill(f32::from_le_bytes([paint; 4]));
+            for (i, (out, right)) in out.iter_mut().zip(right).enumerate() {
+                if forgotten != Some(i) {
+                    *out = right + if self.wrong { 1.0 } else { 0.0 };
+                }
+            }
+            match self.dies && paint == PAINTS[1] {
+                true => Err(Error::NotFinite { node: 3 }),
+                false => Ok(()),
+            }
+        }
+    }
+
+    impl Subject for Forgetful {
+        fn scores(&mut self, _: &Case<'_>, paint: u8, out: &mut [f32]) -> Result<(), Error> {
+            self.answer(&SCORES.map(F32::get), self.score, paint, out)
+        }
+
+        fn map(
+            &mut self,
+            _: &Case<'_>,
+            _: &Rule<'_>,
+            _: usize,
+            paint: u8,
+            sink: &mut dyn FnMut(&[f32]),
+        ) -> Result<(), Error> {
+            let mut out = [0.0; 2];
+            self.answer(&MAP, self.cell, paint, &mut out)?;
+            sink(&out);
+            Ok(())
+        }
+    }
+
+    /// A policy of one rule, whose method is Gradient.
+    fn with_rule() -> Aligned<[u8; 144]> {
+        let mut bytes = [0; 144];
+        let head = Head {
+            magic: MAGIC,
+            length: 144.into(),
+            rules: 1.into(),
+            ..Head::new_zeroed()
+        };
+        let rule = RuleRecord {
+            call: 128.into(),
+            call_length: 1.into(),
+            most_border: 1.0.into(),
+            ..RuleRecord::new_zeroed()
+        };
+        head.write_to(&mut bytes[..64]).unwrap();
+        rule.write_to(&mut bytes[64..128]).unwrap();
+        Aligned(bytes)
+    }
+
+    fn judged(mut subject: Forgetful, with_map: bool) -> Result<(), Reason> {
+        let bytes = with_rule();
+        let policy = Policy::from_bytes(&bytes.0).unwrap();
+        let mut hash = OutputHash::default();
+        hash.take(&MAP);
+        let hash = hash.finish();
+        let known = KnownMap {
+            rule: 1,
+            target: 2,
+            hash: &hash,
+        };
+        let case = Case {
+            number: 1,
+            shape: Shape::new(1, 1, 1),
+            format: Format::Pixels,
+            bytes: &[7],
+            score: Score::Logit,
+            scores: &SCORES,
+            map: with_map.then_some(known),
+        };
+        run_case(&policy, &case, &mut subject, &mut [0.0; 3])
+    }
+
+    /// An element that nobody wrote shows the paint, so the two runs differ.
+    #[test]
+    fn what_nobody_wrote_is_found() {
+        assert_eq!(judged(Forgetful::default(), true), Ok(()));
+        for i in 0..3 {
+            let score = Some(i);
+            let forgetful = || Forgetful {
+                score,
+                ..Forgetful::default()
+            };
+            assert_eq!(judged(forgetful(), false), Err(Reason::Unwritten), "{i}");
+        }
+        for i in 0..2 {
+            let cell = Some(i);
+            let forgetful = || Forgetful {
+                cell,
+                ..Forgetful::default()
+            };
+            assert_eq!(judged(forgetful(), false), Ok(()), "no map is asked for");
+            assert_eq!(judged(forgetful(), true), Err(Reason::Unwritten), "{i}");
+        }
+    }
+
+    #[test]
+    fn other_scores_and_errors_have_their_own_reasons() {
+        let wrong = || Forgetful {
+            wrong: true,
+            ..Forgetful::default()
+        };
+        assert_eq!(judged(wrong(), true), Err(Reason::Scores));
+        let dies = Forgetful {
+            dies: true,
+            ..Forgetful::default()
+        };
+        assert_eq!(judged(dies, false), Err(Reason::NotFinite));
+    }
+}

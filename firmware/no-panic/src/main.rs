@@ -1,5 +1,5 @@
 //! Links only if no panic can be reached from checking a model, running it
-//! forward and backward, all seven methods, an accelerator, and the device's side of the link,
+//! forward and backward, all seven methods, an accelerator, a policy with its self-test, and the device's side of the link,
 //! whatever the bytes of model, picture, parameters and line are: the panic handler calls a function that does
 //! not exist, so every panic that the optimiser could not rule out is an error
 //! of the linker, `undefined symbol: a_panic_is_reachable`.
@@ -14,6 +14,9 @@ use core::hint::black_box;
 use foveola_core::accelerator::Accelerated;
 use foveola_core::accelerator::ethos_u::{Lent, Registers, Settings};
 use foveola_core::accelerator::program::Program;
+use foveola_core::audit::judge::{cells, judge};
+use foveola_core::audit::policy::{Case, Policy, Rule};
+use foveola_core::audit::self_test::{self, Subject};
 use foveola_core::explain::hoc::{Mode, Step, Storage};
 use foveola_core::explain::{
     Deconvolution, GradCam, Gradient, GuidedBackprop, Hoc, HocMethod, Method, Occlusion, Outcome,
@@ -135,6 +138,60 @@ fn accelerate(o: &mut Outside<'_>) -> Result<(), Error> {
     )
 }
 
+/// Answers a self-test with whatever a session says.
+struct Answers<'s, 'm, 'a> {
+    session: &'s mut Session<'m, 'a>,
+    map: &'s [f32],
+}
+
+impl Subject for Answers<'_, '_, '_> {
+    fn scores(&mut self, case: &Case<'_>, paint: u8, out: &mut [f32]) -> Result<(), Error> {
+        let normalisation = self.session.model().normalisation();
+        let picture = case.picture(&normalisation)?;
+        black_box(paint);
+        self.session
+            .classify(&Masked::whole(picture), case.score, out)
+    }
+
+    fn map(
+        &mut self,
+        case: &Case<'_>,
+        rule: &Rule<'_>,
+        target: usize,
+        paint: u8,
+        sink: &mut dyn FnMut(&[f32]),
+    ) -> Result<(), Error> {
+        black_box((case.number, rule.explain(target), paint));
+        sink(black_box(self.map));
+        Ok(())
+    }
+}
+
+/// A policy of any bytes: its rules held to any map, its cases run.
+fn audit(
+    (session, policy): (&mut Session<'_, '_>, &[u8]),
+    (maps, scratch): (&mut [f32], &mut [f32]),
+    numbers: &[usize],
+) -> Result<(), Error> {
+    let of_model = Policy::of(session.model())?;
+    let policy = of_model.map_or_else(|| Policy::from_bytes(policy), Ok)?;
+    policy.fits(session.model())?;
+    let input = session.input();
+    let shape = black_box(input);
+    for rule in policy.rules() {
+        for class in rule.targets.classes(black_box(0)) {
+            black_box(rule.explain(class));
+        }
+        black_box(judge(&rule, maps, shape, input, black_box(Outcome::Ok))?);
+        let grid = [0, 1].map(|i| numbers.get(i).copied().unwrap_or(0) & 0xFFFF);
+        cells(&rule.call, maps, (shape, input), grid, scratch)?;
+    }
+    let mut answers = Answers { session, map: maps };
+    black_box(self_test::run(&policy, &mut answers, scratch));
+    black_box((policy.limits(), policy.on_failure()));
+    Ok(())
+}
+
 /// Every path of a device.
 #[unsafe(no_mangle)]
 pub fn every_path(outside: &mut Outside<'_>) -> bool {
@@ -213,6 +270,8 @@ fn all(o: &mut Outside<'_>) -> Result<(), Error> {
         )?;
         black_box(&outcomes);
     }
+    let room = (&mut *o.maps, &mut *o.scratch);
+    let _ = black_box(audit((&mut session, o.line), room, o.numbers));
     pictures(o)?;
     let _ = black_box(accelerate(o));
     serve(o);

@@ -6,6 +6,7 @@ use foveola_core::audit::policy::Policy;
 use foveola_core::audit::record::{Event, Record};
 use foveola_core::audit::{Hash, input_hash, output_hash};
 use foveola_core::wire::message::{Call, Explain};
+use foveola_core::wire::question;
 use foveola_core::{Score, TensorId};
 use sha2::{Digest, Sha256};
 
@@ -87,15 +88,23 @@ pub fn replay(
     };
     let (what, same, otherwise) = match entry.event {
         Event::Explanation { class, method } => {
+            let asked = match question::read(method) {
+                Some(explain) => explain,
+                None => Explain {
+                    method: parse(method, bench)?,
+                    target: None,
+                    score: None,
+                    seed,
+                },
+            };
             let explain = Explain {
-                method: parse(method, bench)?,
                 target: Some(class.into()),
-                score: None,
-                seed,
+                ..asked
             };
             let map = bench.map(&photo, &explain, 0)?;
             let same = output_hash(&map.values) == entry.output;
-            (format!("{method} of class {class}"), same, Vec::new())
+            let what = format!("{} of class {class}", explain.method);
+            (what, same, Vec::new())
         }
         Event::Verdict {
             class,

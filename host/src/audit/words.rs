@@ -3,6 +3,8 @@
 use foveola_core::audit::judge::split_code;
 use foveola_core::audit::record::{Event, Record};
 use foveola_core::audit::verify::Fault;
+use foveola_core::wire::message::{Call, Explain};
+use foveola_core::wire::question::read;
 
 /// A fault, and what it means.
 pub fn explain(fault: &Fault) -> String {
@@ -69,7 +71,9 @@ pub fn story(record: &Record<'_>) -> String {
         Event::SelfTest { cases, failed: 0 } => format!("self-test: all of {cases} passed"),
         Event::SelfTest { cases, failed } => format!("self-test: {failed} of {cases} FAILED"),
         Event::Answer { class, score } => format!("answered class {class}, score {score}"),
-        Event::Explanation { class, method } => format!("explained class {class} with {method}"),
+        Event::Explanation { class, method } => {
+            format!("explained class {class} with {}", question(method))
+        }
         Event::Verdict {
             class,
             rule: 0,
@@ -94,6 +98,19 @@ pub fn story(record: &Record<'_>) -> String {
             String::from("from here on records are in memory only: no key, or the flash failed")
         }
         _ => String::from("something that this version does not know"),
+    }
+}
+
+/// The method of an explanation, with its parameters; the seed where it draws masks.
+fn question(method: &str) -> String {
+    match read(method) {
+        Some(Explain {
+            method: call @ Call::Rise { .. },
+            seed,
+            ..
+        }) => format!("{call}, seed {seed}"),
+        Some(explain) => explain.method.to_string(),
+        None => method.to_owned(),
     }
 }
 

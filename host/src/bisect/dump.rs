@@ -12,7 +12,7 @@ use ndarray::{ArrayD, Axis, IxDyn, OwnedRepr};
 use ndarray_npy::{NpzReader, ReadableElement};
 
 use super::BisectError;
-use super::fit::{Tensor, fit};
+use super::fit::{Habit, Tensor, fit};
 use super::network::Data;
 use super::witness::{Layer, Witness};
 use crate::graph::{InputType, Layout};
@@ -38,6 +38,8 @@ pub struct Dump<'a> {
     input: Option<Array>,
     /// Arrays by node, in the order of their names.
     layers: BTreeMap<usize, Vec<(String, Array)>>,
+    /// The order in which the layers lie.
+    habit: Habit,
     remarks: BTreeSet<String>,
 }
 
@@ -65,6 +67,7 @@ impl<'a> Dump<'a> {
             decoded: None,
             input: None,
             layers: BTreeMap::new(),
+            habit: Habit::default(),
             remarks: BTreeSet::new(),
         };
         let known = Names::new(model, names);
@@ -385,7 +388,8 @@ impl Witness for Dump<'_> {
             true => Data::Stored(expected.iter().map(stored).collect()),
             false => Data::Real(expected.to_vec()),
         };
-        let (data, remarks) = fit(&array.values, array.numbers, &tensor, &wanted)
+        let habit = &mut Habit::default();
+        let (data, remarks) = fit(&array.values, array.numbers, &tensor, &wanted, habit)
             .map_err(|reason| array.misfit(reason))?;
         self.remarks.extend(remarks);
         Ok(Some(match data {
@@ -415,7 +419,8 @@ impl Witness for Dump<'_> {
         };
         let mut layers = Vec::new();
         for (name, array) in arrays {
-            let (data, remarks) = fit(&array.values, array.numbers, &tensor, expected)
+            let habit = &mut self.habit;
+            let (data, remarks) = fit(&array.values, array.numbers, &tensor, expected, habit)
                 .map_err(|reason| array.misfit(reason))?;
             self.remarks.extend(remarks);
             let name = name.clone();

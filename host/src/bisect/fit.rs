@@ -18,6 +18,43 @@ pub struct Tensor {
     pub planes_first: bool,
 }
 
+/// What earlier arrays of a dump say of the order of all: an engine that writes
+/// one array in an order writes the others in it too, also those whose shape
+/// leaves it open and whose values are wrong.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Habit {
+    /// Arrays whose shape allows one order alone: HWC, CHW.
+    shapes: [usize; 2],
+    /// Shares of values that are off, summed over the others: as HWC, as CHW.
+    misses: [f64; 2],
+}
+
+impl Habit {
+    /// Takes an array, of whose values these shares are off in the orders that
+    /// its shape allows; answers its order.
+    fn take(&mut self, seen: &[(Order, f64)]) -> Order {
+        if let [(order, _)] = seen {
+            self.shapes[*order as usize] += 1;
+            return *order;
+        }
+        for (order, misses) in seen {
+            self.misses[*order as usize] += misses;
+        }
+        match self.shapes.map(|arrays| arrays > 0) {
+            [true, false] => return Order::Hwc,
+            [false, true] => return Order::Chw,
+            _ => {}
+        }
+        let least = |a: &&(Order, f64), b: &&(Order, f64)| {
+            let [a, b] = [a, b].map(|(order, _)| self.misses[*order as usize]);
+            a.total_cmp(&b)
+        };
+        seen.iter()
+            .min_by(least)
+            .map_or(Order::Hwc, |(order, _)| *order)
+    }
+}
+
 /// The values as the network has them, HWC, and what a person should know.
 ///
 /// # Errors
@@ -27,6 +64,7 @@ pub fn fit(
     numbers: Numbers,
     tensor: &Tensor,
     expected: &Data,
+    habit: &mut Habit,
 ) -> Result<(Data, Vec<String>), String> {
     let mut remarks = Vec::new();
     let raw: Vec<f32> = array.iter().copied().collect();
@@ -44,17 +82,17 @@ pub fn fit(
             Data::Stored(stored(integers, numbers, tensor, &mut remarks)?)
         }
     };
-    let arranged = orders
-        .iter()
-        .map(|&order| arrange(&data, tensor.shape, order));
-    let misses = |data: &Data| {
+    let off = |data: &Data| {
         let length = data.len().min(expected.len());
-        (0..length)
-            .filter(|&i| data.at(i) != expected.at(i))
-            .count()
+        let off = (0..length).filter(|&i| data.at(i) != expected.at(i));
+        off.count() as f64 / length.max(1) as f64
     };
-    let best = arranged.min_by_key(misses);
-    Ok((best.unwrap_or(data), remarks))
+    let seen: Vec<(Order, f64)> = orders
+        .into_iter()
+        .map(|order| (order, off(&arrange(&data, tensor.shape, order))))
+        .collect();
+    let order = habit.take(&seen);
+    Ok((arrange(&data, tensor.shape, order), remarks))
 }
 
 /// How elements lie.
@@ -190,11 +228,43 @@ mod tests {
             } else {
                 array(shape, plain)
             };
-            let (data, _) = fit(&given, Numbers::I8, &t, &expected).unwrap();
+            let (data, _) = fit(&given, Numbers::I8, &t, &expected, &mut Habit::default()).unwrap();
             assert_eq!(data, expected, "{shape:?}");
         }
-        let wrong = fit(&array(&[2, 4, 3], plain), Numbers::I8, &t, &expected);
+        let given = array(&[2, 4, 3], plain);
+        let wrong = fit(&given, Numbers::I8, &t, &expected, &mut Habit::default());
         assert!(wrong.unwrap_err().contains("2 x 3 x 4"));
+    }
+
+    /// An array that leaves the order open lies as those before it, even if its
+    /// own values fit the other order better.
+    #[test]
+    fn one_order_for_a_dump() {
+        let square = Tensor {
+            shape: Shape::new(2, 2, 2),
+            ..tensor(Some((0.5, 3)), false)
+        };
+        let plain = |i: usize| i as f32;
+        let as_planes = |i: usize| (i % 4 * 2 + i / 4) as f32;
+        let expected = Data::Stored((0..8).collect());
+        let take = |values: &dyn Fn(usize) -> f32, habit: &mut Habit| {
+            let given = array(&[1, 2, 2, 2], values);
+            fit(&given, Numbers::I8, &square, &expected, habit)
+                .unwrap()
+                .0
+        };
+        let mut planes = Habit::default();
+        assert_eq!(take(&as_planes, &mut planes), expected);
+        assert_eq!(take(&as_planes, &mut planes), expected);
+        let wrong = take(&plain, &mut planes);
+        assert_ne!(wrong, expected, "the third lies as the others");
+        let mut told = Habit::default();
+        let wide = tensor(Some((0.5, 3)), false);
+        let given = array(&[1, 4, 2, 3], |i| (i % 6 * 4 + i / 6) as f32);
+        let all = Data::Stored((0..24).collect());
+        fit(&given, Numbers::I8, &wide, &all, &mut told).unwrap();
+        assert_ne!(take(&plain, &mut told), expected, "a shape tells");
+        assert_eq!(take(&as_planes, &mut told), expected);
     }
 
     /// int8, uint8, wider integers, dequantised floats and integers as floats.
@@ -204,7 +274,9 @@ mod tests {
         let t = tensor(Some((0.37, -5)), false);
         let as_type = |f: &dyn Fn(f32) -> f32, numbers, t: &Tensor| {
             let given = array(&[2, 3, 4], |i| f(i as f32 - 20.0));
-            fit(&given, numbers, t, &expected).unwrap().0
+            fit(&given, numbers, t, &expected, &mut Habit::default())
+                .unwrap()
+                .0
         };
         assert_eq!(as_type(&|q| q, Numbers::I8, &t), expected);
         assert_eq!(as_type(&|q| q, Numbers::Wide, &t), expected);
@@ -219,6 +291,7 @@ mod tests {
             Numbers::I8,
             &floats,
             &expected,
+            &mut Habit::default(),
         );
         assert!(integers.unwrap_err().contains("integers"));
     }

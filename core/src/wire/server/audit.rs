@@ -22,6 +22,7 @@ use crate::net::model::Model;
 use crate::tensor::Shape;
 use crate::wire::fault::Fault;
 use crate::wire::message::{End, Ended, Explain, Format};
+use crate::wire::question;
 
 /// A picture and what became of it, as a board may show them.
 #[derive(Clone, Copy, Debug)]
@@ -214,8 +215,8 @@ impl Desk<'_> {
         shared: &Shared<'_>,
     ) -> Result<(), Error> {
         let class = u16::try_from(left.target).unwrap_or(u16::MAX);
-        let mut text = [0; super::note::ROOM];
-        let method = super::note::spell(explain, &mut text);
+        let mut text = [0; question::ROOM];
+        let method = question::spell(explain, &mut text);
         let bytes = self.work.get(left.start..).unwrap_or_default();
         let bytes = bytes.get(..4 * left.shape.len()).unwrap_or_default();
         let event = Event::Explanation { class, method };
