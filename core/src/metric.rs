@@ -10,14 +10,27 @@
 //! least value, the positive part of other maps. Metrics that rank pixels
 //! rank evidence, the first pixel first among equals.
 
+pub mod agreement;
+pub mod baseline;
+pub mod bootstrap;
 mod curve;
 mod deletion;
+mod energy;
 mod insertion;
+mod iosr;
+#[cfg(test)]
+mod localization;
+pub mod order;
 mod pass;
+mod pointing_game;
 mod rank;
+pub mod region;
+mod relevance;
+mod subject;
 mod table;
 #[cfg(test)]
 mod tests;
+mod top_k;
 
 use crate::classifier::{Classifier, Score};
 use crate::error::Error;
@@ -27,8 +40,20 @@ use crate::picture::Picture;
 use crate::tensor::Shape;
 
 pub use deletion::Deletion;
+pub use energy::Energy;
 pub use insertion::Insertion;
+pub use iosr::Iosr;
+pub use pointing_game::PointingGame;
+pub use relevance::{Pooling, RelevanceMass, RelevanceRank};
 pub use table::{Better, Family, METRICS, MetricRow, Needs};
+pub use top_k::TopK;
+
+/// A metric that asks nothing of the network.
+const FREE: Cost = Cost {
+    forward: 0,
+    backward: 0,
+    scratch: 0,
+};
 
 /// What a metric says.
 #[derive(Clone, Copy, Debug, PartialEq)]

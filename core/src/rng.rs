@@ -20,6 +20,8 @@ pub enum Purpose {
     /// Whether an element is kept by a dropout: sample = pass, index = element
     /// (HWC) / 4, block = which dropout of the network.
     Dropout = 2,
+    /// Evidence at random: sample = map, block = pixel / 4.
+    RandomMap = 16,
 }
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];

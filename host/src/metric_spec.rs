@@ -1,6 +1,7 @@
 //! Metrics as people write them: `NAME[:key=value,...]`.
 
 mod faithfulness;
+mod localization;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -41,6 +42,12 @@ type Make = fn(&Given<'_>) -> Result<Made, SpecError>;
 const MAKERS: &[(&str, Make)] = &[
     ("deletion", faithfulness::deletion),
     ("insertion", faithfulness::insertion),
+    ("pointing-game", localization::pointing_game),
+    ("iosr", localization::iosr),
+    ("energy", localization::energy),
+    ("relevance-mass", localization::relevance_mass),
+    ("relevance-rank", localization::relevance_rank),
+    ("top-k", localization::top_k),
 ];
 
 impl MetricSpec {
@@ -121,6 +128,15 @@ fn score(given: &Given<'_>) -> Result<Score, SpecError> {
 /// Whether MindSpore's numbers are wanted.
 fn mindspore(given: &Given<'_>) -> Result<bool, SpecError> {
     Ok(given.choice("compat", &["none", "mindspore"])? == 1)
+}
+
+/// A finite number above 0.
+fn positive(given: &Given<'_>, key: &str, usual: f32) -> Result<f32, SpecError> {
+    let takes = "a number above 0";
+    match given.number::<f32>(key, takes)?.unwrap_or(usual) {
+        number if number > 0.0 && number.is_finite() => Ok(number),
+        _ => Err(given.wrong(key, format!("it takes {takes}"))),
+    }
 }
 
 /// A count from 1.

@@ -1,7 +1,7 @@
 //! The metric table: one row a metric. It feeds the command line, the runner,
 //! the report and the documentation. A metric's row stands in its file.
 
-use super::{deletion, insertion};
+use super::{deletion, energy, insertion, iosr, pointing_game, relevance, top_k};
 use crate::explain::Parameter;
 
 /// What a metric asks about.
@@ -71,6 +71,13 @@ pub const METRICS: &[MetricRow] = &[
     // Faithfulness.
     deletion::ROW,
     insertion::ROW,
+    // Localization.
+    pointing_game::ROW,
+    iosr::ROW,
+    energy::ROW,
+    relevance::MASS,
+    relevance::RANK,
+    top_k::ROW,
 ];
 
 pub(super) const fn parameter(
@@ -96,3 +103,7 @@ pub(super) const fn baseline(default: &'static str) -> Parameter {
         "what hides: blur, black, mean or a number",
     )
 }
+
+/// Whether MindSpore XAI's numbers are wanted.
+pub(super) const COMPAT: Parameter =
+    parameter("compat", "none", "mindspore: MindSpore XAI's numbers");

@@ -1,5 +1,6 @@
 //! How far two maps rank the picture alike.
 
+use foveola_core::metric::agreement;
 use serde::{Deserialize, Serialize};
 
 /// Agreement of two maps, beyond their bits.
@@ -37,52 +38,20 @@ pub fn drift(from: &[f32], to: &[f32]) -> f64 {
     }
 }
 
-/// Spearman's rank correlation, equal values sharing their mean rank.
+/// Spearman's rank correlation, equal values sharing their mean rank; `None`
+/// where one map is constant, has a NaN, or another size.
 pub fn spearman(a: &[f32], b: &[f32]) -> Option<f64> {
-    let nan = |values: &[f32]| values.iter().any(|v| v.is_nan());
-    if a.len() != b.len() || nan(a) || nan(b) {
-        return None;
-    }
-    let (a, b) = (ranks(a), ranks(b));
-    let middle = (a.len() as f64 - 1.0) / 2.0;
-    let sum = |x: &[f64], y: &[f64]| -> f64 {
-        let products = x.iter().zip(y).map(|(x, y)| (x - middle) * (y - middle));
-        products.sum()
-    };
-    let spread = (sum(&a, &a) * sum(&b, &b)).sqrt();
-    (spread > 0.0).then(|| sum(&a, &b) / spread)
-}
-
-/// Ranks from 0; values that are equal (0 and -0 as well) share theirs.
-fn ranks(values: &[f32]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|&i, &j| values[i].total_cmp(&values[j]));
-    let mut ranks = vec![0.0; values.len()];
-    let mut first = 0;
-    for group in order.chunk_by(|&i, &j| values[i] == values[j]) {
-        let mean = first as f64 + (group.len() as f64 - 1.0) / 2.0;
-        group.iter().for_each(|&i| ranks[i] = mean);
-        first += group.len();
-    }
-    ranks
+    let mut scratch = vec![0; 2 * a.len()];
+    agreement::spearman(a, b, &mut scratch).ok()?.value()
 }
 
 fn top_tenth(a: &[f32], b: &[f32]) -> f64 {
     if a.len() != b.len() || a.is_empty() {
         return 0.0;
     }
-    let (a, b) = (strongest(a), strongest(b));
-    let both = a.iter().filter(|i| b.binary_search(i).is_ok()).count();
-    both as f64 / a.len() as f64
-}
-
-/// Places of the strongest tenth, the first ones among equals, in order.
-fn strongest(values: &[f32]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|&i, &j| values[j].total_cmp(&values[i]));
-    order.truncate(values.len().div_ceil(10));
-    order.sort_unstable();
-    order
+    let count = a.len().div_ceil(10);
+    let common = agreement::common(a, b, count, &mut vec![0; 2 * a.len()]);
+    common.map_or(0.0, |common| common as f64 / count as f64)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Asks one network about all scenes.
 
-use super::evidence::{Estimate, Part, Shares, areas, mean, shares};
+use super::evidence::{Estimate, Part, Shares, areas, estimate, mean, shares};
 use super::scene::{Kind, SIDE, Scene, Snow, draw};
 use super::threads::each;
 use super::verdict::Verdict;
@@ -87,7 +87,7 @@ impl Finding {
         };
         Self {
             scenes: found.len(),
-            pole: Estimate::of(&column(Part::Pole, |f| &f.0)),
+            pole: estimate(&column(Part::Pole, |f| &f.0)),
             parts: Part::ALL.map(|p| mean(&column(p, |f| &f.0))),
             areas: Part::ALL.map(|p| mean(&column(p, |f| &f.1))),
         }

@@ -1,7 +1,8 @@
 //! How much of a map's evidence lies on the pole, on the ground, and above it,
 //! and how sure that is.
 
-use foveola_core::rng::{below, philox4x32_10};
+pub use foveola_core::metric::bootstrap::Interval as Estimate;
+use foveola_core::metric::bootstrap::{RESAMPLES, of_mean};
 
 use super::scene::{SIDE, Scene};
 
@@ -64,64 +65,21 @@ pub fn areas(scene: &Scene) -> Shares {
     shares(&[1.0; SIDE * SIDE], scene)
 }
 
-/// A mean with its 95 % interval.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Estimate {
-    /// The mean.
-    pub mean: f64,
-    /// Lower end.
-    pub low: f64,
-    /// Upper end.
-    pub high: f64,
-}
-
-/// Bootstrap samples.
-const RESAMPLES: usize = 2000;
-/// Key of the bootstrap's random numbers: `BOOT` in ASCII.
-const KEY: [u32; 2] = [0x424F_4F54, 0];
-
-impl Estimate {
-    /// Percentile bootstrap of the mean (Efron 1979): of 2000 samples drawn
-    /// with replacement, the middle 95 %. 0 without values.
-    pub fn of(values: &[f64]) -> Self {
-        let n = values.len();
-        let mean = mean(values);
-        let mut means: Vec<f64> = (0..RESAMPLES as u32)
-            .map(|r| resampled(values, r))
-            .collect();
-        means.sort_by(f64::total_cmp);
-        let at = |share: f64| means[(share * (RESAMPLES - 1) as f64).round() as usize];
-        match n {
-            0 => Self {
-                mean,
-                low: 0.0,
-                high: 0.0,
-            },
-            _ => Self {
-                mean,
-                low: at(0.025),
-                high: at(0.975),
-            },
-        }
-    }
+/// A mean with its 95 % interval: Foveola's bootstrap. One value is its own
+/// interval, and no value gives 0.
+pub fn estimate(values: &[f64]) -> Estimate {
+    let mean = mean(values);
+    let found = of_mean(values, 0, &mut [0.0; RESAMPLES]);
+    found.unwrap_or(Estimate {
+        mean,
+        low: mean,
+        high: mean,
+    })
 }
 
 /// The mean; 0 without values.
 pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
-}
-
-/// Mean of as many values, drawn with replacement.
-fn resampled(values: &[f64], resample: u32) -> f64 {
-    let n = values.len();
-    let mut sum = 0.0;
-    for block in 0..n.div_ceil(4) {
-        let words = philox4x32_10([resample, block as u32, 0, 0], KEY);
-        for word in words.into_iter().take(n - 4 * block) {
-            sum += values[below(word, n as u32) as usize];
-        }
-    }
-    sum / n.max(1) as f64
 }
 
 #[cfg(test)]
@@ -155,7 +113,7 @@ mod tests {
         let values: Vec<f64> = (0..1000)
             .map(|i| f64::from(i * 7919 % 1000) / 1000.0)
             .collect();
-        let found = Estimate::of(&values);
+        let found = estimate(&values);
         let n = values.len() as f64;
         let variance = values.iter().map(|v| (v - found.mean).powi(2)).sum::<f64>() / n;
         let half = 1.96 * (variance / n).sqrt();
