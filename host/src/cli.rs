@@ -39,6 +39,7 @@ use crate::model::ModelError;
 use crate::photo::PhotoError;
 use crate::quantise::QuantiseError;
 use crate::report::folder::WriteError;
+use crate::run::data::DataError;
 
 /// Asks an image classifier what it looked at.
 #[derive(Debug, Parser)]
@@ -94,6 +95,9 @@ pub enum CliError {
     /// The picture.
     #[error(transparent)]
     Photo(#[from] PhotoError),
+    /// The data set.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// The explanation.
     #[error(transparent)]
     Explain(#[from] ExplainError),

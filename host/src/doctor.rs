@@ -9,7 +9,7 @@ mod candidates;
 mod labelled;
 mod ranking;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use foveola_core::{Masked, Score};
 
@@ -22,6 +22,7 @@ use crate::model::{ModelError, OpenModel};
 use crate::photo::variants::Preparation;
 use crate::photo::{self, Intake, Photo, PhotoError};
 use crate::quantise::Skipped;
+use crate::run::data::DataError;
 
 /// Pictures after which only the best candidates go on.
 const FIRST: usize = 24;
@@ -38,13 +39,8 @@ pub enum DoctorError {
     #[error("the model fails: {0}")]
     Run(foveola_core::Error),
     /// The pictures.
-    #[error("{}: {reason}", path.display())]
-    Data {
-        /// Folder or table.
-        path: PathBuf,
-        /// What is wrong and what to do.
-        reason: String,
-    },
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// The network takes no photos.
     #[error("it takes {h}x{w}x{c} (height, width, channels), not a photo of one or three channels")]
     NoPhoto {
@@ -156,12 +152,11 @@ impl Trial<'_> {
         match (pictures, self.skipped.first(), stopped) {
             (0, _, true) => return Err(DoctorError::Stopped),
             (0, first, _) => {
-                return Err(DoctorError::Data {
-                    path: data.path.clone(),
-                    reason: first.map_or_else(String::new, |skipped| {
-                        format!("no picture can be read; the first: {}", skipped.reason)
-                    }),
+                let reason = first.map_or_else(String::new, |skipped| {
+                    format!("no picture can be read; the first: {}", skipped.reason)
                 });
+                let path = data.path.clone();
+                return Err(DataError::Whole { path, reason }.into());
             }
             _ => {}
         }

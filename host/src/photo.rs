@@ -15,6 +15,7 @@ use crate::card::{Card, Channels, OutputActivation, Resize};
 use crate::graph::{InputType, Layout};
 use crate::report::overlay::luma;
 
+pub use frame::Frame;
 pub use hide::Hidden;
 pub use npy::{Numbers, read_any, read_masks};
 
@@ -74,6 +75,7 @@ pub struct Photo {
     content: Content,
     normalisation: Normalisation,
     display: RgbImage,
+    frame: Frame,
 }
 
 #[derive(Clone, Debug)]
@@ -134,6 +136,7 @@ impl Photo {
             content: Content::Pixels(pixels),
             normalisation: card.normalisation(),
             display,
+            frame: Frame::new([source.h, source.w], [shape.h, shape.w], card.resize),
         })
     }
 
@@ -153,6 +156,7 @@ impl Photo {
             display: shown(&seen, shape),
             content: Content::Pixels(pixels),
             normalisation: card.normalisation(),
+            frame: Frame::whole([shape.h, shape.w]),
         })
     }
 
@@ -193,6 +197,7 @@ impl Photo {
             content: Content::Tensor(values),
             normalisation,
             display,
+            frame: Frame::whole([intake.shape.h, intake.shape.w]),
         }
     }
 
@@ -224,6 +229,11 @@ impl Photo {
     /// What the network sees, in colours for people, at the network's size.
     pub const fn display(&self) -> &RgbImage {
         &self.display
+    }
+
+    /// Where places of the file lie in the network's input. A tensor is its own file.
+    pub const fn frame(&self) -> &Frame {
+        &self.frame
     }
 
     /// From pixel to model space; the card's.

@@ -31,7 +31,7 @@ use crate::model::{Engine, ModelError, OpenModel};
 
 pub use calibrate::Calibration;
 pub use pictures::{Album, Skipped};
-pub(crate) use pictures::{same_label, spread};
+pub(crate) use pictures::{plain_label, spread};
 pub use range::RangeRule;
 
 /// Why a network is not quantised.

@@ -2,6 +2,7 @@
 //! read from them.
 
 mod columns;
+pub mod data;
 mod error;
 pub mod manifest;
 pub mod read;

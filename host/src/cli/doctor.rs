@@ -34,7 +34,7 @@ pub struct DoctorArgs {
     /// Folder of pictures, in it one folder a class, named by label or index
     pub pictures: PathBuf,
 
-    /// CSV with a heading: file names in the first column, one column of classes
+    /// File names and classes: CSV with a heading, COCO or own JSON
     #[arg(long, value_name = "FILE")]
     pub table: Option<PathBuf>,
 

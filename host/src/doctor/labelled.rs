@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::DoctorError;
-use crate::quantise::{Album, same_label, spread};
+use crate::quantise::spread;
+use crate::run::data::{DataError, DataOptions, DataSet, Item};
 
 /// A picture and its class.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,77 +39,47 @@ impl Labelled {
         labels: &[String],
         classes: usize,
         most: usize,
-    ) -> Result<Self, DoctorError> {
-        let wrong = |reason: String| data(folder, reason);
-        let album = Album::open(folder, usize::MAX).map_err(|e| wrong(e.to_string()))?;
-        let known = |path: &PathBuf| {
-            let class = album.truth(path, labels, classes)?;
-            let path = path.clone();
-            Some(Sample { path, class })
-        };
-        let all: Vec<Sample> = album.pictures.iter().filter_map(known).collect();
+    ) -> Result<Self, DataError> {
+        let options = DataOptions::default();
+        let data = DataSet::open(folder, &options, labels, classes)?;
+        let (all, source) = samples(data);
         if all.is_empty() {
-            return Err(wrong(format!(
+            let reason = format!(
                 "no folder in it is called like one of the {classes} classes, by label or index; \
-                 or give a table: --labels FILE.csv"
-            )));
+                 or give a table: --table FILE.csv"
+            );
+            return Err(whole(folder, reason));
         }
-        Ok(Self::new(folder, all, most, String::from("folders")))
+        Ok(Self::new(folder, all, most, source))
     }
 
-    /// A table (CSV with a heading) whose first column names files of
-    /// `folder`; the class stands in `column`, by default the first further
-    /// one in which every cell names a class, by index or label.
+    /// A file that names pictures of `folder` and their classes, as
+    /// [`crate::run::data`] reads it; the class of a table stands in `column`.
+    /// A picture of several classes counts for the first of them.
     ///
     /// # Errors
-    /// A table that cannot be read or has no such column, a file that is not there.
+    /// A file that cannot be read or names no class, a picture that is not there.
     pub fn table(
         table: &Path,
         folder: &Path,
         column: Option<&str>,
         (labels, classes): (&[String], usize),
         most: usize,
-    ) -> Result<Self, DoctorError> {
-        let wrong = |reason: String| data(table, reason);
-        let mut reader = csv::Reader::from_path(table).map_err(|e| wrong(e.to_string()))?;
-        let heading = reader.headers().map_err(|e| wrong(e.to_string()))?.clone();
-        let rows: Vec<csv::StringRecord> = reader
-            .records()
-            .collect::<Result<_, _>>()
-            .map_err(|e| wrong(e.to_string()))?;
-        let class = |row: &csv::StringRecord, c: usize| class_of(row.get(c)?, labels, classes);
-        let column = match column {
-            Some(name) => {
-                let place = heading.iter().position(|head| head == name);
-                place.ok_or_else(|| wrong(format!("it has no column `{name}`")))?
-            }
-            None => (1..heading.len())
-                .find(|&c| rows.iter().all(|row| class(row, c).is_some()))
-                .ok_or_else(|| {
-                    wrong(format!(
-                        "it has no column in which every cell is one of the {classes} classes, by \
-                         index or label"
-                    ))
-                })?,
+    ) -> Result<Self, DataError> {
+        let options = DataOptions {
+            labels_file: Some(table.to_path_buf()),
+            column: column.map(String::from),
+            ..DataOptions::default()
         };
-        let mut all = Vec::new();
-        for (number, row) in rows.iter().enumerate() {
-            let path = folder.join(&row[0]);
-            let line = number + 2;
-            let class = class(row, column)
-                .ok_or_else(|| wrong(format!("line {line}: `{}` is no class", &row[column])))?;
-            if !path.is_file() {
-                return Err(wrong(format!(
-                    "line {line}: {} is not there",
-                    path.display()
-                )));
-            }
-            all.push(Sample { path, class });
-        }
+        let data = DataSet::open(folder, &options, labels, classes)?;
+        let (all, source) = samples(data);
         if all.is_empty() {
-            return Err(wrong(String::from("it has no rows")));
+            return Err(whole(table, String::from("it names no class")));
         }
-        let source = format!("column `{}`", &heading[column]);
+        if let Some(gone) = all.iter().find(|sample| !sample.path.is_file()) {
+            let reason = format!("{} is not there", gone.path.display());
+            return Err(whole(table, reason));
+        }
         Ok(Self::new(table, all, most, source))
     }
 
@@ -146,13 +116,19 @@ fn mixed(all: Vec<Sample>) -> Vec<Sample> {
     keyed.into_iter().map(|(_, sample)| sample).collect()
 }
 
-fn class_of(text: &str, labels: &[String], classes: usize) -> Option<usize> {
-    let index = text.trim().parse().ok().filter(|&index| index < classes);
-    index.or_else(|| labels.iter().position(|label| same_label(label, text)))
+/// The pictures whose class is known.
+fn samples(data: DataSet) -> (Vec<Sample>, String) {
+    let known = |item: Item| {
+        let class = *item.truth?.first()?;
+        let path = item.path;
+        Some(Sample { path, class })
+    };
+    let all = data.items.into_iter().filter_map(known).collect();
+    (all, data.source)
 }
 
-fn data(path: &Path, reason: String) -> DoctorError {
-    DoctorError::Data {
+fn whole(path: &Path, reason: String) -> DataError {
+    DataError::Whole {
         path: path.to_path_buf(),
         reason,
     }

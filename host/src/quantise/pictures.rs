@@ -93,9 +93,13 @@ pub fn spread<T>(all: &[T], most: usize) -> impl Iterator<Item = &T> {
 /// A folder is called like a label if they differ in case, spaces and
 /// underscores only, or if it is one of several names in the label.
 pub fn same_label(label: &str, folder: &str) -> bool {
-    let plain = |text: &str| text.trim().to_lowercase().replace([' ', '-'], "_");
-    let folder = plain(folder);
-    plain(label) == folder || label.split(',').any(|part| plain(part) == folder)
+    let folder = plain_label(folder);
+    plain_label(label) == folder || label.split(',').any(|part| plain_label(part) == folder)
+}
+
+/// A label without what does not tell labels apart.
+pub fn plain_label(text: &str) -> String {
+    text.trim().to_lowercase().replace([' ', '-'], "_")
 }
 
 fn collect(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), QuantiseError> {
