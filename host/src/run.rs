@@ -5,10 +5,12 @@ mod columns;
 pub mod data;
 mod error;
 pub mod manifest;
+pub mod nearest;
 pub mod read;
 pub mod record;
 pub mod shard;
 mod tables;
+pub mod verdict;
 pub mod view;
 
 pub use error::RunError;

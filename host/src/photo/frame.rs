@@ -1,6 +1,7 @@
 //! The resize rules of a card, on the one integer resize of `core`, and where
 //! they bring a place of the file.
 
+use foveola_core::metric::region::{Outline, rasterise};
 use foveola_core::picture::resize::{
     Crop, premultiply, resize_bilinear, resize_scratch, unpremultiply,
 };
@@ -100,46 +101,31 @@ impl Frame {
             .map(|[x, y, width, height]| [x / w, y / h, width / w, height / h])
     }
 
-    /// Marks the pixels of the input (one byte each, row by row) whose centre
-    /// lies in a box of the file, or in one of its outlines where it has some.
-    pub fn mark(&self, area: [f32; 4], outlines: &[Vec<[f32; 2]>], mask: &mut [u8]) {
-        let Some([left, top, w, h]) = self.area(area) else {
-            return;
-        };
-        let outlines: Vec<Vec<[f32; 2]>> = outlines
+    /// A mask of the input, 1 where a pixel's centre lies in one of the
+    /// outlines, which are given in the file's pixels: boxes as x, y, width,
+    /// height; corners as x, y. What the network does not see is cut off.
+    ///
+    /// # Errors
+    /// An outline that is none.
+    pub fn region(&self, boxes: &[[f32; 4]], polygons: &[&[[f32; 2]]]) -> Result<Vec<u8>, Error> {
+        let moved: Vec<Vec<[f32; 2]>> = polygons
             .iter()
-            .map(|outline| outline.iter().map(|p| self.point(*p)).collect())
+            .map(|corners| corners.iter().map(|corner| self.point(*corner)).collect())
             .collect();
-        let columns = self.input[1].max(1);
-        for (row, line) in mask
-            .chunks_exact_mut(columns)
-            .take(self.input[0])
-            .enumerate()
-        {
-            let y = row as f32 + 0.5;
-            if y < top || y >= top + h {
-                continue;
-            }
-            for (column, pixel) in line.iter_mut().enumerate() {
-                let x = column as f32 + 0.5;
-                let boxed = x >= left && x < left + w;
-                let inside = || outlines.iter().any(|outline| within(outline, [x, y]));
-                if boxed && (outlines.is_empty() || inside()) {
-                    *pixel = 1;
-                }
+        let boxes = boxes.iter().filter_map(|area| self.area(*area));
+        let polygons = moved.iter().map(|corners| Outline::Polygon(corners));
+        let outlines: Vec<Outline<'_>> = boxes.map(Outline::Box).chain(polygons).collect();
+        let [rows, columns] = self.input;
+        let mut mask = vec![0; rows * columns];
+        rasterise(&outlines, self.input, &mut mask)?;
+        let inside = |at: usize, i: usize| (self.to[i]..self.to[i] + self.filled[i]).contains(&at);
+        for (i, pixel) in mask.iter_mut().enumerate() {
+            if !(inside(i / columns, 0) && inside(i % columns, 1)) {
+                *pixel = 0;
             }
         }
+        Ok(mask)
     }
-}
-
-/// Whether a point is inside an outline: a ray to the right crosses it an odd
-/// number of times.
-fn within(outline: &[[f32; 2]], [x, y]: [f32; 2]) -> bool {
-    let ends = outline.iter().skip(1).chain(outline.first());
-    let crossed = outline.iter().zip(ends).filter(|([ax, ay], [bx, by])| {
-        (*ay > y) != (*by > y) && x < (bx - ax) * (y - ay) / (by - ay) + ax
-    });
-    crossed.count() % 2 == 1
 }
 
 /// Brings pixels of `shape` to `target` (rows, columns) by `rule`.
@@ -298,8 +284,7 @@ mod tests {
                 let pixels: Vec<u8> = (0..file.len()).map(bright).collect();
                 let seen = fit(pixels, file, target, rule).unwrap();
                 let frame = Frame::new([90, 150], target, rule);
-                let mut mask = vec![0; target[0] * target[1]];
-                frame.mark(area, &[], &mut mask);
+                let mask = frame.region(&[area], &[]).unwrap();
                 assert!(mask.contains(&1));
                 for (i, (value, inside)) in seen.iter().zip(&mask).enumerate() {
                     // Half of both sides meet at a corner, which has a quarter.
@@ -313,25 +298,19 @@ mod tests {
         }
     }
 
+    /// A triangle under its diagonal, letterboxed: columns 2 to 5 of 8.
     #[test]
-    fn outlines_are_filled() {
-        let frame = Frame::whole([8, 8]);
-        let triangle = vec![[0.0, 0.0], [8.0, 0.0], [0.0, 8.0]];
-        let mut mask = vec![0; 64];
-        frame.mark([0.0, 0.0, 8.0, 8.0], &[triangle], &mut mask);
+    fn outlines_are_filled_and_cut() {
+        let frame = Frame::new([8, 4], [8, 8], Resize::Letterbox);
+        let triangle: &[[f32; 2]] = &[[0.0, 0.0], [8.0, 0.0], [0.0, 8.0]];
+        let mask = frame.region(&[], &[triangle]).unwrap();
         for (i, inside) in mask.iter().enumerate() {
             let (x, y) = (i % 8, i / 8);
-            if x + y + 1 != 8 {
-                assert_eq!(*inside == 1, x + y + 1 < 8, "{x} {y}");
+            let seen = (2..6).contains(&x);
+            // The diagonal itself passes through centres.
+            if !seen || x - 2 + y != 7 {
+                assert_eq!(*inside == 1, seen && x - 2 + y < 7, "{x} {y}");
             }
         }
-        let far = vec![[5.0, 5.0], [7.0, 5.0], [7.0, 7.0], [5.0, 7.0]];
-        let mut mask = vec![0; 64];
-        frame.mark([0.0, 0.0, 6.0, 6.0], &[far], &mut mask);
-        assert_eq!(
-            mask.iter().map(|&m| usize::from(m)).sum::<usize>(),
-            1,
-            "cut to the box"
-        );
     }
 }
