@@ -11,21 +11,34 @@
 //! rank evidence, the first pixel first among equals.
 
 pub mod agreement;
+mod average_sensitivity;
 pub mod baseline;
 pub mod bootstrap;
+mod class_sensitivity;
+mod completeness;
+mod complexity;
+mod consensus;
 mod curve;
 mod deletion;
 mod energy;
 mod insertion;
 mod iosr;
+mod lipschitz;
 #[cfg(test)]
 mod localization;
+mod max_sensitivity;
 pub mod order;
 mod pass;
+mod perturb;
 mod pointing_game;
+mod randomisation;
 mod rank;
 pub mod region;
 mod relevance;
+mod robustness;
+#[cfg(test)]
+mod sensitivity;
+mod sparseness;
 mod subject;
 mod table;
 #[cfg(test)]
@@ -39,12 +52,23 @@ use crate::mask::Fill;
 use crate::picture::Picture;
 use crate::tensor::Shape;
 
+pub use average_sensitivity::AverageSensitivity;
+pub use class_sensitivity::ClassSensitivity;
+pub use completeness::Completeness;
+pub use complexity::Complexity;
+pub use consensus::consensus;
 pub use deletion::Deletion;
 pub use energy::Energy;
 pub use insertion::Insertion;
 pub use iosr::Iosr;
+pub use lipschitz::Lipschitz;
+pub use max_sensitivity::MaxSensitivity;
+pub use perturb::Noise;
 pub use pointing_game::PointingGame;
+pub use randomisation::{Randomisation, Similarity};
 pub use relevance::{Pooling, RelevanceMass, RelevanceRank};
+pub use robustness::Robustness;
+pub use sparseness::Sparseness;
 pub use table::{Better, Family, METRICS, MetricRow, Needs};
 pub use top_k::TopK;
 

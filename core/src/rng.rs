@@ -22,6 +22,11 @@ pub enum Purpose {
     Dropout = 2,
     /// Evidence at random: sample = map, block = pixel / 4.
     RandomMap = 16,
+    /// Noise on a picture: sample = picture, index = draw, block = element (HWC) / 4.
+    Perturbation = 17,
+    /// New weights: sample = node, index = 0 for weights, 1 for the bias, from 2
+    /// on output channels to permute; block = number / 4.
+    Weights = 18,
 }
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];

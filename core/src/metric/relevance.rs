@@ -2,9 +2,8 @@
 //! Fusion 81, arXiv 2003.07258): where the raw attribution lies, its channels
 //! pooled to one relevance a pixel.
 
-use super::subject::{
-    FLAT, Refusal, front, fronts, region, settle, share_inside, sound, strongest_inside,
-};
+use super::pass::{cut, enough};
+use super::subject::{FLAT, Refusal, region, settle, share_inside, sound, strongest_inside};
 use super::table::parameter;
 use super::{
     Attribution, Better, Explain, Family, Metric, MetricRow, Needs, Scored, Subject, Witness,
@@ -74,20 +73,18 @@ impl Pooling {
         scratch: &'s mut [f32],
     ) -> Result<(&'s [f32], &'s mut [f32]), Refusal> {
         let Attribution { shape, values, .. } = *attribution;
-        let (need, have) = (shape.len(), values.len());
-        if have < need {
-            return Err(Error::BufferTooSmall { need, have }.into());
-        }
+        enough(shape.len(), values.len())?;
         let pool = |values: &[f32], to: &mut [f32]| {
             for (to, pixel) in to.iter_mut().zip(values.chunks_exact(shape.c.max(1))) {
                 *to = self.pool(pixel);
             }
         };
-        let (relevance, rest) = fronts(scratch, input.area(), input.area())?;
+        let (relevance, rest) = cut(scratch, input.area())?;
+        enough(input.area(), rest.len())?;
         if (shape.h, shape.w) == (input.h, input.w) {
             pool(values, relevance);
         } else {
-            let small = front(rest, shape.area())?;
+            let (small, _) = cut(rest, shape.area())?;
             pool(values, small);
             let (from, to) = ([shape.h, shape.w], [input.h, input.w]);
             upsample_bilinear(small, from, to, relevance)?;

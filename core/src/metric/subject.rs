@@ -11,7 +11,10 @@ pub(super) const EMPTY_REGION: &str = "the object's region holds no pixel";
 /// Evidence that is 0 everywhere.
 pub(super) const NO_EVIDENCE: &str = "there is no evidence";
 /// Evidence that is the same everywhere.
-pub(super) const FLAT: &str = "the evidence is the same everywhere";
+pub(super) const FLAT: &str = "the evidence is flat";
+
+/// A method that gave no map where one was asked for.
+pub(super) const NO_MAP: &str = "a map that was asked for is flat or undefined";
 
 /// Why a metric gives no number.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,6 +37,14 @@ pub(super) fn settle(found: Result<f64, Refusal>) -> Result<Scored, Error> {
         Ok(value) => Ok(Scored::finite(value)),
         Err(Refusal::Undefined(reason)) => Ok(Scored::Undefined(reason)),
         Err(Refusal::Fault(error)) => Err(error),
+    }
+}
+
+/// The number of an agreement.
+pub(super) fn number(scored: Scored) -> Result<f64, Refusal> {
+    match scored {
+        Scored::Value(value) => Ok(value),
+        Scored::Undefined(reason) => Err(Refusal::Undefined(reason)),
     }
 }
 
@@ -111,23 +122,4 @@ fn exactly<T>(slice: &[T], need: usize) -> Result<&[T], Error> {
     slice
         .get(..need)
         .ok_or(Error::BufferTooSmall { need, have })
-}
-
-/// The first `need` elements of scratch.
-pub(super) fn front(scratch: &mut [f32], need: usize) -> Result<&mut [f32], Error> {
-    let have = scratch.len();
-    scratch
-        .get_mut(..need)
-        .ok_or(Error::BufferTooSmall { need, have })
-}
-
-/// The first `a` elements of scratch and the rest, at least `b`.
-pub(super) fn fronts(
-    scratch: &mut [f32],
-    a: usize,
-    b: usize,
-) -> Result<(&mut [f32], &mut [f32]), Error> {
-    front(scratch, a + b)?
-        .split_at_mut_checked(a)
-        .ok_or(Error::Internal)
 }

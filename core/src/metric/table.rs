@@ -1,7 +1,11 @@
 //! The metric table: one row a metric. It feeds the command line, the runner,
 //! the report and the documentation. A metric's row stands in its file.
 
-use super::{deletion, energy, insertion, iosr, pointing_game, relevance, top_k};
+use super::{
+    average_sensitivity, class_sensitivity, completeness, complexity, deletion, energy, insertion,
+    iosr, lipschitz, max_sensitivity, pointing_game, randomisation, relevance, robustness,
+    sparseness, top_k,
+};
 use crate::explain::Parameter;
 
 /// What a metric asks about.
@@ -71,6 +75,7 @@ pub const METRICS: &[MetricRow] = &[
     // Faithfulness.
     deletion::ROW,
     insertion::ROW,
+    completeness::ROW,
     // Localization.
     pointing_game::ROW,
     iosr::ROW,
@@ -78,6 +83,17 @@ pub const METRICS: &[MetricRow] = &[
     relevance::MASS,
     relevance::RANK,
     top_k::ROW,
+    // Sensitivity.
+    class_sensitivity::ROW,
+    randomisation::ROW,
+    // Robustness.
+    robustness::ROW,
+    max_sensitivity::ROW,
+    average_sensitivity::ROW,
+    lipschitz::ROW,
+    // Complexity.
+    complexity::ROW,
+    sparseness::ROW,
 ];
 
 pub(super) const fn parameter(
