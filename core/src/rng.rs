@@ -76,6 +76,17 @@ pub const fn below(word: u32, n: u32) -> u32 {
     ((word as u64 * n as u64) >> 32) as u32
 }
 
+/// Two normal numbers of mean 0 and deviation 1 from two random words (Box and
+/// Muller, Annals of Mathematical Statistics 29, 1958).
+#[must_use]
+pub fn normals([a, b]: [u32; 2]) -> [f64; 2] {
+    const WORDS: f64 = 4_294_967_296.0;
+    // Above 0, up to 1: the logarithm is finite.
+    let radius = libm::sqrt(-2.0 * libm::log((f64::from(a) + 1.0) / WORDS));
+    let angle = core::f64::consts::TAU * f64::from(b) / WORDS;
+    [radius * libm::cos(angle), radius * libm::sin(angle)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +123,26 @@ mod tests {
             words(0x299f_31d0_a409_3822, 5, 6, 7, Purpose::RiseShift),
             philox4x32_10([5, 6, 7, 1], [0xa409_3822, 0x299f_31d0])
         );
+    }
+
+    /// Moments of the normal distribution: 0, 1, 0, 3.
+    #[test]
+    fn normals_have_their_moments() {
+        let mut sums = [0.0; 4];
+        for i in 0..5000 {
+            let [a, b, c, d] = words(1, i, 0, 0, Purpose::Weights);
+            for x in [normals([a, b]), normals([c, d])].concat() {
+                for (sum, power) in sums.iter_mut().zip(1..) {
+                    *sum += libm::pow(x, f64::from(power)) / 20_000.0;
+                }
+            }
+        }
+        for (sum, moment) in sums.into_iter().zip([0.0, 1.0, 0.0, 3.0]) {
+            assert!((sum - moment).abs() < 0.15, "{sum} for {moment}");
+        }
+        let [x, y] = normals([u32::MAX, 5]);
+        assert_eq!([x.abs(), y.abs()], [0.0; 2]);
+        assert!(normals([0, 0])[0].is_finite());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A model and a picture in, saliency maps out. The crate's page shows how.
 
+mod again;
 mod answer;
 mod counting;
 mod map;
@@ -17,9 +18,10 @@ use crate::model::{ModelError, OpenModel, OpenOptions, Running};
 use crate::photo::{Photo, PhotoError};
 use crate::uncertainty::{self, Uncertainty};
 
+pub use again::Again;
 pub(crate) use answer::explain_other;
 pub use answer::explain_running;
-pub use map::{Passes, SaliencyMap, score_name};
+pub use map::{Passes, SaliencyMap, evidence_of, score_name};
 pub use region::{Layer, Region, Step};
 pub(crate) use target::best;
 pub use target::{Target, TargetError};

@@ -2,6 +2,7 @@
 
 mod faithfulness;
 mod localization;
+mod sensitivity;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -48,6 +49,15 @@ const MAKERS: &[(&str, Make)] = &[
     ("relevance-mass", localization::relevance_mass),
     ("relevance-rank", localization::relevance_rank),
     ("top-k", localization::top_k),
+    ("completeness", sensitivity::completeness),
+    ("class-sensitivity", sensitivity::class_sensitivity),
+    ("randomisation", sensitivity::randomisation),
+    ("robustness", sensitivity::robustness),
+    ("max-sensitivity", sensitivity::max_sensitivity),
+    ("average-sensitivity", sensitivity::average_sensitivity),
+    ("lipschitz", sensitivity::lipschitz),
+    ("complexity", sensitivity::complexity),
+    ("sparseness", sensitivity::sparseness),
 ];
 
 impl MetricSpec {

@@ -1,6 +1,7 @@
 //! A model file, opened: what it takes, what it says about itself, and the
 //! engines that can run it.
 
+mod random;
 mod running;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use crate::graph::{Graph, InputType, Layout, Quant};
 use crate::import::{self, ImportError, Imported};
 use crate::photo::Intake;
 
+pub use random::randomise;
 pub use running::Running;
 
 /// Largest model file, in bytes.

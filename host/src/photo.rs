@@ -76,6 +76,8 @@ pub struct Photo {
     normalisation: Normalisation,
     display: RgbImage,
     frame: Frame,
+    /// Whether baselines in numbers are meant in units of pixels.
+    in_pixels: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -137,6 +139,7 @@ impl Photo {
             normalisation: card.normalisation(),
             display,
             frame: Frame::new([source.h, source.w], [shape.h, shape.w], card.resize),
+            in_pixels: true,
         })
     }
 
@@ -157,6 +160,7 @@ impl Photo {
             content: Content::Pixels(pixels),
             normalisation: card.normalisation(),
             frame: Frame::whole([shape.h, shape.w]),
+            in_pixels: true,
         })
     }
 
@@ -198,7 +202,16 @@ impl Photo {
             normalisation,
             display,
             frame: Frame::whole([intake.shape.h, intake.shape.w]),
+            in_pixels: false,
         }
+    }
+
+    /// The same, a tensor that was made from pixels: baselines in numbers are
+    /// meant in their units, and black is pixel 0.
+    #[must_use]
+    pub(crate) fn in_pixel_units(mut self) -> Self {
+        self.in_pixels = true;
+        self
     }
 
     /// The picture as `core` takes it.

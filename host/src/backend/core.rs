@@ -46,6 +46,11 @@ impl ModelFile {
         .map(Self)
     }
 
+    /// Bytes of the file.
+    pub fn size(&self) -> usize {
+        self.0.borrow_owner().len()
+    }
+
     /// The model.
     pub fn model(&self) -> &Model<'_> {
         self.0.borrow_dependent()

@@ -159,7 +159,7 @@ pub(super) struct Raw {
     pub(super) passes: Option<Passes>,
 }
 
-fn answer(
+pub(super) fn answer(
     setting: &Setting,
     classifier: &mut dyn Classifier,
     query: &Query<'_>,

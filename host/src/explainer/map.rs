@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use foveola_core::explain::{MapKind, Outcome, strongest_channel, upsample_bilinear};
-use foveola_core::{Score, Shape};
+use foveola_core::{Error, Score, Shape};
 use image::RgbImage;
 use serde_json::Value;
 
@@ -73,16 +73,9 @@ impl SaliencyMap {
     /// element, or the layer enlarged; a map of all channels that was computed
     /// once is repeated for each in `values`.
     pub(crate) fn shown_at(mut self, input: Shape, kind: MapKind) -> Self {
-        let mut pixels = vec![0.0; input.area()];
-        let done = match is_elements(kind) {
-            true => strongest_channel(&self.values, self.shape, &mut pixels),
-            false => {
-                let from = [self.shape.h, self.shape.w];
-                upsample_bilinear(&self.values, from, [input.h, input.w], &mut pixels)
-            }
-        };
-        debug_assert!(done.is_ok(), "a map has the shape that its method states");
-        self.pixels = pixels;
+        let pixels = pixels(&self.values, self.shape, input, kind);
+        debug_assert!(pixels.is_ok(), "a map has the shape that its method states");
+        self.pixels = pixels.unwrap_or_else(|_| vec![0.0; input.area()]);
         self.size = [input.h, input.w];
         if is_elements(kind) && self.shape.c == 1 && input.c > 1 {
             let repeat = |v: &f32| std::iter::repeat_n(*v, input.c);
@@ -94,11 +87,7 @@ impl SaliencyMap {
 
     /// What of the map counts as evidence.
     pub fn evidence(&self) -> Evidence {
-        match self.spec.row.name {
-            "gradient" | "deconvolution" | "guided-backprop" => Evidence::Magnitude,
-            "rise" => Evidence::AboveLeast,
-            _ => Evidence::Positive,
-        }
+        evidence_of(self.spec.row.name)
     }
 
     /// The evidence: one weight of at least 0 a pixel of the network's input,
@@ -230,6 +219,34 @@ impl SaliencyMap {
     pub fn file_name(&self) -> String {
         format!("{}.png", self.stem())
     }
+}
+
+/// What of the maps of a method counts as evidence.
+pub fn evidence_of(method: &str) -> Evidence {
+    match method {
+        "gradient" | "deconvolution" | "guided-backprop" => Evidence::Magnitude,
+        "rise" => Evidence::AboveLeast,
+        _ => Evidence::Positive,
+    }
+}
+
+/// A map as one value a pixel of the network's input: the strongest channel of
+/// each element, or the layer enlarged.
+pub(super) fn pixels(
+    values: &[f32],
+    shape: Shape,
+    input: Shape,
+    kind: MapKind,
+) -> Result<Vec<f32>, Error> {
+    let mut pixels = vec![0.0; input.area()];
+    match is_elements(kind) {
+        true => strongest_channel(values, shape, &mut pixels)?,
+        false => {
+            let from = [shape.h, shape.w];
+            upsample_bilinear(values, from, [input.h, input.w], &mut pixels)?;
+        }
+    }
+    Ok(pixels)
 }
 
 /// A kind of score in one word.

@@ -10,6 +10,7 @@ use super::{Engine, ModelError, OpenModel};
 use crate::backend::core::{CoreBackend, ModelFile};
 use crate::backend::tract::TractBackend;
 use crate::compile::{CompileOptions, compile};
+use crate::graph::Graph;
 use crate::suggest::hint;
 
 /// A model that runs.
@@ -84,10 +85,7 @@ impl OpenModel {
     /// Compiles an imported network.
     fn compile_for(&self, options: &CompileOptions) -> Result<(ModelFile, Layers), ModelError> {
         let compiled = self.compile(options)?;
-        let file = ModelFile::new(&compiled.bytes).map_err(|source| ModelError::File {
-            path: self.path.clone(),
-            source,
-        })?;
+        let file = self.read_back(&compiled.bytes)?;
         let model = file.model();
         let at = |id: TensorId| match id == model.input_id() {
             true => At::Input,
@@ -105,6 +103,32 @@ impl OpenModel {
         Ok((file, layers))
     }
 
+    /// The file that [`OpenModel::start`] runs, of a changed network. What the
+    /// change leaves alone, tensors and their names, is the same in both.
+    ///
+    /// # Errors
+    /// As [`OpenModel::start`]; a model that is not an imported ONNX or TFLite file.
+    pub fn changed_file(
+        &self,
+        layers: &[String],
+        change: impl FnOnce(&mut Graph),
+    ) -> Result<ModelFile, ModelError> {
+        let Engine::Graph(imported) = &self.engine else {
+            return Err(ModelError::NeedsOnnx(self.path.clone()));
+        };
+        let mut graph = imported.graph.clone();
+        change(&mut graph);
+        let compiled = self.compile_graph(graph, &as_trained(layers))?;
+        self.read_back(&compiled.bytes)
+    }
+
+    fn read_back(&self, bytes: &[u8]) -> Result<ModelFile, ModelError> {
+        ModelFile::new(bytes).map_err(|source| ModelError::File {
+            path: self.path.clone(),
+            source,
+        })
+    }
+
     /// The `.fov` file.
     ///
     /// # Errors
@@ -116,13 +140,20 @@ impl OpenModel {
         let Engine::Graph(imported) = &self.engine else {
             return Err(ModelError::NeedsOnnx(self.path.clone()));
         };
-        let graph = &imported.graph;
+        self.compile_graph(imported.graph.clone(), options)
+    }
+
+    fn compile_graph(
+        &self,
+        graph: Graph,
+        options: &CompileOptions,
+    ) -> Result<crate::compile::Compiled, ModelError> {
         for layer in &options.layers {
             if !graph.names.contains_key(layer) {
                 return Err(unknown(layer, graph.names.keys()));
             }
         }
-        compile(graph.clone(), &self.card, options).map_err(|source| ModelError::Compile {
+        compile(graph, &self.card, options).map_err(|source| ModelError::Compile {
             path: self.path.clone(),
             source,
         })

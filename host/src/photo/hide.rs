@@ -2,7 +2,7 @@
 
 use foveola_core::picture::MAX_CHANNELS;
 use foveola_core::picture::blur::{blur_pixels, blur_radius, blur_scratch, blur_tensor};
-use foveola_core::{Error, Fill};
+use foveola_core::{Error, Fill, Picture};
 
 use super::{Content, Photo};
 use crate::method_spec::Baseline;
@@ -35,12 +35,25 @@ impl Photo {
     /// A picture too small to be blurred, in words.
     pub fn hidden(&self, baseline: Baseline) -> Result<Hidden, String> {
         let choice = match baseline {
-            Baseline::Black => Choice::Colour(self.picture().colour(0.0)),
-            Baseline::Number(number) => Choice::Colour(self.picture().colour(number)),
+            Baseline::Black => Choice::Colour(self.colour(0.0)),
+            Baseline::Number(number) => Choice::Colour(self.colour(number)),
             Baseline::Mean => Choice::Colour(self.mean_colour()),
             Baseline::Blur => Choice::Blurred(Box::new(self.blurred()?)),
         };
         Ok(Hidden(choice))
+    }
+
+    /// One number for all channels as a colour in model space.
+    fn colour(&self, number: f32) -> [f32; MAX_CHANNELS] {
+        let pixels = Picture::Pixels {
+            shape: self.shape,
+            data: &[],
+            normalisation: &self.normalisation,
+        };
+        match self.in_pixels {
+            true => pixels.colour(number),
+            false => [number; MAX_CHANNELS],
+        }
     }
 
     /// Mean of each channel in model space (of all of them, where there are
