@@ -61,6 +61,7 @@ fuzz() {
     cargo clippy --locked --release --manifest-path tests/fuzz/Cargo.toml --all-targets -- -D warnings
     cargo test --locked --release --manifest-path tests/fuzz/Cargo.toml
     cargo run --locked --release --manifest-path tests/fuzz/Cargo.toml -- model --inputs 500000 --seed 2
+    cargo run --locked --release --manifest-path tests/fuzz/Cargo.toml -- log --inputs 200000 --seed 3
 }
 
 doc() {

@@ -7,7 +7,7 @@ use foveola_core::net::arch::Isa;
 use foveola_core::net::model::{Model, Pass};
 use foveola_core::net::session::Session;
 use foveola_core::wire::message::Call;
-use foveola_core::{At, Error, Rule, TensorId};
+use foveola_core::{At, Error, Rule, Shape, TensorId};
 use zerocopy::IntoBytes;
 
 use super::files::Output;
@@ -93,11 +93,7 @@ impl<B: Board> Work<'_, '_, B> {
         let (outcome, cost) = self.measure(pool.scope(), question, map, scratch)?;
         self.folder
             .write(format_args!("map{number}.bin"), map.as_bytes())?;
-        let (h, w, c) = (shape.h, shape.w, shape.c);
-        let answer = &mut *self.answer;
-        answer.line(format_args!("shape.{number}={h}/{w}/{c}"))?;
-        answer.outcome(number, outcome)?;
-        answer.line(format_args!("cost.{number}={cost}"))?;
+        self.tell(number, shape, outcome, &cost)?;
         let answered = Answered {
             number,
             method: question.text,
@@ -115,12 +111,7 @@ impl<B: Board> Work<'_, '_, B> {
         let arena = self.arena(&mut pool, question.pass)?;
         let bytes = arena.len();
         let mut session = Session::new(self.model, arena, Isa::detect())?;
-        let query = Query {
-            picture: self.picture,
-            targets: &[question.target],
-            score: self.job.score,
-            seed: self.job.seed,
-        };
+        let query = self.query(&question.target);
         let name = format_args!("map{number}.bin");
         let (outcome, measured) = self.folder.create(name, |mut file| {
             let mut lost = None;
@@ -146,11 +137,21 @@ impl<B: Board> Work<'_, '_, B> {
             let zeros = |mut file: Output<'_>| (0..shape.len()).try_for_each(|_| file.put(&[0; 4]));
             self.folder.create(name, zeros)?;
         }
-        let (h, w, c) = (shape.h, shape.w, shape.c);
+        self.tell(number, shape, outcome, &Cost::new(measured, bytes, 0, 0))
+    }
+
+    /// Shape, outcome and cost of a method's map.
+    fn tell(
+        &mut self,
+        number: usize,
+        shape: Shape,
+        outcome: Outcome,
+        cost: &Cost,
+    ) -> Result<(), Failure> {
+        let Shape { h, w, c } = shape;
         let answer = &mut *self.answer;
         answer.line(format_args!("shape.{number}={h}/{w}/{c}"))?;
         answer.outcome(number, outcome)?;
-        let cost = Cost::new(measured, bytes, 0, 0);
         answer.line(format_args!("cost.{number}={cost}"))
     }
 
@@ -166,12 +167,7 @@ impl<B: Board> Work<'_, '_, B> {
         let arena = self.arena(&mut pool, question.pass)?;
         let bytes = arena.len();
         let mut session = Session::new(self.model, arena, Isa::detect())?;
-        let query = Query {
-            picture: self.picture,
-            targets: &[question.target],
-            score: self.job.score,
-            seed: self.job.seed,
-        };
+        let query = self.query(&question.target);
         let mut outcome = [Outcome::Flat];
         self.meter.begin();
         let method = question.method;
@@ -185,6 +181,21 @@ impl<B: Board> Work<'_, '_, B> {
             measured.stack
         );
         Ok((outcome[0], Cost::new(measured, bytes, scratch, map.len())))
+    }
+}
+
+impl<'w, B: Board> Work<'w, '_, B> {
+    /// What the job asks about one class.
+    fn query<'q>(&self, target: &'q usize) -> Query<'q>
+    where
+        'w: 'q,
+    {
+        Query {
+            picture: self.picture,
+            targets: core::slice::from_ref(target),
+            score: self.job.score,
+            seed: self.job.seed,
+        }
     }
 }
 
