@@ -105,7 +105,10 @@ fn change(log: &mut Vec<Vec<u8>>, random: &mut Random) -> Change {
         }
         6 => {
             let place = random.below(log[at].len());
-            log[at][place] ^= 1 << random.below(8);
+            // A record may be empty by now, which was noticed before.
+            if let Some(byte) = log[at].get_mut(place) {
+                *byte ^= 1 << random.below(8);
+            }
             Change::Noticed
         }
         _ => {
