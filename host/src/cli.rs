@@ -19,6 +19,7 @@ mod metrics;
 mod model_args;
 mod plan_args;
 mod progress;
+mod run;
 mod seal_args;
 mod table;
 mod uncertainty;
@@ -39,6 +40,7 @@ use crate::model::ModelError;
 use crate::photo::PhotoError;
 use crate::quantise::QuantiseError;
 use crate::report::folder::WriteError;
+use crate::run::RunError;
 use crate::run::data::DataError;
 
 /// Asks an image classifier what it looked at.
@@ -80,6 +82,14 @@ enum Command {
     Device(Box<device::DeviceArgs>),
     /// Find the preprocessing that a model expects, from labelled pictures
     Doctor(Box<doctor::DoctorArgs>),
+    /// Explain and score a whole data set
+    Run(Box<run::RunArgs>),
+    /// Plan a run: write its manifest and nothing else
+    Plan(Box<run::PlanArgs>),
+    /// Show how far a run is, and whether its shards are whole
+    Status(run::StatusArgs),
+    /// Put the shards of a run that was computed in several folders into one
+    Merge(run::MergeArgs),
     /// Tell three networks apart by what they look at
     Demo(demo::DemoArgs),
     /// Print a completion script for a shell
@@ -131,6 +141,9 @@ pub enum CliError {
     /// The network is not quantised.
     #[error(transparent)]
     Quantise(Box<QuantiseError>),
+    /// The run of a data set.
+    #[error(transparent)]
+    Run(Box<RunError>),
     /// Flags that do not fit each other.
     #[error("{0}")]
     Usage(String),
@@ -186,6 +199,10 @@ impl Cli {
             Some(Command::Audit(args)) => return audit::run(&args),
             Some(Command::Device(args)) => return device::run(&args),
             Some(Command::Doctor(args)) => return doctor::run(&args),
+            Some(Command::Run(args)) => return run::run(&args),
+            Some(Command::Status(args)) => return run::status(&args),
+            Some(Command::Merge(args)) => return run::merge(&args),
+            Some(Command::Plan(args)) => run::plan(&args)?,
             Some(Command::Classify(args)) => classify::run(&args)?,
             Some(Command::Inspect(args)) => inspect::run(&args)?,
             Some(Command::Compile(args)) => compile::run(&args)?,

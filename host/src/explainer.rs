@@ -19,8 +19,8 @@ use crate::photo::{Photo, PhotoError};
 use crate::uncertainty::{self, Uncertainty};
 
 pub use again::Again;
-pub(crate) use answer::explain_other;
 pub use answer::explain_running;
+pub(crate) use answer::{explain_known, explain_other};
 pub use map::{Passes, SaliencyMap, evidence_of, score_name};
 pub use region::{Layer, Region, Step};
 pub(crate) use target::best;
@@ -230,20 +230,9 @@ impl Explainer {
         methods: &[MethodSpec],
         targets: usize,
     ) -> Result<Vec<MethodCost>, ExplainError> {
-        let layers = layers(methods);
-        let mut running = self.model.start(&layers, 1)?;
-        let intake = self.model.intake();
-        let photo = Photo::from_tensor(vec![0.0; intake.shape.len()], &intake);
-        let cost = |spec: &MethodSpec| {
-            let setting = Setting::new(spec, &photo, &mut running)?;
-            let cost = setting.check(&mut *running.classifier, targets)?;
-            let shape = setting.with_method(|m| m.map_shape(&mut *running.classifier));
-            Ok((cost, shape.map_err(ExplainError::Classifier)?))
-        };
-        let costs = methods.iter().map(cost);
-        Ok(costs
-            .map(|c| c.map_err(|e: ExplainError| e.to_string()))
-            .collect())
+        let priced = priced(&self.model, methods, targets)?;
+        let costs = priced.into_iter().map(|p| p.map_err(|e| e.to_string()));
+        Ok(costs.map(|p| p.map(|p| (p.cost, p.shape))).collect())
     }
 
     /// Answers a question.
@@ -276,8 +265,41 @@ impl Explainer {
     }
 }
 
+/// A method with its layer named, and what it takes.
+pub(crate) struct Priced {
+    pub spec: MethodSpec,
+    pub cost: Cost,
+    pub shape: Shape,
+}
+
+/// What each method takes for `targets` classes, or why it cannot run on any
+/// picture of the model.
+///
+/// # Errors
+/// A model that does not start.
+pub(crate) fn priced(
+    model: &OpenModel,
+    methods: &[MethodSpec],
+    targets: usize,
+) -> Result<Vec<Result<Priced, ExplainError>>, ExplainError> {
+    let mut running = model.start(&layers(methods), 1)?;
+    let intake = model.intake();
+    let photo = Photo::from_tensor(vec![0.0; intake.shape.len()], &intake);
+    let price = |spec: &MethodSpec| {
+        let setting = Setting::new(spec, &photo, &mut running)?;
+        let cost = setting.check(&mut *running.classifier, targets)?;
+        let shape = setting.with_method(|m| m.map_shape(&mut *running.classifier));
+        Ok(Priced {
+            spec: setting.spec().clone(),
+            cost,
+            shape: shape.map_err(ExplainError::Classifier)?,
+        })
+    };
+    Ok(methods.iter().map(price).collect())
+}
+
 /// The layers that methods name.
-fn layers(methods: &[MethodSpec]) -> Vec<String> {
+pub(crate) fn layers(methods: &[MethodSpec]) -> Vec<String> {
     let named = methods.iter().filter_map(MethodSpec::layer);
     named.map(String::from).collect()
 }

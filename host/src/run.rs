@@ -4,16 +4,23 @@
 mod columns;
 pub mod data;
 mod error;
+mod examine;
+pub mod gather;
+mod inquiry;
+mod judge;
 pub mod manifest;
 pub mod nearest;
+mod pool;
 pub mod read;
 pub mod record;
+mod runner;
 pub mod shard;
 mod tables;
 pub mod verdict;
 pub mod view;
 
 pub use error::RunError;
+pub use runner::{Ended, Observe, Part, Quiet, Runner};
 pub use tables::{flag_word, verdict_word};
 
 #[cfg(test)]

@@ -104,6 +104,44 @@ fn run(
     Ok(maps.map(named).collect())
 }
 
+/// The maps of one method for classes whose probabilities are known.
+///
+/// # Errors
+/// As [`explain_running`].
+pub(crate) fn explain_known(
+    running: &mut Running,
+    (photo, labels): (&Photo, &[String]),
+    spec: &MethodSpec,
+    (targets, probabilities): (&[usize], &[f32]),
+    seed: u64,
+    watch: &mut dyn Watch,
+) -> Result<Vec<SaliencyMap>, ExplainError> {
+    let setting = Setting::new(spec, photo, running)?;
+    let question = Question {
+        methods: Vec::new(),
+        targets: Vec::new(),
+        threshold: 0.0,
+        score: None,
+        seed,
+    };
+    let known = Explanation {
+        scores: Vec::new(),
+        probabilities: probabilities.to_vec(),
+        targets: targets.to_vec(),
+        maps: Vec::new(),
+        stopped: false,
+    };
+    let classifier = &mut *running.classifier;
+    run(
+        &setting,
+        (photo, labels),
+        &question,
+        &known,
+        classifier,
+        watch,
+    )
+}
+
 /// The map of one method for one class, and what became of it, with another
 /// classifier in the place of the model that runs, which only names layers.
 ///

@@ -94,8 +94,8 @@ pub struct Config {
     pub methods: Vec<MethodRecord>,
     /// The metrics, as they were asked for.
     pub metrics: Vec<String>,
-    /// The uncertainty, as it was asked for.
-    pub uncertainty: Option<String>,
+    /// Passes with dropout, if uncertainty was asked for.
+    pub uncertainty: Option<usize>,
     /// HOC, as it was asked for.
     pub hoc: Option<String>,
     /// Probability above which a class counts as predicted.
@@ -233,12 +233,17 @@ impl Manifest {
         }
     }
 
-    /// The engine, and its arithmetic where that is not the usual.
-    pub fn backend_word(&self) -> String {
-        let name = match self.config.backend {
+    /// The engine in one word.
+    pub const fn backend_name(&self) -> &'static str {
+        match self.config.backend {
             BackendKind::Core => "core",
             BackendKind::Tract => "tract",
-        };
+        }
+    }
+
+    /// The engine, and its arithmetic where that is not the usual.
+    pub fn backend_word(&self) -> String {
+        let name = self.backend_name();
         match self.config.arithmetic.as_str() {
             "strict" => String::from(name),
             other => format!("{name}, {other}"),

@@ -95,6 +95,13 @@ impl Claim {
         }))
     }
 
+    /// Whether a process computes a shard now.
+    pub fn is_held(run: &Path, shard: u64) -> bool {
+        let lock = run.join(UNFINISHED).join(format!("{shard:05}.lock"));
+        let held = File::open(lock).map(|file| file.try_lock());
+        matches!(held, Ok(Err(TryLockError::WouldBlock)))
+    }
+
     /// Puts the finished folder in its place.
     fn commit(&self) -> Result<(), RunError> {
         make(&self.run.join(SHARDS))?;

@@ -1,0 +1,594 @@
+//! The runner: what is asked of a data set, planned, computed and written.
+
+use std::path::{Path, PathBuf};
+
+use foveola_core::explain::MapKind;
+
+use super::RunError;
+use super::data::{DataOptions, DataSet};
+use super::inquiry::{Inquiry, Nothing};
+use super::manifest::{
+    Config, DataRecord, FORMAT, MANIFEST, Manifest, MethodRecord, ModelRecord, Shards,
+};
+use super::pool;
+use super::shard::{UNFINISHED, is_done, tidy};
+use crate::backend::core::Arithmetic;
+use crate::card::{Card, Labels, PartialCard};
+use crate::explainer::{DEFAULT_SEED, ExplainError, Priced, priced};
+use crate::method_spec::{MethodSpec, Parameters};
+use crate::metric_spec::MetricSpec;
+use crate::model::{BackendKind, OpenModel, OpenOptions};
+use crate::uncertainty::Setting;
+
+/// A shard takes about so many passes, so that little is lost with it.
+const PASSES_OF_A_SHARD: u64 = 100_000;
+/// Least and most pictures of a shard, if nobody chose.
+const USUAL_SIZE: [u64; 2] = [8, 64];
+
+/// Explains and scores a whole data set.
+///
+/// ```no_run
+/// use foveola::model::{OpenModel, OpenOptions};
+/// use foveola::run::data::{DataOptions, DataSet};
+/// use foveola::run::{Part, Quiet, Runner};
+///
+/// let model = OpenModel::open("model.onnx".as_ref(), &OpenOptions::default())?;
+/// let labels = model.card.labels.clone();
+/// let data = DataSet::open("pictures".as_ref(), &DataOptions::default(), &labels, model.facts.classes)?;
+/// let mut runner = Runner::new(model, data)
+///     .method("grad-cam".parse()?)
+///     .method("rise:masks=1000".parse()?)
+///     .metric("deletion".parse()?)
+///     .uncertainty(10);
+/// runner.workers = 4;
+/// let ended = runner.run("RUN".as_ref(), Part::WHOLE, &Quiet)?;
+/// assert!(ended.complete);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Runner {
+    pub(super) inquiry: Inquiry,
+    /// How the data set was opened.
+    pub data_options: DataOptions,
+    /// Pictures that are computed at the same time; results do not depend on it.
+    pub workers: usize,
+    /// Pictures of a shard; by default as many as take a while.
+    pub shard_size: Option<u64>,
+    /// Whether the model's files were allowed to name others.
+    pub allow_external: bool,
+    /// Height and width that were chosen for a model that leaves them open.
+    pub input_size: Option<[usize; 2]>,
+}
+
+/// Which shards are computed: those whose number leaves `index` when divided by `of`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// From 0.
+    pub index: u64,
+    /// Number of parts.
+    pub of: u64,
+}
+
+impl Part {
+    /// All shards.
+    pub const WHOLE: Self = Self { index: 0, of: 1 };
+
+    /// Whether a shard belongs to this part.
+    pub const fn has(self, shard: u64) -> bool {
+        let of = if self.of == 0 { 1 } else { self.of };
+        shard % of == self.index
+    }
+}
+
+impl std::str::FromStr for Part {
+    type Err = String;
+
+    /// `1/4` to `4/4`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || String::from("it takes a part and how many there are, 1/4 to 4/4");
+        let (index, of) = text.split_once('/').ok_or_else(wrong)?;
+        match (index.parse::<u64>(), of.parse::<u64>()) {
+            (Ok(index), Ok(of)) if (1..=of).contains(&index) => Ok(Self {
+                index: index - 1,
+                of,
+            }),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+/// Told how far a run is; may stop it. Called from several threads.
+pub trait Observe: Sync {
+    /// So many pictures are to be computed; so many were there already.
+    fn begin(&self, todo: u64, there: u64);
+    /// One picture is done; `failure` says why it could not be read or classified.
+    fn picture(&self, file: &str, failure: Option<&str>);
+    /// A shard is in its place.
+    fn shard(&self, seal: &super::shard::Seal);
+    /// Whether the run should end now.
+    fn stopped(&self) -> bool;
+}
+
+/// Goes on without a word.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Quiet;
+
+impl Observe for Quiet {
+    fn begin(&self, _todo: u64, _there: u64) {}
+    fn picture(&self, _file: &str, _failure: Option<&str>) {}
+    fn shard(&self, _seal: &super::shard::Seal) {}
+    fn stopped(&self) -> bool {
+        false
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Pictures computed now.
+    pub pictures: u64,
+    /// Those of them that could not be read or classified.
+    pub failures: u64,
+    /// Shards left to other processes that compute them now.
+    pub elsewhere: u64,
+    /// Whether it was stopped.
+    pub stopped: bool,
+    /// Whether every shard of the run is in its place.
+    pub complete: bool,
+}
+
+impl Runner {
+    /// Asks nothing yet.
+    pub fn new(model: OpenModel, data: DataSet) -> Self {
+        Self {
+            inquiry: Inquiry {
+                model,
+                data,
+                methods: Vec::new(),
+                baselines: true,
+                metrics: Vec::new(),
+                uncertainty: None,
+                hoc: None,
+                threshold: 0.5,
+                seed: DEFAULT_SEED,
+                pictures: true,
+            },
+            data_options: DataOptions::default(),
+            workers: 1,
+            shard_size: None,
+            allow_external: false,
+            input_size: None,
+        }
+    }
+
+    /// Explains with this method.
+    #[must_use]
+    pub fn method(mut self, method: MethodSpec) -> Self {
+        self.inquiry.methods.push(method);
+        self
+    }
+
+    /// Scores every map with this metric.
+    #[must_use]
+    pub fn metric(mut self, metric: MetricSpec) -> Self {
+        self.inquiry.metrics.push(metric);
+        self
+    }
+
+    /// Measures uncertainty with so many passes with dropout.
+    #[must_use]
+    pub fn uncertainty(mut self, passes: usize) -> Self {
+        let mut setting = Setting {
+            passes,
+            ..Setting::default()
+        };
+        setting.dropout.seed = self.inquiry.seed;
+        self.inquiry.uncertainty = Some(setting);
+        self
+    }
+
+    /// Searches the smallest sufficient region of each predicted class with
+    /// this setting of the method `hoc`.
+    #[must_use]
+    pub fn hoc(mut self, hoc: MethodSpec) -> Self {
+        self.inquiry.hoc = Some(hoc);
+        self
+    }
+
+    /// Sets the probability above which a class counts as predicted; 0.5 unless set.
+    #[must_use]
+    pub const fn threshold(mut self, threshold: f32) -> Self {
+        self.inquiry.threshold = threshold;
+        self
+    }
+
+    /// Sets the key of every random number.
+    #[must_use]
+    pub const fn seed(mut self, seed: u64) -> Self {
+        self.inquiry.seed = seed;
+        if let Some(setting) = &mut self.inquiry.uncertainty {
+            setting.dropout.seed = seed;
+        }
+        self
+    }
+
+    /// Leaves out the random map and the one of the middle, which are scored
+    /// beside the methods otherwise.
+    #[must_use]
+    pub const fn without_baselines(mut self) -> Self {
+        self.inquiry.baselines = false;
+        self
+    }
+
+    /// Does not keep what the network saw.
+    #[must_use]
+    pub const fn without_pictures(mut self) -> Self {
+        self.inquiry.pictures = false;
+        self
+    }
+
+    /// The data set.
+    pub const fn data(&self) -> &DataSet {
+        &self.inquiry.data
+    }
+
+    /// The model.
+    pub const fn model(&self) -> &OpenModel {
+        &self.inquiry.model
+    }
+
+    /// Opens model and data set as a manifest names them.
+    ///
+    /// # Errors
+    /// Files that are not there; what differs from the manifest is found when
+    /// the run begins.
+    pub fn of_manifest(manifest: &Manifest) -> Result<Self, RunError> {
+        let Manifest {
+            model,
+            data,
+            config,
+            ..
+        } = manifest;
+        let options = OpenOptions {
+            backend: Some(config.backend),
+            card_file: None,
+            card: partial(&model.card),
+            allow_external: config.allow_external,
+            input_size: config.input_size,
+        };
+        let mut open = OpenModel::open(&model.path, &options)?;
+        if config.arithmetic != "strict" {
+            open.arithmetic = Arithmetic::Fused;
+        }
+        let options = DataOptions {
+            labels_file: data.labels.clone(),
+            boxes_file: data.boxes.clone(),
+            column: data.column.clone(),
+            pictures: data.pictures_in.clone(),
+            first_class: data.first_class,
+        };
+        let (labels, classes) = (&open.card.labels, open.facts.classes);
+        let set = DataSet::open(&data.path, &options, labels, classes);
+        let mut runner = Self::new(open, set.map_err(|e| RunError::Data(e.to_string()))?);
+        runner.data_options = options;
+        runner.ask(manifest)?;
+        Ok(runner)
+    }
+
+    /// Asks what a manifest asks.
+    fn ask(&mut self, manifest: &Manifest) -> Result<(), RunError> {
+        let config = &manifest.config;
+        let question = |e: crate::method_spec::SpecError| RunError::Question(e.to_string());
+        let method = |text: &str| text.parse::<MethodSpec>().map_err(question);
+        let asked = config.methods.iter().filter(|m| !m.baseline);
+        let inquiry = &mut self.inquiry;
+        inquiry.methods = asked.map(|m| method(&m.spec)).collect::<Result<_, _>>()?;
+        inquiry.baselines = config.methods.iter().any(|m| m.baseline);
+        let metrics = config.metrics.iter().map(|m| m.parse().map_err(question));
+        inquiry.metrics = metrics.collect::<Result<_, _>>()?;
+        inquiry.hoc = config.hoc.as_deref().map(method).transpose()?;
+        inquiry.threshold = config.threshold;
+        inquiry.seed = config.seed;
+        inquiry.pictures = config.pictures;
+        if let Some(passes) = config.uncertainty {
+            let mut setting = Setting {
+                passes,
+                ..Setting::default()
+            };
+            setting.dropout.seed = config.seed;
+            inquiry.uncertainty = Some(setting);
+        }
+        self.shard_size = Some(manifest.shards.size);
+        self.allow_external = config.allow_external;
+        self.input_size = config.input_size;
+        Ok(())
+    }
+
+    /// The manifest of this run. Names the layers that methods left open.
+    ///
+    /// # Errors
+    /// A method that cannot run on this model, or that was asked for twice;
+    /// uncertainty of a model that has no dropout.
+    pub fn plan(&mut self) -> Result<Manifest, RunError> {
+        self.check()?;
+        let priced = priced(&self.inquiry.model, &self.inquiry.asked(), 1)?;
+        let mut priced = priced
+            .into_iter()
+            .collect::<Result<Vec<_>, ExplainError>>()?;
+        if self.inquiry.hoc.is_some() {
+            self.inquiry.hoc = priced.pop().map(|p| p.spec);
+        }
+        self.inquiry.methods = priced.iter().map(|p| p.spec.clone()).collect();
+        let mut methods: Vec<MethodRecord> = priced.iter().map(record).collect();
+        methods.extend(self.inquiry.nothings().iter().map(|n| nothing(*n)));
+        for (i, method) in methods.iter().enumerate() {
+            if methods[..i].iter().any(|m| m.spec == method.spec) {
+                let text = format!("`{}` is asked for twice", method.spec);
+                return Err(RunError::Question(text));
+            }
+        }
+        let size = self.shard_size.unwrap_or_else(|| self.usual_size(&methods));
+        let pictures = self.inquiry.data.items.len() as u64;
+        let mut manifest = Manifest {
+            format: FORMAT,
+            tool: String::from(env!("CARGO_PKG_VERSION")),
+            config_hash: String::new(),
+            model: self.model_record(),
+            data: self.data_record(),
+            config: self.config(methods),
+            shards: Shards::of(pictures, size),
+            command: Vec::new(),
+        };
+        let unhashed = |e: serde_json::Error| RunError::Question(e.to_string());
+        manifest.config_hash = manifest.hash().map_err(unhashed)?;
+        manifest.command = command(&manifest);
+        Ok(manifest)
+    }
+
+    fn check(&self) -> Result<(), RunError> {
+        let wrong = |text: &str| Err(RunError::Question(String::from(text)));
+        let inquiry = &self.inquiry;
+        for (i, metric) in inquiry.metrics.iter().enumerate() {
+            let text = metric.to_string();
+            if inquiry.metrics[..i].iter().any(|m| m.to_string() == text) {
+                return wrong(&format!("`{text}` is asked for twice"));
+            }
+        }
+        if !(0.0..=1.0).contains(&inquiry.threshold) {
+            return wrong("the threshold is a probability from 0 to 1");
+        }
+        if inquiry.uncertainty.is_some() && inquiry.model.backend() == BackendKind::Tract {
+            return wrong("uncertainty is for the backend core; tract has no dropout");
+        }
+        let is_hoc = |m: &MethodSpec| matches!(m.parameters, Parameters::Hoc { .. });
+        match inquiry.hoc.as_ref().is_none_or(is_hoc) {
+            true => Ok(()),
+            false => wrong("regions are searched by the method `hoc`"),
+        }
+    }
+
+    fn usual_size(&self, methods: &[MethodRecord]) -> u64 {
+        let [least, most] = USUAL_SIZE;
+        let passes: u64 = methods.iter().map(|m| m.passes).sum();
+        let region = if self.inquiry.hoc.is_some() { 1000 } else { 0 };
+        (PASSES_OF_A_SHARD / (passes + region).max(1)).clamp(least, most)
+    }
+
+    fn model_record(&self) -> ModelRecord {
+        let model = &self.inquiry.model;
+        let input = model.facts.input;
+        ModelRecord {
+            path: model.path.clone(),
+            sha256: model.sha256.clone(),
+            input: [input.h, input.w, input.c],
+            classes: model.facts.classes,
+            card: model.card.clone(),
+        }
+    }
+
+    fn data_record(&self) -> DataRecord {
+        let (data, options) = (&self.inquiry.data, &self.data_options);
+        DataRecord {
+            path: data.path.clone(),
+            labels: options.labels_file.clone(),
+            boxes: options.boxes_file.clone(),
+            pictures_in: options.pictures.clone(),
+            column: options.column.clone(),
+            first_class: options.first_class,
+            source: data.source.clone(),
+            sha256: data.hash.clone(),
+            pictures: data.items.len() as u64,
+        }
+    }
+
+    fn config(&self, methods: Vec<MethodRecord>) -> Config {
+        let inquiry = &self.inquiry;
+        let arithmetic = match inquiry.model.arithmetic.here() {
+            Arithmetic::Strict => "strict",
+            Arithmetic::Fused => "fused",
+        };
+        Config {
+            backend: inquiry.model.backend(),
+            arithmetic: String::from(arithmetic),
+            allow_external: self.allow_external,
+            input_size: self.input_size,
+            methods,
+            metrics: inquiry.metrics.iter().map(ToString::to_string).collect(),
+            uncertainty: inquiry.uncertainty.map(|s| s.passes),
+            hoc: inquiry.hoc.as_ref().map(ToString::to_string),
+            threshold: inquiry.threshold,
+            seed: inquiry.seed,
+            pictures: inquiry.pictures,
+            train: None,
+        }
+    }
+
+    /// Writes the manifest, or finds that the folder holds the same run.
+    ///
+    /// # Errors
+    /// [`RunError::Other`], and what [`Runner::plan`] reports.
+    pub fn prepare(&mut self, folder: &Path) -> Result<Manifest, RunError> {
+        let manifest = self.plan()?;
+        if folder.join(MANIFEST).exists() {
+            let there = Manifest::open(folder)?;
+            return match there.difference(&manifest) {
+                None => Ok(there),
+                Some(difference) => Err(RunError::Other {
+                    path: folder.to_path_buf(),
+                    difference,
+                }),
+            };
+        }
+        put_manifest(folder, &manifest)?;
+        Ok(manifest)
+    }
+
+    /// Computes the shards of `part` that are not there yet, and puts each in
+    /// its place in `folder` as soon as it is finished.
+    ///
+    /// # Errors
+    /// As [`Runner::prepare`]; a disk that is full, a model that does not start.
+    pub fn run(
+        &mut self,
+        folder: &Path,
+        part: Part,
+        observe: &dyn Observe,
+    ) -> Result<Ended, RunError> {
+        let manifest = self.prepare(folder)?;
+        let own = (0..manifest.shards.count).filter(|&shard| part.has(shard));
+        let todo: Vec<u64> = own.filter(|&shard| !is_done(folder, shard)).collect();
+        let pictures = |shard: u64| {
+            let range = manifest.shards.pictures(shard, manifest.data.pictures);
+            range.end - range.start
+        };
+        let missing: u64 = todo.iter().map(|&shard| pictures(shard)).sum();
+        let all = (0..manifest.shards.count).filter(|&shard| part.has(shard));
+        observe.begin(missing, all.map(pictures).sum::<u64>() - missing);
+        let mut ended = pool::compute(
+            &self.inquiry,
+            &manifest,
+            folder,
+            todo,
+            self.workers,
+            observe,
+        )?;
+        ended.complete = (0..manifest.shards.count).all(|shard| is_done(folder, shard));
+        tidy(folder, ended.complete);
+        Ok(ended)
+    }
+}
+
+/// Puts a manifest in its place by one rename.
+pub(super) fn put_manifest(folder: &Path, manifest: &Manifest) -> Result<(), RunError> {
+    let unfinished = folder.join(UNFINISHED);
+    let write = |path: &Path, e: &dyn std::fmt::Display| RunError::write(path, e);
+    std::fs::create_dir_all(&unfinished).map_err(|e| write(&unfinished, &e))?;
+    let path = folder.join(MANIFEST);
+    let bytes = manifest.to_bytes().map_err(|e| write(&path, &e))?;
+    let aside = unfinished.join(format!("{MANIFEST}.{}", std::process::id()));
+    std::fs::write(&aside, bytes).map_err(|e| write(&aside, &e))?;
+    std::fs::rename(&aside, &path).map_err(|e| write(&path, &e))?;
+    tidy(folder, false);
+    Ok(())
+}
+
+fn record(priced: &Priced) -> MethodRecord {
+    let Priced { spec, cost, .. } = priced;
+    MethodRecord {
+        spec: spec.to_string(),
+        title: spec.title().to_string(),
+        passes: cost.forward + cost.backward,
+        signed: is_signed(spec),
+        baseline: false,
+    }
+}
+
+/// Whether negative values of the method's maps speak against the class.
+fn is_signed(spec: &MethodSpec) -> bool {
+    match &spec.parameters {
+        Parameters::Rise { .. } => false,
+        Parameters::GradCam { relu, .. } => !relu,
+        _ => spec.row.map == MapKind::Elements,
+    }
+}
+
+fn nothing(nothing: Nothing) -> MethodRecord {
+    MethodRecord {
+        spec: nothing.spec().to_string(),
+        title: nothing.title().to_string(),
+        passes: 0,
+        signed: false,
+        baseline: true,
+    }
+}
+
+/// The card of a manifest, before every other.
+fn partial(card: &Card) -> PartialCard {
+    PartialCard {
+        size: Some(card.size),
+        resize: Some(card.resize),
+        channels: Some(card.channels),
+        mean: Some(card.mean.clone()),
+        scale: Some(card.scale.clone()),
+        activation: Some(card.activation),
+        labels: Some(Labels::List(card.labels.clone())),
+    }
+}
+
+/// The command line that makes the same bytes from the same files. Cards and
+/// labels are left to the files that they came from.
+fn command(manifest: &Manifest) -> Vec<String> {
+    let Manifest {
+        model,
+        data,
+        config,
+        ..
+    } = manifest;
+    let path = |path: &PathBuf| path.display().to_string();
+    let mut words = vec![String::from("foveola"), String::from("run")];
+    words.extend([path(&model.path), path(&data.path)]);
+    let mut flag = |name: &str, value: String| words.extend([format!("--{name}"), value]);
+    let asked = config.methods.iter().filter(|m| !m.baseline);
+    asked.for_each(|m| flag("method", m.spec.clone()));
+    config
+        .metrics
+        .iter()
+        .for_each(|m| flag("metric", m.clone()));
+    flag("threshold", config.threshold.to_string());
+    flag("seed", config.seed.to_string());
+    flag("shard-size", manifest.shards.size.to_string());
+    flag("backend", manifest.backend_name().to_string());
+    flag("arithmetic", config.arithmetic.clone());
+    let named = [
+        ("truth", &data.labels),
+        ("boxes", &data.boxes),
+        ("pictures-in", &data.pictures_in),
+    ];
+    for (name, value) in named {
+        value.iter().for_each(|p| flag(name, path(p)));
+    }
+    data.column.iter().for_each(|c| flag("column", c.clone()));
+    if data.first_class > 0 {
+        flag("first-class", data.first_class.to_string());
+    }
+    config
+        .uncertainty
+        .iter()
+        .for_each(|n| flag("passes", n.to_string()));
+    config.hoc.iter().for_each(|h| flag("hoc", h.clone()));
+    if let Some([h, w]) = config.input_size {
+        flag("input-size", format!("{h},{w}"));
+    }
+    let switches = [
+        ("--uncertainty", config.uncertainty.is_some()),
+        (
+            "--no-baselines",
+            !config.methods.iter().any(|m| m.baseline) && !config.metrics.is_empty(),
+        ),
+        ("--no-pictures", !config.pictures),
+        ("--allow-external", config.allow_external),
+    ];
+    let set = switches.into_iter().filter(|(_, set)| *set);
+    words.extend(set.map(|(name, _)| String::from(name)));
+    words
+}
