@@ -1,7 +1,7 @@
 //! The `foveola` program.
 
 use std::io::Write;
-use std::panic;
+use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::sync::Mutex;
 
@@ -22,7 +22,9 @@ fn main() -> ExitCode {
         }
     }));
     let cli = Cli::parse();
-    let message = match panic::catch_unwind(|| cli.run().map_err(|e| e.to_string())) {
+    // Nothing that the command held is used after a panic.
+    let run = AssertUnwindSafe(|| cli.run().map_err(|e| e.to_string()));
+    let message = match panic::catch_unwind(run) {
         Ok(Ok(Ending::Done)) => return ExitCode::SUCCESS,
         Ok(Ok(Ending::Differs)) => return ExitCode::FAILURE,
         // What a shell reports for a program that Ctrl-C ended.

@@ -79,9 +79,15 @@ fn again(args: &RunArgs) -> Result<(Runner, PathBuf), CliError> {
 fn closing(folder: &Path, ended: &Ended) -> Result<String, CliError> {
     let mut text = String::new();
     if !ended.complete {
-        text += &format!("{} pictures computed, {} failed\n", ended.pictures, ended.failures);
+        text += &format!(
+            "{} pictures computed, {} failed\n",
+            ended.pictures, ended.failures
+        );
         if ended.elsewhere > 0 {
-            text += &format!("{} shards are computed by other processes\n", ended.elsewhere);
+            text += &format!(
+                "{} shards are computed by other processes\n",
+                ended.elsewhere
+            );
         }
         return Ok(text + &shown(folder, &gather::status(folder)?));
     }
@@ -100,7 +106,12 @@ pub fn plan(args: &PlanArgs) -> Result<String, CliError> {
         manifest.data.pictures,
         manifest.shards.count,
         manifest.shards.size,
-        manifest.config.methods.iter().map(|m| m.passes).sum::<u64>(),
+        manifest
+            .config
+            .methods
+            .iter()
+            .map(|m| m.passes)
+            .sum::<u64>(),
         folder.display()
     ))
 }
@@ -109,10 +120,12 @@ pub fn plan(args: &PlanArgs) -> Result<String, CliError> {
 pub fn status(args: &StatusArgs) -> Result<Ending, CliError> {
     let status = gather::status(&args.run)?;
     print(&shown(&args.run, &status));
-    Ok(match status.damaged.is_empty() && status.done == status.shards {
-        true => Ending::Done,
-        false => Ending::Differs,
-    })
+    Ok(
+        match status.damaged.is_empty() && status.done == status.shards {
+            true => Ending::Done,
+            false => Ending::Differs,
+        },
+    )
 }
 
 fn shown(folder: &Path, status: &gather::Status) -> String {

@@ -150,7 +150,10 @@ impl Question {
             ("--shard-size", self.shard_size.is_some()),
             ("--backend", self.model.backend.is_some()),
         ];
-        given.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)
+        given
+            .into_iter()
+            .find(|(_, given)| *given)
+            .map(|(flag, _)| flag)
     }
 
     /// Opens model and data, and asks.

@@ -38,7 +38,10 @@ impl Progress {
         }
         let mut name = run.as_os_str().to_owned();
         name.push(".log");
-        let log = OpenOptions::new().create(true).append(true).open(PathBuf::from(name));
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(PathBuf::from(name));
         Self {
             bar,
             // A run does without its log where none can be written.
@@ -82,7 +85,8 @@ impl Observe for Progress {
         if let Some(reason) = failure {
             let failures = 1 + self.failures.fetch_add(1, Ordering::Relaxed);
             if failures <= NAMED {
-                self.bar.println(format!("note: {}: {}", plain(file), plain(reason)));
+                self.bar
+                    .println(format!("note: {}: {}", plain(file), plain(reason)));
             }
             self.bar.set_message(format!(", {failures} failed"));
         }

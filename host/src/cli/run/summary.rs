@@ -54,7 +54,11 @@ fn scores(run: &Run) -> String {
             .collect(),
     ];
     for (m, method) in run.methods.iter().enumerate() {
-        let name = if method.baseline { &method.title } else { &method.spec };
+        let name = if method.baseline {
+            &method.title
+        } else {
+            &method.spec
+        };
         let cells = (0..run.metrics.len()).map(|k| cell(run, m, k));
         rows.push(std::iter::once(name.clone()).chain(cells).collect());
     }
