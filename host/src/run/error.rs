@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::data::DataError;
+use super::nearest::NearestError;
 use super::view::FetchError;
 use crate::explainer::ExplainError;
 use crate::model::ModelError;
@@ -51,8 +53,11 @@ pub enum RunError {
         reason: String,
     },
     /// The data set.
-    #[error("{0}")]
-    Data(String),
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The training pictures.
+    #[error(transparent)]
+    Nearest(#[from] NearestError),
     /// What was asked does not fit together.
     #[error("{0}")]
     Question(String),

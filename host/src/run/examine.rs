@@ -9,14 +9,16 @@ use foveola_core::{Error, Masked, Score, Shape};
 
 use super::data::{DataSet, Item};
 use super::inquiry::Inquiry;
-use super::judge::{Judged, Judges};
+use super::judge::{Judged, Judges, Makers};
+use super::nearest::{Features, SHOWN};
 use super::read::lasting;
 use super::record::Record;
-use super::view::{Agreement, Answer, Flag, LabelledBox, MapInfo, MapValues, Sample};
+use super::verdict::{Regions, flag, is_doubtful, seen, verdict};
+use super::view::{Agreement, Answer, MapInfo, MapValues, Sample};
 use crate::card::OutputActivation;
 use crate::explainer::{ExplainError, Region, SaliencyMap, Watch, explain_known, layers};
 use crate::method_spec::MethodSpec;
-use crate::model::{ModelError, Running};
+use crate::model::Running;
 use crate::photo::{Photo, PhotoError};
 use crate::uncertainty;
 
@@ -55,15 +57,17 @@ impl Watch for Flagged<'_> {
 pub struct Examiner<'a> {
     inquiry: &'a Inquiry,
     running: Running,
+    makers: Makers<'a>,
+    features: Option<Features>,
     stop: &'a AtomicBool,
 }
 
 /// A picture that was read.
 pub struct Seen<'a> {
     pub id: usize,
-    pub item: &'a Item,
     pub photo: &'a Photo,
     pub probabilities: &'a [f32],
+    pub regions: &'a Regions,
 }
 
 /// The map of one method for one class.
@@ -78,11 +82,13 @@ impl<'a> Examiner<'a> {
     ///
     /// # Errors
     /// As [`crate::model::OpenModel::start`].
-    pub fn new(inquiry: &'a Inquiry, stop: &'a AtomicBool) -> Result<Self, ModelError> {
+    pub fn new(inquiry: &'a Inquiry, stop: &'a AtomicBool) -> Result<Self, ExplainError> {
         let running = inquiry.model.start(&layers(&inquiry.asked()), 1)?;
         Ok(Self {
             inquiry,
             running,
+            makers: Makers::new(inquiry)?,
+            features: inquiry.train.as_ref().map(|t| t.features.another()),
             stop,
         })
     }
@@ -112,12 +118,7 @@ impl<'a> Examiner<'a> {
     fn look(&mut self, item: &Item, photo: &Photo, record: &mut Record) -> Result<(), Halt> {
         let sample = &mut record.sample;
         sample.size = photo.frame().file_size();
-        let shown = |b: &super::data::ItemBox| {
-            let area = photo.frame().share(b.area)?;
-            let label = b.label;
-            Some(LabelledBox { label, area })
-        };
-        sample.boxes = item.boxes.iter().filter_map(shown).collect();
+        sample.boxes = seen(&item.boxes, photo.frame());
         if self.inquiry.pictures {
             record.picture = Some(png(photo));
         }
@@ -134,14 +135,17 @@ impl<'a> Examiner<'a> {
         sample.entropy = exclusive.then(|| entropy(&sample.probabilities));
         sample.margin = margin(&sample.probabilities);
         sample.answers = answers(item, &sample.probabilities, self.inquiry.threshold);
+        // Boxes that are none were refused when the data set was opened.
+        let regions = Regions::new(&item.boxes, photo.frame()).map_err(ExplainError::Classifier)?;
         let seen = Seen {
             id: sample.id as usize,
-            item,
             photo,
             probabilities: &sample.probabilities,
+            regions: &regions,
         };
         record.maps = self.explain(&seen, &mut sample.answers)?;
         self.add_uncertainty(photo, &mut sample.answers);
+        self.add_nearest(photo, sample.margin, &mut sample.answers);
         Ok(())
     }
 
@@ -163,14 +167,19 @@ impl<'a> Examiner<'a> {
         for spec in &self.inquiry.methods {
             found.push(self.maps(spec, seen, &targets)?);
         }
-        let judged =
-            Judges::new(self.inquiry, seen, &targets).all(&mut self.running, &found, self.stop);
+        let judged = Judges::new(self.inquiry, seen, &targets).all(
+            &mut self.running,
+            &mut self.makers,
+            &found,
+            self.stop,
+        );
         let judged = judged.ok_or(Halt::Stopped)?;
         self.add_regions(seen, answers)?;
         let mut kept = Vec::new();
         for (i, (answer, judged)) in answers.iter_mut().zip(judged).enumerate() {
             let own: Vec<&Result<Found, String>> = found.iter().map(|all| &all[i]).collect();
             answer.agreement = agreements(&own);
+            decide(answer, own.first(), seen.regions);
             for (map, judged) in own.iter().zip(&judged) {
                 answer.maps.push(info(map, judged));
                 kept.push(values(map));
@@ -273,16 +282,42 @@ impl<'a> Examiner<'a> {
             answer.uncertainty = of.map(|class| class.interval);
         }
     }
+
+    /// The training pictures nearest to one with doubtful answers.
+    fn add_nearest(&mut self, photo: &Photo, margin: Option<f64>, answers: &mut [Answer]) {
+        let (Some(train), Some(features)) = (&self.inquiry.train, &mut self.features) else {
+            return;
+        };
+        let mut doubtful = answers
+            .iter_mut()
+            .filter(|a| is_doubtful(a.verdict, margin));
+        let Some(first) = doubtful.next() else {
+            return;
+        };
+        // The model has run on this picture already.
+        if let Ok(activations) = features.of(photo) {
+            first.nearest = train.neighbours.near(&activations, SHOWN);
+            let nearest = first.nearest.clone();
+            doubtful.for_each(|a| a.nearest = nearest.clone());
+        }
+    }
+}
+
+/// What the first method's evidence lies on, and the verdict.
+fn decide(answer: &mut Answer, first: Option<&&Result<Found, String>>, regions: &Regions) {
+    let found = first.and_then(|found| found.as_ref().ok());
+    let evidence = found.and_then(|found| found.evidence.as_deref());
+    let evidence = evidence.unwrap_or_default();
+    answer.looked_at = regions.looked_at(evidence);
+    answer.verdict = verdict(answer.flag, answer.label, evidence, regions);
 }
 
 impl Found {
     pub fn new(map: SaliencyMap) -> Self {
         let seen = matches!(map.outcome, Outcome::Ok | Outcome::Partial { .. });
-        let weigh = || {
-            let weights = map.evidence().weigh(&map.pixels);
-            weights.into_iter().map(|w| w as f32).collect::<Vec<f32>>()
-        };
-        let evidence = seen.then(weigh).filter(|e| e.iter().any(|w| *w > 0.0));
+        let evidence = seen
+            .then(|| map.weights())
+            .filter(|e| e.iter().any(|w| *w > 0.0));
         Self { map, evidence }
     }
 
@@ -342,12 +377,7 @@ fn answers(item: &Item, probabilities: &[f32], threshold: f32) -> Vec<Answer> {
     labels.extend(all.filter(|&l| above(l) && !is_true(l)));
     let answer = |label: usize| Answer {
         label,
-        flag: match (truth.is_some(), is_true(label), above(label)) {
-            (false, ..) => Flag::Unknown,
-            (_, true, true) => Flag::TruePositive,
-            (_, true, false) => Flag::FalseNegative,
-            (_, false, _) => Flag::FalsePositive,
-        },
+        flag: flag(label, above(label), truth),
         verdict: None,
         looked_at: None,
         uncertainty: None,

@@ -6,6 +6,7 @@ use crate::model::OpenModel;
 use crate::uncertainty::Setting;
 
 use super::data::DataSet;
+use super::nearest::{Features, Neighbours};
 use super::record::Names;
 
 /// Everything that a worker needs; workers share it.
@@ -24,6 +25,15 @@ pub struct Inquiry {
     pub seed: u64,
     /// Whether the pictures are kept.
     pub pictures: bool,
+    /// Training pictures, read before the first picture.
+    pub train: Option<Train>,
+}
+
+/// Training pictures, to find those nearest to doubtful ones.
+#[derive(Debug)]
+pub struct Train {
+    pub features: Features,
+    pub neighbours: Neighbours,
 }
 
 /// A map that explains nothing.

@@ -6,10 +6,11 @@ use foveola_core::explain::{Cost, Outcome, Progress};
 use foveola_core::metric::{Attribution, Explain, Needs, Scored, Subject, Witness, baseline};
 use foveola_core::{Classifier, Error, Fill, Picture, Score, Shape};
 
-use super::examine::{Flagged, Found, Seen, others};
+use super::examine::{Found, Seen, others};
 use super::inquiry::{Inquiry, Nothing};
 use super::view::Curve;
-use crate::explainer::Again;
+use crate::explainer::{Again, ExplainError};
+use crate::method_spec::MethodSpec;
 use crate::metric_spec::MetricSpec;
 use crate::model::Running;
 use crate::photo::{Hidden, Photo};
@@ -29,8 +30,6 @@ pub struct Judges<'a> {
     seen: &'a Seen<'a>,
     targets: &'a [usize],
     backgrounds: Vec<Photo>,
-    /// For each target where it is, if somebody said.
-    regions: Vec<Option<Vec<u8>>>,
     /// What hides, for each metric that hides.
     hidden: Vec<Option<Result<Hidden, String>>>,
 }
@@ -58,7 +57,6 @@ impl<'a> Judges<'a> {
             seen,
             targets,
             backgrounds,
-            regions: targets.iter().map(|&label| region(seen, label)).collect(),
             hidden: inquiry.metrics.iter().map(hide).collect(),
         }
     }
@@ -68,13 +66,15 @@ impl<'a> Judges<'a> {
     pub fn all(
         &self,
         running: &mut Running,
+        makers: &mut Makers<'_>,
         found: &[Vec<Result<Found, String>>],
         stop: &AtomicBool,
     ) -> Option<Vec<Vec<Judged>>> {
         let mut all = vec![Vec::new(); self.targets.len()];
-        for (spec, maps) in self.inquiry.methods.iter().zip(found) {
-            let again = Again::new(spec, self.seen.photo, self.inquiry.seed, running);
-            let mut asker = Asker::Method(again.ok(), stop);
+        let tensor = self.seen.photo.is_tensor();
+        for (slot, maps) in makers.0.iter_mut().zip(found) {
+            let maker = slot.take().map(|again| Box::new(again.of_tensors(tensor)));
+            let mut asker = Asker::Method(maker);
             let mut shared = Vec::new();
             for (i, map) in maps.iter().enumerate() {
                 let judged = match map {
@@ -82,6 +82,9 @@ impl<'a> Judges<'a> {
                     Ok(found) => self.method(running, &mut asker, (i, found), &mut shared, stop)?,
                 };
                 all[i].push(judged);
+            }
+            if let Asker::Method(again) = asker {
+                *slot = again;
             }
         }
         for &nothing in self.inquiry.nothings() {
@@ -190,7 +193,11 @@ impl<'a> Judges<'a> {
         (number, metric): (usize, &MetricSpec),
         notes: &mut Notes<'_>,
     ) -> Result<f64, String> {
-        if metric.row.needs == Needs::Region && self.regions[i].is_none() {
+        if matches!(asker, Asker::Blank(_)) && metric.row.needs == Needs::Weights {
+            return Err(String::from("a baseline asks no weights"));
+        }
+        let region = self.seen.regions.of(self.targets[i]);
+        if metric.row.needs == Needs::Region && region.is_none() {
             return Err(String::from("nobody said where it is"));
         }
         let fill = match &self.hidden[number] {
@@ -209,12 +216,17 @@ impl<'a> Judges<'a> {
                 values: map.values,
                 score: map.score,
             },
-            region: self.regions[i].as_deref(),
+            region,
             backgrounds: &backgrounds,
             seed: self.inquiry.seed,
         };
         let classifier = &mut *running.classifier;
-        let cost = asker.cost(classifier);
+        // Maps are made anew with scratch of their own.
+        let cost = Cost {
+            forward: 0,
+            backward: 0,
+            scratch: 0,
+        };
         let scored = metric.with_metric(|metric| {
             let need = metric.cost(classifier.input(), classifier.classes(), cost);
             let mut scratch = vec![0.0; need.scratch];
@@ -228,22 +240,28 @@ impl<'a> Judges<'a> {
     }
 }
 
-/// Where a class is in the network's input, if somebody said.
-fn region(seen: &Seen<'_>, label: usize) -> Option<Vec<u8>> {
-    let own = seen.item.boxes.iter().filter(|b| b.label == label);
-    let mut own = own.peekable();
-    own.peek()?;
-    let mut mask = vec![0; seen.photo.shape().area()];
-    for one in own {
-        seen.photo.frame().mark(one.area, &one.polygons, &mut mask);
+/// Each method once more, for metrics that ask for maps of their own.
+pub struct Makers<'a>(Vec<Option<Box<Again<'a>>>>);
+
+impl<'a> Makers<'a> {
+    /// # Errors
+    /// A model that does not start.
+    pub fn new(inquiry: &'a Inquiry) -> Result<Self, ExplainError> {
+        let anew = |m: &MetricSpec| matches!(m.row.needs, Needs::Maps | Needs::Weights);
+        let asked = inquiry.metrics.iter().any(anew);
+        let make = |spec: &MethodSpec| {
+            let again = || Again::new(&inquiry.model, spec, 1, (None, inquiry.seed));
+            asked.then(again).transpose().map(|made| made.map(Box::new))
+        };
+        let all: Result<Vec<_>, _> = inquiry.methods.iter().map(make).collect();
+        all.map(Self)
     }
-    Some(mask)
 }
 
-/// Makes maps anew for metrics that ask for them.
+/// Makes maps anew.
 enum Asker<'a> {
-    /// A method, if it can run.
-    Method(Option<Again>, &'a AtomicBool),
+    /// By a method, if any metric asks for that.
+    Method(Option<Box<Again<'a>>>),
     Blank(Blank),
 }
 
@@ -281,20 +299,6 @@ impl Blank {
 /// Purpose of the random numbers that choose the seeds of random maps.
 const MAPS: u32 = (1 << 31) + 1;
 
-impl Asker<'_> {
-    fn cost(&self, classifier: &mut dyn Classifier) -> Cost {
-        let none = Cost {
-            forward: 0,
-            backward: 0,
-            scratch: 0,
-        };
-        match self {
-            Self::Method(Some(again), _) => again.cost(classifier).unwrap_or(none),
-            _ => none,
-        }
-    }
-}
-
 impl Explain for Asker<'_> {
     fn evidence(
         &mut self,
@@ -304,22 +308,10 @@ impl Explain for Asker<'_> {
         evidence: &mut [f32],
     ) -> Result<bool, Error> {
         match self {
-            Self::Method(None, _) => Err(Error::BadOrder),
+            Self::Method(None) => Err(Error::BadOrder),
+            Self::Method(Some(again)) => again.evidence(classifier, picture, target, evidence),
             Self::Blank(blank) => {
                 blank.fill(evidence);
-                Ok(true)
-            }
-            Self::Method(Some(again), stop) => {
-                let map = again.pixels(classifier, picture, target, &mut Flagged(stop))?;
-                let Some(found) = map.map(Found::new) else {
-                    return Ok(false);
-                };
-                let Some(weights) = found.evidence else {
-                    return Ok(false);
-                };
-                for (to, from) in evidence.iter_mut().zip(weights) {
-                    *to = from;
-                }
                 Ok(true)
             }
         }
@@ -327,14 +319,19 @@ impl Explain for Asker<'_> {
 
     fn randomised(
         &mut self,
-        _depth: usize,
-        _cascading: bool,
-        _seed: u64,
-        _picture: Picture<'_>,
-        _target: usize,
-        _evidence: &mut [f32],
+        depth: usize,
+        cascading: bool,
+        seed: u64,
+        picture: Picture<'_>,
+        target: usize,
+        evidence: &mut [f32],
     ) -> Result<Option<bool>, Error> {
-        Err(Error::NotWhiteBox)
+        match self {
+            Self::Method(Some(again)) => {
+                again.randomised(depth, cascading, seed, picture, target, evidence)
+            }
+            _ => Err(Error::NotWhiteBox),
+        }
     }
 }
 

@@ -6,10 +6,11 @@ use foveola_core::explain::MapKind;
 
 use super::RunError;
 use super::data::{DataOptions, DataSet};
-use super::inquiry::{Inquiry, Nothing};
+use super::inquiry::{Inquiry, Nothing, Train};
 use super::manifest::{
-    Config, DataRecord, FORMAT, MANIFEST, Manifest, MethodRecord, ModelRecord, Shards,
+    Config, DataRecord, FORMAT, MANIFEST, Manifest, MethodRecord, ModelRecord, Shards, TrainRecord,
 };
+use super::nearest::{Features, Neighbours};
 use super::pool;
 use super::shard::{UNFINISHED, is_done, tidy};
 use crate::backend::core::Arithmetic;
@@ -47,7 +48,8 @@ const USUAL_SIZE: [u64; 2] = [8, 64];
 /// ```
 #[derive(Debug)]
 pub struct Runner {
-    pub(super) inquiry: Inquiry,
+    inquiry: Inquiry,
+    train: Option<DataSet>,
     /// How the data set was opened.
     pub data_options: DataOptions,
     /// Pictures that are computed at the same time; results do not depend on it.
@@ -152,7 +154,9 @@ impl Runner {
                 threshold: 0.5,
                 seed: DEFAULT_SEED,
                 pictures: true,
+                train: None,
             },
+            train: None,
             data_options: DataOptions::default(),
             workers: 1,
             shard_size: None,
@@ -227,6 +231,13 @@ impl Runner {
         self
     }
 
+    /// Finds the nearest of these pictures beside doubtful ones.
+    #[must_use]
+    pub fn train(mut self, train: DataSet) -> Self {
+        self.train = Some(train);
+        self
+    }
+
     /// The data set.
     pub const fn data(&self) -> &DataSet {
         &self.inquiry.data
@@ -269,7 +280,17 @@ impl Runner {
         };
         let (labels, classes) = (&open.card.labels, open.facts.classes);
         let set = DataSet::open(&data.path, &options, labels, classes);
-        let mut runner = Self::new(open, set.map_err(|e| RunError::Data(e.to_string()))?);
+        let train = match &config.train {
+            Some(train) => Some(DataSet::open(
+                &train.path,
+                &DataOptions::default(),
+                labels,
+                classes,
+            )?),
+            None => None,
+        };
+        let mut runner = Self::new(open, set?);
+        runner.train = train;
         runner.data_options = options;
         runner.ask(manifest)?;
         Ok(runner)
@@ -419,7 +440,10 @@ impl Runner {
             threshold: inquiry.threshold,
             seed: inquiry.seed,
             pictures: inquiry.pictures,
-            train: None,
+            train: self.train.as_ref().map(|train| TrainRecord {
+                path: train.path.clone(),
+                sha256: train.hash.clone(),
+            }),
         }
     }
 
@@ -464,6 +488,9 @@ impl Runner {
         let missing: u64 = todo.iter().map(|&shard| pictures(shard)).sum();
         let all = (0..manifest.shards.count).filter(|&shard| part.has(shard));
         observe.begin(missing, all.map(pictures).sum::<u64>() - missing);
+        if missing > 0 {
+            self.learn(observe)?;
+        }
         let mut ended = pool::compute(
             &self.inquiry,
             &manifest,
@@ -475,6 +502,24 @@ impl Runner {
         ended.complete = (0..manifest.shards.count).all(|shard| is_done(folder, shard));
         tidy(folder, ended.complete);
         Ok(ended)
+    }
+}
+
+impl Runner {
+    /// Reads the training pictures.
+    fn learn(&mut self, observe: &dyn Observe) -> Result<(), RunError> {
+        let Some(train) = &self.train else {
+            return Ok(());
+        };
+        let model = &self.inquiry.model;
+        let mut features = Features::new(model)?;
+        let mut watch = |_: usize, _: usize| !observe.stopped();
+        let neighbours = Neighbours::of(model, &mut features, train, &mut watch)?;
+        self.inquiry.train = Some(Train {
+            features,
+            neighbours,
+        });
+        Ok(())
     }
 }
 
@@ -567,6 +612,10 @@ fn command(manifest: &Manifest) -> Vec<String> {
     for (name, value) in named {
         value.iter().for_each(|p| flag(name, path(p)));
     }
+    config
+        .train
+        .iter()
+        .for_each(|t| flag("train", path(&t.path)));
     data.column.iter().for_each(|c| flag("column", c.clone()));
     if data.first_class > 0 {
         flag("first-class", data.first_class.to_string());

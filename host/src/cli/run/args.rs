@@ -109,6 +109,10 @@ pub struct Question {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub first_class: usize,
 
+    /// Training pictures: the five nearest are named beside each doubtful answer
+    #[arg(long, value_name = "DIR")]
+    pub train: Option<PathBuf>,
+
     /// Score no random map and no map of the middle beside the methods
     #[arg(long)]
     pub no_baselines: bool,
@@ -143,6 +147,7 @@ impl Question {
             ("--truth", self.truth.is_some()),
             ("--boxes", self.boxes.is_some()),
             ("--pictures-in", self.pictures_in.is_some()),
+            ("--train", self.train.is_some()),
             ("--column", self.column.is_some()),
             ("--first-class", self.first_class != 0),
             ("--no-baselines", self.no_baselines),
@@ -177,6 +182,9 @@ impl Question {
         let data = DataSet::open(path, &options, &model.card.labels, model.facts.classes)?;
         note(&format!("{} pictures, {}", data.items.len(), data.source));
         data.notes.iter().for_each(|text| note(text));
+        let (labels, classes) = (&model.card.labels, model.facts.classes);
+        let open = |path: &PathBuf| DataSet::open(path, &DataOptions::default(), labels, classes);
+        let train = self.train.as_ref().map(open).transpose()?;
         let methods = self.methods(&model)?;
         let uncertainty = self.uncertainty.setting(self.seed, &model)?;
         let mut runner = Runner::new(model, data)
@@ -190,6 +198,9 @@ impl Question {
         runner = self.metrics.iter().cloned().fold(runner, Runner::metric);
         if let Some(setting) = uncertainty {
             runner = runner.uncertainty(setting.passes);
+        }
+        if let Some(train) = train {
+            runner = runner.train(train);
         }
         if let Some(hoc) = &self.hoc {
             runner = runner.hoc(hoc.clone());

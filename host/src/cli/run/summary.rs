@@ -3,8 +3,12 @@
 use foveola_core::metric::bootstrap::{RESAMPLES, of_mean};
 
 use crate::cli::table::lay_out;
+use crate::run::verdict::EvidenceMatrix;
 use crate::run::view::{Flag, Run, Verdict};
 use crate::run::{flag_word, verdict_word};
+
+/// Labels of the evidence confusion matrix that are shown.
+const MOST_LABELS: usize = 20;
 
 /// The summary of a finished run.
 pub fn of(run: &Run) -> String {
@@ -12,6 +16,11 @@ pub fn of(run: &Run) -> String {
     let mut text = format!("{} pictures, {failures} failed\n", run.samples.len());
     text += &counts(run);
     text += &scores(run);
+    let matrix = EvidenceMatrix::of(run);
+    if !matrix.is_empty() {
+        text += "what the evidence for each predicted label lies on (the first method's):\n";
+        text += &lay_out(&matrix.rows(&run.labels, MOST_LABELS), &[]);
+    }
     text
 }
 
