@@ -11,7 +11,11 @@
 //! rank evidence, the first pixel first among equals.
 
 pub mod agreement;
+mod average_drop;
+mod average_gain;
+mod average_increase;
 mod average_sensitivity;
+mod background_swap;
 pub mod baseline;
 pub mod bootstrap;
 mod class_sensitivity;
@@ -21,29 +25,41 @@ mod consensus;
 mod curve;
 mod deletion;
 mod energy;
+mod faithfulness;
+mod imputation;
+mod infidelity;
 mod insertion;
 mod iosr;
+mod keep_only;
 mod lipschitz;
 #[cfg(test)]
 mod localization;
 mod max_sensitivity;
+mod mu_fidelity;
 pub mod order;
 mod pass;
 mod perturb;
+mod pic;
 mod pointing_game;
+mod portion;
 mod randomisation;
 mod rank;
 pub mod region;
 mod relevance;
+mod remove_only;
+mod road;
 mod robustness;
 #[cfg(test)]
 mod sensitivity;
+mod signed;
 mod sparseness;
 mod subject;
+mod sufficient_region;
 mod table;
 #[cfg(test)]
 mod tests;
 mod top_k;
+mod weighted;
 
 use crate::classifier::{Classifier, Score};
 use crate::error::Error;
@@ -52,23 +68,35 @@ use crate::mask::Fill;
 use crate::picture::Picture;
 use crate::tensor::Shape;
 
+pub use average_drop::AverageDrop;
+pub use average_gain::AverageGain;
+pub use average_increase::AverageIncrease;
 pub use average_sensitivity::AverageSensitivity;
+pub use background_swap::{BackgroundSwap, Foreground};
 pub use class_sensitivity::ClassSensitivity;
 pub use completeness::Completeness;
 pub use complexity::Complexity;
 pub use consensus::consensus;
 pub use deletion::Deletion;
 pub use energy::Energy;
+pub use faithfulness::Faithfulness;
+pub use infidelity::{Infidelity, Perturbation};
 pub use insertion::Insertion;
 pub use iosr::Iosr;
+pub use keep_only::KeepOnly;
 pub use lipschitz::Lipschitz;
 pub use max_sensitivity::MaxSensitivity;
+pub use mu_fidelity::MuFidelity;
 pub use perturb::Noise;
+pub use pic::{Measure, Pic};
 pub use pointing_game::PointingGame;
 pub use randomisation::{Randomisation, Similarity};
 pub use relevance::{Pooling, RelevanceMass, RelevanceRank};
+pub use remove_only::RemoveOnly;
+pub use road::Road;
 pub use robustness::Robustness;
 pub use sparseness::Sparseness;
+pub use sufficient_region::SufficientRegion;
 pub use table::{Better, Family, METRICS, MetricRow, Needs};
 pub use top_k::TopK;
 

@@ -27,6 +27,14 @@ pub enum Purpose {
     /// New weights: sample = node, index = 0 for weights, 1 for the bias, from 2
     /// on output channels to permute; block = number / 4.
     Weights = 18,
+    /// Which cells of muFidelity's grid go: sample = subset, index = cell / 4.
+    FidelityCells = 32,
+    /// Noise of ROAD's fill: sample = step, index = pixel, block = channel / 4.
+    FillNoise = 33,
+    /// Infidelity's noise: sample = perturbation, index = element / 4.
+    PerturbationNoise = 34,
+    /// Infidelity's squares: sample = perturbation, words 0 and 1 for row and column.
+    PerturbationSquare = 35,
 }
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
@@ -67,6 +75,13 @@ pub const fn words(seed: u64, sample: u32, index: u32, block: u32, purpose: Purp
 #[must_use]
 pub const fn unit(word: u32) -> f32 {
     (word >> 8) as f32 / 16_777_216.0
+}
+
+/// Four numbers of [`normals`].
+#[must_use]
+pub fn four_normals([a, b, c, d]: [u32; 4]) -> [f32; 4] {
+    let ([first, second], [third, fourth]) = (normals([a, b]), normals([c, d]));
+    [first as f32, second as f32, third as f32, fourth as f32]
 }
 
 /// An integer in 0..n from a random word; 0 if `n` is 0. No value is favoured

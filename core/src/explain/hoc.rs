@@ -336,7 +336,7 @@ impl Hoc<'_> {
 
     /// Forward passes for one target, at most: each layer finds all of its boxes
     /// in all boxes above.
-    fn most_passes(&self, input: Shape) -> Result<u64, Error> {
+    pub(crate) fn most_passes(&self, input: Shape) -> Result<u64, Error> {
         let Some(levels) = self.levels(input)? else {
             return Ok(0);
         };

@@ -1,7 +1,7 @@
 //! The curve that deletion and insertion integrate: the score while more and
 //! more of the picture is taken away, or shown, strongest evidence first.
 
-use super::pass::{Ask, Passes, check, cut, unranked};
+use super::pass::{Answer, Ask, Passes, check, cut, unranked};
 use super::rank::{ranks, room};
 use super::{Scored, Subject, Witness};
 use crate::classifier::{Classifier, Score};
@@ -112,10 +112,10 @@ impl Sweep {
             scores,
         };
         let mut sum = Sum::default();
-        let mut sink = |i: usize, score: f64, witness: &mut dyn Witness| {
+        let mut sink = |i: usize, answer: Answer, witness: &mut dyn Witness| {
             let share = points.pixels(i) as f64 / input.area() as f64;
-            witness.point(self.name, share, score);
-            sum.add(share, score);
+            witness.point(self.name, share, answer.score);
+            sum.add(share, answer.score);
         };
         ask.all(classifier, points.steps + 1, &view, &mut passes, &mut sink)?;
         Ok(Scored::finite(if self.mindspore {

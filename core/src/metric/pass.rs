@@ -3,6 +3,7 @@
 use super::{Subject, Witness};
 use crate::classifier::{Classifier, Score, Views};
 use crate::error::Error;
+use crate::mask::Masked;
 use crate::tensor::Shape;
 
 /// Checks everything about a subject that a metric relies on.
@@ -56,6 +57,38 @@ pub(super) fn score_of(scores: &[f32], class: usize) -> Result<f64, Error> {
     }
 }
 
+/// How many pixels are a share of the picture: at least one, and never all.
+///
+/// # Errors
+/// [`Error::BadParameter`] unless the share lies between 0 and 1.
+pub(super) fn pixels(share: f32, area: usize) -> Result<u32, Error> {
+    if !(share > 0.0 && share < 1.0) {
+        return Err(Error::BadParameter("share of the strongest pixels"));
+    }
+    let count = libm::round(f64::from(share) * area as f64) as usize;
+    Ok(count.min(area.saturating_sub(1)).max(1) as u32)
+}
+
+/// What one picture is answered with.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Answer {
+    /// The target's score.
+    pub(super) score: f64,
+    /// Classes with a higher one.
+    pub(super) above: usize,
+}
+
+impl Answer {
+    fn of(scores: &[f32], classes: usize, target: usize) -> Result<Self, Error> {
+        let score = score_of(scores, target)?;
+        let higher = |other: &&f32| f64::from(**other) > score;
+        Ok(Self {
+            score,
+            above: scores.iter().take(classes).filter(higher).count(),
+        })
+    }
+}
+
 /// Counts passes, tells the witness, and stops when it says so.
 pub(super) struct Passes<'w> {
     done: u64,
@@ -93,19 +126,31 @@ pub(super) struct Ask<'s> {
 
 impl Ask<'_> {
     /// The target's scores of `count` pictures, in order, handed to `sink`.
-    pub(super) fn all<'v>(
+    pub(super) fn all(
         &mut self,
         classifier: &mut dyn Classifier,
         count: usize,
-        view: &Views<'v>,
+        view: &Views<'_>,
         passes: &mut Passes<'_>,
-        sink: &mut dyn FnMut(usize, f64, &mut dyn Witness),
+        sink: &mut dyn FnMut(usize, Answer, &mut dyn Witness),
     ) -> Result<(), Error> {
-        let target = self.target;
+        let (target, classes) = (self.target, classifier.classes());
         let mut each = |i: usize, scores: &[f32]| {
-            sink(i, score_of(scores, target)?, passes.witness);
+            sink(i, Answer::of(scores, classes, target)?, passes.witness);
             passes.step()
         };
         classifier.classify_batch(count, view, self.score, self.scores, &mut each)
+    }
+
+    /// The target's score of one picture.
+    pub(super) fn one(
+        &mut self,
+        classifier: &mut dyn Classifier,
+        x: &Masked<'_>,
+        passes: &mut Passes<'_>,
+    ) -> Result<f64, Error> {
+        classifier.classify(x, self.score, self.scores)?;
+        passes.step()?;
+        score_of(self.scores, self.target)
     }
 }

@@ -31,7 +31,8 @@ pub(super) fn ranks<'s>(evidence: &[f32], scratch: &'s mut [f32]) -> Result<&'s 
     Ok(spare)
 }
 
-fn integers(buffer: &mut [f32]) -> Result<&mut [u32], Error> {
+/// The same memory as whole numbers.
+pub(super) fn integers(buffer: &mut [f32]) -> Result<&mut [u32], Error> {
     <[u32]>::mut_from_bytes(buffer.as_mut_bytes()).map_err(|_| Error::Internal)
 }
 

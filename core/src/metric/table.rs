@@ -2,9 +2,10 @@
 //! the report and the documentation. A metric's row stands in its file.
 
 use super::{
-    average_sensitivity, class_sensitivity, completeness, complexity, deletion, energy, insertion,
-    iosr, lipschitz, max_sensitivity, pointing_game, randomisation, relevance, robustness,
-    sparseness, top_k,
+    average_drop, average_gain, average_increase, average_sensitivity, background_swap,
+    class_sensitivity, completeness, complexity, deletion, energy, faithfulness, infidelity,
+    insertion, iosr, keep_only, lipschitz, max_sensitivity, mu_fidelity, pic, pointing_game,
+    randomisation, relevance, remove_only, road, robustness, sparseness, sufficient_region, top_k,
 };
 use crate::explain::Parameter;
 
@@ -73,9 +74,20 @@ pub struct MetricRow {
 /// All metrics, family by family.
 pub const METRICS: &[MetricRow] = &[
     // Faithfulness.
+    faithfulness::ROW,
     deletion::ROW,
     insertion::ROW,
     completeness::ROW,
+    mu_fidelity::ROW,
+    road::ROW,
+    average_drop::ROW,
+    average_increase::ROW,
+    average_gain::ROW,
+    infidelity::ROW,
+    pic::ROW,
+    keep_only::ROW,
+    remove_only::ROW,
+    background_swap::ROW,
     // Localization.
     pointing_game::ROW,
     iosr::ROW,
@@ -94,6 +106,7 @@ pub const METRICS: &[MetricRow] = &[
     // Complexity.
     complexity::ROW,
     sparseness::ROW,
+    sufficient_region::ROW,
 ];
 
 pub(super) const fn parameter(

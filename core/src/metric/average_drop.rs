@@ -1,0 +1,50 @@
+//! Average drop: how much of the probability is gone when every pixel shows only
+//! as far as its evidence is strong (Chattopadhay et al. 2018, arXiv 1710.11063):
+//! `max(0, p - p') / p`. The mean over many pictures gives the metric its name.
+
+use super::table::baseline;
+use super::weighted::{cost, probabilities};
+use super::{Better, Explain, Family, Metric, MetricRow, Needs, Scored, Subject, Witness};
+use crate::classifier::Classifier;
+use crate::error::Error;
+use crate::explain::Cost;
+use crate::tensor::Shape;
+
+pub(super) const ROW: MetricRow = MetricRow {
+    name: "average-drop",
+    summary: "share of the probability that is lost behind the map",
+    family: Family::Faithfulness,
+    range: [0.0, 1.0],
+    better: Better::Lower,
+    needs: Needs::Scores,
+    per_class: true,
+    paper: "Chattopadhay et al. 2018, arXiv 1710.11063",
+    parameters: &[baseline("black")],
+};
+
+/// Share of the probability that is lost behind the map.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AverageDrop;
+
+impl Metric for AverageDrop {
+    fn cost(&self, input: Shape, classes: usize, _explanation: Cost) -> Cost {
+        cost(input, classes)
+    }
+
+    fn score(
+        &self,
+        classifier: &mut dyn Classifier,
+        subject: &Subject<'_>,
+        _explain: &mut dyn Explain,
+        scratch: &mut [f32],
+        witness: &mut dyn Witness,
+    ) -> Result<Scored, Error> {
+        let found = probabilities(classifier, subject, scratch, witness)?;
+        Ok(match found {
+            Err(reason) => Scored::Undefined(reason),
+            Ok([before, _]) if before <= 0.0 => Scored::Undefined("the probability is 0"),
+            Ok([before, after]) if after < before => Scored::finite((before - after) / before),
+            Ok(_) => Scored::Value(0.0),
+        })
+    }
+}

@@ -1,0 +1,182 @@
+//! ROAD: remove and debias (Rong et al. 2022, arXiv 2202.00449).
+//!
+//! Removed pixels become what their neighbours tell, with a little noise, so
+//! that the shape of what was removed gives nothing away. The most relevant
+//! pixels first should cost the score (`morf`), the least relevant first should
+//! not (`lerf`); the score is half the difference of the two means. The noise
+//! is added to the solution; its deviation is a share of the picture's range.
+
+use super::imputation::{self, Fill};
+use super::pass::{Ask, Passes, check, cut, pixels, unranked};
+use super::rank::{ranks, room};
+use super::table::{SCORE, parameter};
+use super::{Better, Explain, Family, Metric, MetricRow, Needs, Scored, Subject, Witness};
+use crate::classifier::{Classifier, Score};
+use crate::error::Error;
+use crate::explain::Cost;
+use crate::mask::Masked;
+use crate::picture::Picture;
+use crate::rng::{self, Purpose};
+use crate::tensor::Shape;
+
+pub(super) const ROW: MetricRow = MetricRow {
+    name: "road",
+    summary: "score without the least relevant pixels against without the most relevant ones",
+    family: Family::Faithfulness,
+    range: [-0.5, 0.5],
+    better: Better::Higher,
+    needs: Needs::Scores,
+    per_class: true,
+    paper: "Rong et al. 2022, arXiv 2202.00449",
+    parameters: &[
+        parameter(
+            "steps",
+            "9",
+            "removed shares, from 1 / (steps + 1) to steps / (steps + 1)",
+        ),
+        parameter(
+            "noise",
+            "0.01",
+            "deviation of the noise, as a share of the picture's range",
+        ),
+        SCORE,
+    ],
+};
+
+/// Remove and debias, both ways.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Road {
+    /// Removed shares: `1 / (steps + 1)` to `steps / (steps + 1)`.
+    pub steps: usize,
+    /// Deviation of the noise, as a share of the picture's range.
+    pub noise: f32,
+    /// Score that is compared.
+    pub score: Score,
+}
+
+impl Default for Road {
+    fn default() -> Self {
+        Self {
+            steps: 9,
+            noise: 0.01,
+            score: Score::Probability,
+        }
+    }
+}
+
+impl Road {
+    fn share(&self, step: usize) -> f32 {
+        (step + 1) as f32 / (self.steps + 1) as f32
+    }
+}
+
+impl Metric for Road {
+    fn cost(&self, input: Shape, classes: usize, _explanation: Cost) -> Cost {
+        Cost {
+            forward: 2 * self.steps as u64,
+            backward: 0,
+            scratch: room(input.area()) + classes + input.len() + imputation::room(input),
+        }
+    }
+
+    fn score(
+        &self,
+        classifier: &mut dyn Classifier,
+        subject: &Subject<'_>,
+        _explain: &mut dyn Explain,
+        scratch: &mut [f32],
+        witness: &mut dyn Witness,
+    ) -> Result<Scored, Error> {
+        let noisy = self.noise >= 0.0 && self.noise.is_finite();
+        if self.steps == 0 || !noisy {
+            return Err(Error::BadParameter("steps or noise of ROAD"));
+        }
+        let input = check(classifier, subject)?;
+        let evidence = subject.evidence.get(..input.area()).unwrap_or_default();
+        if let Some(reason) = unranked(evidence) {
+            return Ok(Scored::Undefined(reason));
+        }
+        let (scores, scratch) = cut(scratch, classifier.classes())?;
+        let (picture, scratch) = cut(scratch, input.len())?;
+        let (vectors, scratch) = cut(scratch, imputation::room(input))?;
+        let ranks = ranks(evidence, scratch)?;
+        let mut fill = Fill::new(input, vectors)?;
+        let mut ask = Ask {
+            score: self.score,
+            target: subject.target,
+            scores,
+        };
+        let mut passes = Passes::new(witness, 2 * self.steps);
+        let mut means = [0.0; 2];
+        for (order, mean) in ["morf", "lerf"].into_iter().zip(&mut means) {
+            let range = read(subject.picture, input, picture)?;
+            if range <= 0.0 {
+                return Ok(Scored::Undefined("the picture is of one colour"));
+            }
+            for step in 0..self.steps {
+                let all = input.area() as u32;
+                let count = pixels(self.share(step), input.area())?;
+                let gone = match order {
+                    "morf" => 0..count,
+                    _ => all.saturating_sub(count)..all,
+                };
+                if !fill.solve(picture, ranks, &gone, range) {
+                    return Ok(Scored::Undefined("removed pixels could not be filled"));
+                }
+                let deviation = self.noise * range as f32;
+                roughen(
+                    picture,
+                    input,
+                    (subject.seed, step as u32),
+                    deviation,
+                    |pixel| ranks.get(pixel).is_some_and(|rank| gone.contains(rank)),
+                );
+                let view = Masked::whole(Picture::Tensor {
+                    shape: input,
+                    data: picture,
+                });
+                let score = ask.one(classifier, &view, &mut passes)?;
+                let share = f64::from(count) / input.area() as f64;
+                passes.witness.point(order, share, score);
+                *mean += score / self.steps as f64;
+            }
+        }
+        let [morf, lerf] = means;
+        passes.witness.part("morf", morf);
+        passes.witness.part("lerf", lerf);
+        Ok(Scored::finite((lerf - morf) / 2.0))
+    }
+}
+
+/// Writes the picture in model space into `out`; the range of its values.
+fn read(picture: Picture<'_>, input: Shape, out: &mut [f32]) -> Result<f64, Error> {
+    let whole = Masked::whole(picture);
+    let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
+    for (y, row) in out.chunks_exact_mut(input.row().max(1)).enumerate() {
+        whole.row(y, row)?;
+        for value in row.iter().map(|v| f64::from(*v)) {
+            least = if value < least { value } else { least };
+            most = if value > most { value } else { most };
+        }
+    }
+    Ok(most - least)
+}
+
+/// Adds noise to the chosen pixels.
+fn roughen(
+    picture: &mut [f32],
+    input: Shape,
+    (seed, step): (u64, u32),
+    deviation: f32,
+    chosen: impl Fn(usize) -> bool,
+) {
+    let pixels = picture.chunks_exact_mut(input.c.max(1)).enumerate();
+    for (i, pixel) in pixels.filter(|(i, _)| chosen(*i)) {
+        for (block, values) in (0u32..).zip(pixel.chunks_mut(4)) {
+            let words = rng::words(seed, step, i as u32, block, Purpose::FillNoise);
+            for (value, normal) in values.iter_mut().zip(rng::four_normals(words)) {
+                *value += deviation * normal;
+            }
+        }
+    }
+}
