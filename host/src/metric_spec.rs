@@ -4,17 +4,22 @@ mod faithfulness;
 mod localization;
 mod sensitivity;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use foveola_core::Score;
-use foveola_core::metric::{METRICS, Metric, MetricRow};
+use foveola_core::explain::hoc::{Step, Storage, UNUSED_WINDOW};
+use foveola_core::metric::{METRICS, Metric, MetricRow, SufficientRegion};
 use serde_json::Value;
 
 use crate::method_spec::{Baseline, Given, SpecError};
 use crate::suggest::hint;
+
+/// Boxes that the tree of a sufficient region may have.
+const MOST_STEPS: usize = 1 << 12;
 
 /// One metric as asked for.
 #[derive(Clone)]
@@ -34,6 +39,12 @@ pub struct MetricSpec {
 enum Made {
     /// With nothing but its numbers.
     Plain(Arc<dyn Metric + Send + Sync>),
+    /// With memory for a tree of boxes, which it gets when it is asked.
+    SufficientRegion {
+        threshold: f32,
+        windows: Vec<usize>,
+        strides: Vec<usize>,
+    },
 }
 
 /// Makes a metric of what was given, or says which value it does not take.
@@ -41,8 +52,20 @@ type Make = fn(&Given<'_>) -> Result<Made, SpecError>;
 
 /// How each metric of the table is made.
 const MAKERS: &[(&str, Make)] = &[
+    ("faithfulness", faithfulness::naive),
     ("deletion", faithfulness::deletion),
     ("insertion", faithfulness::insertion),
+    ("mu-fidelity", faithfulness::mu_fidelity),
+    ("road", faithfulness::road),
+    ("average-drop", faithfulness::average_drop),
+    ("average-increase", faithfulness::average_increase),
+    ("average-gain", faithfulness::average_gain),
+    ("infidelity", faithfulness::infidelity),
+    ("pic", faithfulness::pic),
+    ("keep-only", faithfulness::keep_only),
+    ("remove-only", faithfulness::remove_only),
+    ("background-swap", faithfulness::background_swap),
+    ("sufficient-region", faithfulness::sufficient_region),
     ("pointing-game", localization::pointing_game),
     ("iosr", localization::iosr),
     ("energy", localization::energy),
@@ -65,6 +88,23 @@ impl MetricSpec {
     pub fn with_metric<R>(&self, work: impl FnOnce(&dyn Metric) -> R) -> R {
         match &self.made {
             Made::Plain(metric) => work(&**metric),
+            Made::SufficientRegion {
+                threshold,
+                windows,
+                strides,
+            } => {
+                let mut steps = vec![Step::UNUSED; MOST_STEPS];
+                let mut boxes = vec![UNUSED_WINDOW; MOST_STEPS];
+                work(&SufficientRegion {
+                    threshold: *threshold,
+                    windows,
+                    strides,
+                    storage: RefCell::new(Storage {
+                        steps: &mut steps,
+                        boxes: &mut boxes,
+                    }),
+                })
+            }
         }
     }
 

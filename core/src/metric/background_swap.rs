@@ -116,7 +116,11 @@ impl Metric for BackgroundSwap {
         Cost {
             forward: self.backgrounds as u64 + 1,
             backward: 0,
-            scratch: room(input.area()) + classes,
+            scratch: classes
+                + match self.keep {
+                    Foreground::Evidence => room(input.area()),
+                    Foreground::Region => input.area(),
+                },
         }
     }
 

@@ -177,10 +177,7 @@ fn multiply(frame: Frame, v: &[f32], removed: &[f32], out: &mut [f32]) {
         };
         let beside = usize::from(y > 0) + usize::from(y + 1 < frame.h);
         let pixels = row.iter_mut().zip(marks).skip(1).take(frame.w);
-        let near = above
-            .array_windows::<3>()
-            .zip(here.array_windows::<3>())
-            .zip(below.array_windows::<3>());
+        let near = threes(above).zip(threes(here)).zip(threes(below));
         for (x, ((out, mark), ((a, h), b))) in pixels.zip(near).enumerate() {
             let along = usize::from(x > 0) + usize::from(x + 1 < frame.w);
             let sum = (beside + along) as f32 * SIDE + (beside * along) as f32 * CORNER;
@@ -191,15 +188,26 @@ fn multiply(frame: Frame, v: &[f32], removed: &[f32], out: &mut [f32]) {
     }
 }
 
+/// Every value with its left and right neighbour.
+fn threes(row: &[f32]) -> impl Iterator<Item = [f32; 3]> {
+    let neighbours = row.iter().zip(row.iter().skip(1)).zip(row.iter().skip(2));
+    neighbours.map(|((left, here), right)| [*left, *here, *right])
+}
+
 #[cfg(test)]
 #[allow(clippy::indexing_slicing, clippy::unwrap_used)] // tests may panic
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::vec;
     use std::vec::Vec;
 
     /// The same system, dense, by elimination in f64.
-    fn exact(h: usize, w: usize, picture: &[f32], removed: &[bool]) -> Vec<f64> {
+    pub(in super::super) fn exact(
+        h: usize,
+        w: usize,
+        picture: &[f32],
+        removed: &[bool],
+    ) -> Vec<f64> {
         let n = h * w;
         let mut rows = vec![vec![0.0; n + 1]; n];
         for i in 0..n {

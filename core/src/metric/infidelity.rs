@@ -341,7 +341,7 @@ impl Metric for Infidelity<'_> {
     fn cost(&self, input: Shape, classes: usize, _explanation: Cost) -> Cost {
         let pictures = match self.perturbation {
             Perturbation::Square(_) => 2 * input.row(),
-            _ => BATCH * input.len(),
+            _ => BATCH.min(self.count(input)) * input.len(),
         };
         Cost {
             forward: self.count(input) as u64 + 1,

@@ -10,6 +10,9 @@ use crate::metric_spec::MetricSpec;
 /// The input for which passes are stated.
 const INPUT: Shape = Shape::new(224, 224, 3);
 
+/// Passes from which on a bound says nothing.
+const MANY: u64 = 1 << 20;
+
 /// Runs the command.
 pub fn run() -> String {
     let mut text = String::from("Metrics, for --metric NAME[:key=value,...].\n\n");
@@ -84,6 +87,7 @@ fn cost(metric: &MetricRow) -> String {
     let again = forward(1).saturating_sub(own);
     let side = INPUT.h;
     match (own, again) {
+        (MANY.., _) => String::from("tens to thousands of forward passes, as the picture has it"),
         (0, 0) => String::from("no passes"),
         (own, 0) => format!("{own} forward passes at {side}x{side} pixels"),
         (0, again) => format!("{again} explanations"),

@@ -49,15 +49,10 @@ fn linear_scores_in_closed_form() {
 fn mindspore_keeps_its_formula() {
     let mut order: Vec<usize> = (0..16).collect();
     order.sort_by(|a, b| S[*b].total_cmp(&S[*a]));
-    let p = |shown: &dyn Fn(usize) -> bool| {
-        let kept = (0..16).filter(|i| shown(*i));
-        let sum: f64 = kept.map(|i| f64::from(X[i]) * f64::from(W[i])).sum();
-        1.0 / (1.0 + (3.0 - 2.0 * sum).exp())
-    };
     let rank = |i: usize| order.iter().position(|o| *o == i).unwrap();
     let area = |changes: [f64; 4]| (changes[1] + changes[2]) / 4.0;
-    let drops = [2, 4, 6, 8].map(|n| p(&|_| true) - p(&|i| rank(i) >= n));
-    let rises = [2, 4, 6, 8].map(|n| p(&|i| rank(i) < n) - p(&|_| false));
+    let drops = [2, 4, 6, 8].map(|n| probability(|_| true) - probability(|i| rank(i) >= n));
+    let rises = [2, 4, 6, 8].map(|n| probability(|i| rank(i) < n) - probability(|_| false));
     let mut own = subject(SHAPE, &X, &S);
     own.fill = Fill::Colour([9.0; MAX_CHANNELS]);
     let deletion = Deletion {
