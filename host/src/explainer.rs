@@ -5,6 +5,7 @@ mod answer;
 mod counting;
 mod map;
 mod region;
+mod score;
 pub(crate) mod setting;
 mod target;
 
@@ -23,6 +24,7 @@ pub use answer::explain_running;
 pub(crate) use answer::{explain_known, explain_other};
 pub use map::{Passes, SaliencyMap, evidence_of, score_name};
 pub use region::{Layer, Region, Step};
+pub use score::MapScore;
 pub(crate) use target::best;
 pub use target::{Target, TargetError};
 

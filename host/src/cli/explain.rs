@@ -4,14 +4,19 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use foveola_core::Score;
+use foveola_core::metric::Better;
 
 use super::model_args::ModelArgs;
+use super::table::lay_out;
 use super::progress::{Terminal, catch_interrupts};
 use super::uncertainty::{UncertaintyArgs, words};
 use super::{CliError, Ending, note, print};
 use crate::backend::core::Arithmetic;
-use crate::explainer::{DEFAULT_SEED, Explainer, Explanation, Question, Target};
+use crate::explainer::{
+    DEFAULT_SEED, Explainer, Explanation, MapScore, Question, Target, Watch,
+};
 use crate::method_spec::{MethodSpec, Parameters};
+use crate::metric_spec::MetricSpec;
 use crate::model::{BackendKind, OpenModel, sha256};
 use crate::photo::{Photo, read};
 use crate::report::files::{FileRecord, Run, write};
@@ -27,7 +32,9 @@ Examples:
   foveola explain model.onnx photo.jpg --method rise:masks=2000 --target predicted
   foveola explain model.onnx photo.jpg --method occlusion:window=8,stride=4 --target \"tabby cat\"
 
-`foveola methods` lists the methods with their parameters.")]
+  foveola explain model.onnx photo.jpg --metric insertion --metric deletion:steps=20
+
+`foveola methods` lists the methods with their parameters, `foveola metrics` the metrics.")]
 pub struct ExplainArgs {
     #[command(flatten)]
     pub model: ModelArgs,
@@ -38,6 +45,10 @@ pub struct ExplainArgs {
     /// Method, NAME[:key=value,...]; repeats [default: grad-cam and occlusion]
     #[arg(short, long = "method", value_name = "METHOD")]
     pub methods: Vec<MethodSpec>,
+
+    /// Metric that judges every map, NAME[:key=value,...]; repeats
+    #[arg(long = "metric", value_name = "METRIC")]
+    pub metrics: Vec<MetricSpec>,
 
     /// Class: top, predicted (all above the threshold), an index or a label; repeats [default: top]
     #[arg(
@@ -132,6 +143,8 @@ pub fn run(args: &ExplainArgs) -> Result<Ending, CliError> {
         Some(setting) => Some((setting, explainer.uncertainty(&photo, &setting)?)),
         None => None,
     };
+    let asked = (args.seed, &mut terminal as &mut dyn Watch);
+    let scores = explainer.score(&photo, &explanation.maps, &args.metrics, asked)?;
     let command: Vec<String> = std::env::args().skip(1).collect();
     write(
         &Run {
@@ -141,6 +154,7 @@ pub fn run(args: &ExplainArgs) -> Result<Ending, CliError> {
             photo: &photo,
             question: &question,
             explanation: &explanation,
+            scores: &scores,
             raw: args.raw,
             uncertainty: measured.as_ref(),
         },
@@ -151,6 +165,9 @@ pub fn run(args: &ExplainArgs) -> Result<Ending, CliError> {
         print(&words(card, setting, found, &explanation.targets));
     }
     print(&sentences(&explanation, &place));
+    if !args.metrics.is_empty() {
+        print(&judged(&explanation, &args.metrics, &scores));
+    }
     match explanation.stopped {
         true => {
             note("stopped; what was finished is kept");
@@ -169,6 +186,40 @@ fn sentences(explanation: &Explanation, place: &Path) -> String {
     };
     let end = format!("{overlays} and explain.json are in {}\n", place.display());
     lines.chain([end]).collect()
+}
+
+/// The scores in a table, and why some are missing.
+fn judged(
+    explanation: &Explanation,
+    metrics: &[MetricSpec],
+    scores: &[Vec<MapScore>],
+) -> String {
+    let heading = |metric: &MetricSpec| {
+        let better = match metric.row.better {
+            Better::Higher => "higher",
+            Better::Lower => "lower",
+        };
+        format!("{metric} ({better} is better)")
+    };
+    let first = std::iter::once(String::new());
+    let mut rows = vec![first.chain(metrics.iter().map(heading)).collect()];
+    let mut missing = Vec::new();
+    for (map, scores) in explanation.maps.iter().zip(scores) {
+        let mut row = vec![format!("{}, {}", map.spec, map.label)];
+        for score in scores {
+            match &score.score {
+                Ok(value) => row.push(format!("{value:.4}")),
+                Err(reason) => {
+                    row.push(String::from("-"));
+                    let line = format!("no {} of {}: {reason}\n", score.metric, row[0]);
+                    missing.push(line);
+                }
+            }
+        }
+        rows.push(row);
+    }
+    let right: Vec<usize> = (1..=metrics.len()).collect();
+    format!("\n{}{}", lay_out(&rows, &right), missing.concat())
 }
 
 fn question(args: &ExplainArgs, model: &OpenModel) -> Result<Question, CliError> {

@@ -15,7 +15,7 @@ use super::json::readable;
 use super::regions;
 use crate::backend::core::Arithmetic;
 use crate::card::Card;
-use crate::explainer::{Explanation, Layer, Question, Region, SaliencyMap, Step, score_name};
+use crate::explainer::{Explanation, Layer, MapScore, Question, Region, SaliencyMap, Step, score_name};
 use crate::model::{BackendKind, OpenModel};
 use crate::photo::Photo;
 use crate::uncertainty::{Setting, Uncertainty};
@@ -44,6 +44,8 @@ pub struct Run<'a> {
     pub question: &'a Question,
     /// What was answered.
     pub explanation: &'a Explanation,
+    /// What metrics say, map by map; empty if none was asked.
+    pub scores: &'a [Vec<MapScore>],
     /// Whether arrays are written as the method made them.
     pub raw: bool,
     /// How sure the model is, and how that was measured, if it was asked for.
@@ -96,6 +98,21 @@ struct MapRecord<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     sentence: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    metrics: Vec<ScoreRecord<'a>>,
+}
+
+#[derive(Serialize)]
+struct ScoreRecord<'a> {
+    metric: &'static str,
+    parameters: BTreeMap<&'static str, Value>,
+    value: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    parts: &'a BTreeMap<&'static str, f64>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    curves: BTreeMap<&'a str, &'a [[f64; 2]]>,
 }
 
 #[derive(Serialize)]
@@ -233,7 +250,8 @@ fn json(run: &Run<'_>) -> Vec<u8> {
         maps: explanation
             .maps
             .iter()
-            .map(|m| map_record(m, run.raw))
+            .enumerate()
+            .map(|(i, m)| map_record(m, run.raw, run.scores.get(i).map_or(&[], Vec::as_slice)))
             .collect(),
         hoc: hoc_records(explanation),
     })
@@ -248,7 +266,7 @@ fn target_records(run: &Run<'_>) -> Vec<TargetRecord> {
     run.explanation.targets.iter().map(record).collect()
 }
 
-fn map_record(map: &SaliencyMap, raw: bool) -> MapRecord<'_> {
+fn map_record<'a>(map: &'a SaliencyMap, raw: bool, scores: &'a [MapScore]) -> MapRecord<'a> {
     let (word, reason) = outcome(&map.outcome);
     MapRecord {
         method: map.spec.row.name,
@@ -262,6 +280,19 @@ fn map_record(map: &SaliencyMap, raw: bool) -> MapRecord<'_> {
         outcome: word,
         reason,
         sentence: map.sentence(),
+        metrics: scores.iter().map(score_record).collect(),
+    }
+}
+
+fn score_record(score: &MapScore) -> ScoreRecord<'_> {
+    let curves = score.curves.iter();
+    ScoreRecord {
+        metric: score.metric.row.name,
+        parameters: score.metric.to_json(),
+        value: score.score.as_ref().ok().copied(),
+        reason: score.score.as_ref().err().map(String::as_str),
+        parts: &score.parts,
+        curves: curves.map(|c| (c.name.as_str(), c.points.as_slice())).collect(),
     }
 }
 
