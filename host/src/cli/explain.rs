@@ -7,14 +7,12 @@ use foveola_core::Score;
 use foveola_core::metric::Better;
 
 use super::model_args::ModelArgs;
-use super::table::lay_out;
 use super::progress::{Terminal, catch_interrupts};
+use super::table::lay_out;
 use super::uncertainty::{UncertaintyArgs, words};
 use super::{CliError, Ending, note, print};
 use crate::backend::core::Arithmetic;
-use crate::explainer::{
-    DEFAULT_SEED, Explainer, Explanation, MapScore, Question, Target, Watch,
-};
+use crate::explainer::{DEFAULT_SEED, Explainer, Explanation, MapScore, Question, Target, Watch};
 use crate::method_spec::{MethodSpec, Parameters};
 use crate::metric_spec::MetricSpec;
 use crate::model::{BackendKind, OpenModel, sha256};
@@ -189,11 +187,7 @@ fn sentences(explanation: &Explanation, place: &Path) -> String {
 }
 
 /// The scores in a table, and why some are missing.
-fn judged(
-    explanation: &Explanation,
-    metrics: &[MetricSpec],
-    scores: &[Vec<MapScore>],
-) -> String {
+fn judged(explanation: &Explanation, metrics: &[MetricSpec], scores: &[Vec<MapScore>]) -> String {
     let heading = |metric: &MetricSpec| {
         let better = match metric.row.better {
             Better::Higher => "higher",

@@ -113,9 +113,7 @@ impl Judge<'_> {
         let weights = self.map.weights();
         let subject = Subject {
             picture: self.photo.picture(),
-            fill: hidden
-                .as_ref()
-                .map_or(Fill::Colour([0.0; 4]), Hidden::fill),
+            fill: hidden.as_ref().map_or(Fill::Colour([0.0; 4]), Hidden::fill),
             target: self.map.target,
             evidence: &weights,
             attribution: Attribution {

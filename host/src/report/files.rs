@@ -15,7 +15,9 @@ use super::json::readable;
 use super::regions;
 use crate::backend::core::Arithmetic;
 use crate::card::Card;
-use crate::explainer::{Explanation, Layer, MapScore, Question, Region, SaliencyMap, Step, score_name};
+use crate::explainer::{
+    Explanation, Layer, MapScore, Question, Region, SaliencyMap, Step, score_name,
+};
 use crate::model::{BackendKind, OpenModel};
 use crate::photo::Photo;
 use crate::uncertainty::{Setting, Uncertainty};
@@ -292,7 +294,9 @@ fn score_record(score: &MapScore) -> ScoreRecord<'_> {
         value: score.score.as_ref().ok().copied(),
         reason: score.score.as_ref().err().map(String::as_str),
         parts: &score.parts,
-        curves: curves.map(|c| (c.name.as_str(), c.points.as_slice())).collect(),
+        curves: curves
+            .map(|c| (c.name.as_str(), c.points.as_slice()))
+            .collect(),
     }
 }
 
