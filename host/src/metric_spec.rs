@@ -7,6 +7,7 @@ mod sensitivity;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::panic::RefUnwindSafe;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -38,7 +39,7 @@ pub struct MetricSpec {
 #[derive(Clone)]
 enum Made {
     /// With nothing but its numbers.
-    Plain(Arc<dyn Metric + Send + Sync>),
+    Plain(Arc<dyn Metric + Send + Sync + RefUnwindSafe>),
     /// With memory for a tree of boxes, which it gets when it is asked.
     SufficientRegion {
         threshold: f32,
@@ -162,7 +163,7 @@ fn baseline(row: &MetricRow, given: &Given<'_>) -> Result<Option<Baseline>, Spec
 }
 
 impl Made {
-    fn plain(metric: impl Metric + Send + Sync + 'static) -> Self {
+    fn plain(metric: impl Metric + Send + Sync + RefUnwindSafe + 'static) -> Self {
         Self::Plain(Arc::new(metric))
     }
 }
