@@ -93,7 +93,8 @@ fn cosine_about(a: &[f32], middle_a: f64, b: &[f32], middle_b: f64) -> Scored {
         first += x * x;
         second += y * y;
     }
-    correlation(both / (libm::sqrt(first) * libm::sqrt(second)))
+    // One root of the product: a map agrees with itself by exactly 1.
+    correlation(both / libm::sqrt(first * second))
 }
 
 /// Spearman's rank correlation (C. Spearman, American Journal of Psychology 15,
@@ -128,7 +129,7 @@ pub fn spearman(a: &[f32], b: &[f32], scratch: &mut [u32]) -> Result<Scored, Err
         }
         second += i128::from(own.pow(2)) * group.len() as i128;
     })?;
-    let spread = libm::sqrt(first as f64) * libm::sqrt(second as f64);
+    let spread = libm::sqrt(first as f64 * second as f64);
     Ok(correlation(both as f64 / spread))
 }
 

@@ -1,7 +1,7 @@
 //! Maps of pictures that hardly differ from the one that was explained.
 
 use super::pass::{Passes, cut};
-use super::subject::{NO_MAP, Refusal, sound};
+use super::subject::{NO_EVIDENCE, NO_MAP, Refusal};
 use super::{Explain, Subject, Witness};
 use crate::classifier::Classifier;
 use crate::error::Error;
@@ -115,7 +115,8 @@ pub(super) type Draw<'d> =
     dyn FnMut(&mut dyn Classifier, u32, &mut [f32]) -> Result<f64, Error> + 'd;
 
 /// Explains all samples as `draw` makes them and hands each change to `sink`.
-/// A map has as many weights as the subject's evidence.
+/// A map has as many weights as the subject's evidence, and as only distances
+/// matter, they may be negative.
 pub(super) fn changes(
     noise: &Noise<'_>,
     (classifier, explain): (&mut dyn Classifier, &mut dyn Explain),
@@ -127,7 +128,7 @@ pub(super) fn changes(
     let input = super::pass::check(classifier, subject)?;
     noise.check(input)?;
     let own = subject.evidence;
-    sound(own)?;
+    measurable(own)?;
     let (data, rest) = cut(scratch, input.len())?;
     let (map, _) = cut(rest, own.len())?;
     let length = distance(own, core::iter::repeat(&0.0));
@@ -147,6 +148,17 @@ pub(super) fn changes(
         passes.step()?;
     }
     Ok(())
+}
+
+/// Whether a map has a length.
+fn measurable(map: &[f32]) -> Result<(), Refusal> {
+    if !map.iter().all(|v| v.is_finite()) {
+        Err(Refusal::Undefined("the evidence is not finite"))
+    } else if map.iter().all(|v| *v == 0.0) {
+        Err(Refusal::Undefined(NO_EVIDENCE))
+    } else {
+        Ok(())
+    }
 }
 
 /// Euclid's distance.

@@ -44,6 +44,15 @@ fn correlations() {
 }
 
 #[test]
+fn a_map_agrees_with_itself_exactly() {
+    for map in maps() {
+        let one = Scored::Value(1.0);
+        assert_eq!([pearson(&map, &map), cosine(&map, &map)], [one; 2]);
+        assert_eq!(spearman(&map, &map, &mut [0; 240]), Ok(one));
+    }
+}
+
+#[test]
 fn structural_similarity() {
     let [a, b, c] = maps();
     near(ssim(&a, &b, [10, 12]), 0.142_214_096_830_669_74);
