@@ -1,11 +1,17 @@
-//! Says which instruction sets the target has beyond what `cfg` tells.
+//! Says which instruction sets the target has beyond what `cfg` tells, and what
+//! is left out for its size.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rustc-check-cfg=cfg(foveola_dsp)");
     println!("cargo:rustc-check-cfg=cfg(foveola_dsp_optional)");
     println!("cargo:rustc-check-cfg=cfg(foveola_helium)");
+    println!("cargo:rustc-check-cfg=cfg(foveola_dropout)");
     let target = std::env::var("TARGET").unwrap_or_default();
+    // Programs for Armv6-M go into flashes that have no room for it.
+    if !target.starts_with("thumbv6m") {
+        println!("cargo:rustc-cfg=foveola_dropout");
+    }
     // The DSP extension is part of Armv7E-M. In Armv8-M it is an option, which
     // `Isa::detect` asks the processor about.
     let optional = target.starts_with("thumbv8m.main");

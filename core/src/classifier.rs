@@ -181,7 +181,8 @@ pub trait Classifier {
     ///
     /// # Errors
     /// Those of [`Classifier::classify`] and of `sink`;
-    /// [`Error::NotWhiteBox`] for a classifier that cannot drop anything,
+    /// [`Error::NotWhiteBox`] for a classifier that cannot drop anything (also
+    /// in programs for Armv6-M, where the code for it is left out),
     /// [`Error::BadParameter`] for a share that is out of its range.
     fn classify_dropped(
         &mut self,

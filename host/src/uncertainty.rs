@@ -16,7 +16,7 @@
 use foveola_core::uncertainty::{entropy, margin, measure};
 use foveola_core::{Classifier, Error, Masked, Saturation, Score};
 use serde_json::{Value, json};
-use statrs::function::beta::inv_beta_reg;
+use statrs::function::beta::checked_beta_reg;
 
 pub use foveola_core::Dropout;
 pub use foveola_core::uncertainty::Setting;
@@ -53,6 +53,27 @@ pub struct OfClass {
 }
 
 impl Uncertainty {
+    /// From probabilities without dropout, mean and variance of each with
+    /// dropout, and what saturated then.
+    pub fn new(
+        probabilities: &[f32],
+        moments: impl Iterator<Item = (f64, f64)>,
+        saturation: Saturation,
+    ) -> Self {
+        let of_class = |(&probability, (mean, variance)): (&f32, (f64, f64))| OfClass {
+            probability,
+            mean,
+            variance,
+            interval: interval(probability.into(), variance),
+        };
+        Self {
+            classes: probabilities.iter().zip(moments).map(of_class).collect(),
+            saturation,
+            margin: margin(probabilities),
+            entropy: entropy(probabilities),
+        }
+    }
+
     /// Everything as JSON: numbers of these classes, and what is about all.
     pub fn to_json(
         &self,
@@ -113,19 +134,8 @@ pub fn of(
         &mut scores,
     )?;
     classifier.classify(&x, Score::Probability, &mut scores)?;
-    let moments = mean.iter().zip(&variance);
-    let of_class = |(&probability, (&mean, &variance))| OfClass {
-        probability,
-        mean,
-        variance,
-        interval: interval(probability.into(), variance),
-    };
-    Ok(Uncertainty {
-        classes: scores.iter().zip(moments).map(of_class).collect(),
-        saturation,
-        margin: margin(&scores),
-        entropy: entropy(&scores),
-    })
+    let moments = mean.into_iter().zip(variance);
+    Ok(Uncertainty::new(&scores, moments, saturation))
 }
 
 /// Standard deviation and central 95 % interval of the Beta distribution with
@@ -142,17 +152,36 @@ pub fn interval(mean: f64, variance: f64) -> Interval {
     if !(a > 0.0 && b > 0.0 && a.is_finite() && b.is_finite() && variance > 0.0) {
         return collapsed;
     }
-    let found = Interval {
-        deviation: variance.sqrt(),
-        low: inv_beta_reg(a, b, 0.025),
-        high: inv_beta_reg(a, b, 0.975),
-    };
-    let finite = [found.deviation, found.low, found.high];
-    match finite.iter().all(|v| v.is_finite()) {
-        true => found,
-        false => collapsed,
+    let found = [0.025, 0.975].map(|share| quantile(a, b, share));
+    match found {
+        [Some(low), Some(high)] => Interval {
+            deviation: variance.sqrt(),
+            low,
+            high,
+        },
+        _ => collapsed,
     }
 }
+
+/// Where the Beta distribution reaches a share, by bisection: Newton's steps
+/// need not end for the tiny parameters of classes that hardly occur.
+fn quantile(a: f64, b: f64, share: f64) -> Option<f64> {
+    let [mut low, mut high] = [0.0, 1.0];
+    loop {
+        let middle = low + (high - low) / 2.0;
+        if middle <= low || middle >= high || high - low < LEAST {
+            return Some(middle);
+        }
+        match checked_beta_reg(a, b, middle).ok()? {
+            reached if reached < share => low = middle,
+            reached if reached >= share => high = middle,
+            _ => return None,
+        }
+    }
+}
+
+/// Quantiles are this close, or neighbouring numbers.
+const LEAST: f64 = 1e-14;
 
 #[cfg(test)]
 mod tests {

@@ -76,6 +76,9 @@ pub enum Request<'a> {
     /// Judges the picture by the model's policy; the policy's own pictures come
     /// first, if so. [`Reply::Started`].
     Audit(bool),
+    /// Measures how sure the model is of the picture's classes, by so many
+    /// passes with dropout under a seed. [`Reply::Started`].
+    Uncertainty(u32, u64),
 }
 
 /// What a device replies. Numbers of the variants are their places in this list.
@@ -352,6 +355,10 @@ pub enum End<'a> {
     /// ([`split_code`](crate::audit::judge::split_code)); share of the evidence
     /// inside the region. The result is the map that decided.
     Judged(u16, f32),
+    /// Uncertainty: the result is a row of means and a row of variances (ddof 0),
+    /// one a class; so many elements saturated, of so many that were kept and
+    /// are stored as int8.
+    Measured(u64, u64),
 }
 
 impl From<Outcome> for End<'static> {

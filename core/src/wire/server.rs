@@ -16,6 +16,7 @@ mod note;
 mod platform;
 mod room;
 mod slots;
+mod uncertainty;
 mod work;
 
 use core::cell::RefCell;
@@ -101,6 +102,7 @@ enum Task {
     Tensor(usize),
     SelfTest,
     Audit(bool),
+    Uncertainty(u32, u64),
 }
 
 impl<'d> Server<'d> {
@@ -289,6 +291,9 @@ impl Desk<'_> {
             Request::Read(source, offset) => part(self.source(source)?, offset),
             Request::Time(seconds) => time(seconds, platform),
             Request::Audit(cases) => self.start(sequence, Task::Audit(cases)),
+            Request::Uncertainty(passes, seed) => {
+                self.start(sequence, Task::Uncertainty(passes, seed))
+            }
             Request::Storage => {
                 let storage = platform.storage().map(Reply::Storage);
                 storage.ok_or(Fault::Unsupported)

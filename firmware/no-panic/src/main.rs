@@ -1,5 +1,5 @@
 //! Links only if no panic can be reached from checking a model, running it
-//! forward and backward, all seven methods, an accelerator, a policy with its self-test, and the device's side of the link,
+//! forward and backward, with dropout, all seven methods, an accelerator, a policy with its self-test, and the device's side of the link,
 //! whatever the bytes of model, picture, parameters and line are: the panic handler calls a function that does
 //! not exist, so every panic that the optimiser could not rule out is an error
 //! of the linker, `undefined symbol: a_panic_is_reachable`.
@@ -26,8 +26,9 @@ use foveola_core::net::arch::Isa;
 use foveola_core::net::model::Model;
 use foveola_core::net::session::Session;
 use foveola_core::picture::blur::{blur_pixels, blur_tensor};
+use foveola_core::uncertainty::{Setting, entropy, margin, measure};
 use foveola_core::wire::server::{Facts, Memory, Platform, Server, Spent};
-use foveola_core::{Classifier, Error, Fill, Masked, Picture, Score, Shape, Window};
+use foveola_core::{Classifier, Dropout, Error, Fill, Masked, Picture, Score, Shape, Window};
 
 unsafe extern "C" {
     fn a_panic_is_reachable() -> !;
@@ -272,9 +273,28 @@ fn all(o: &mut Outside<'_>) -> Result<(), Error> {
     }
     let room = (&mut *o.maps, &mut *o.scratch);
     let _ = black_box(audit((&mut session, o.line), room, o.numbers));
+    doubt(&mut session, &x, o.share, o.scratch)?;
+    black_box((margin(o.maps), entropy(o.maps)));
     pictures(o)?;
     let _ = black_box(accelerate(o));
     serve(o);
+    Ok(())
+}
+
+/// Passes with dropout, whatever network and share.
+fn doubt(
+    session: &mut Session<'_, '_>,
+    x: &Masked<'_>,
+    keep: f32,
+    scores: &mut [f32],
+) -> Result<(), Error> {
+    let setting = black_box(Setting {
+        passes: 1,
+        dropout: Dropout { seed: 1, keep },
+    });
+    let [mean, variance] = &mut black_box([[0.0; 16]; 2]);
+    let seen = measure(session, x, &setting, mean, variance, scores)?;
+    black_box((mean, variance, seen, seen.share()));
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! `foveola device`: what a device is, and what it answers by itself.
 
 mod keep;
+mod uncertain;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -75,6 +76,8 @@ enum What {
     Enrol(keep::EnrolArgs),
     /// Fetch its log, for `foveola audit`
     Log(keep::LogArgs),
+    /// Measure there how sure the model is of a picture, by passes with dropout
+    Uncertainty(uncertain::UncertainArgs),
     /// Have it judge what its camera sees by its model's policy
     Audit(keep::AuditArgs),
 }
@@ -133,6 +136,7 @@ pub fn run(args: &DeviceArgs) -> Result<Ending, CliError> {
         What::Explain(of) => return explain(remote, of),
         What::Storage => print(&keep::storage(remote)?),
         What::Enrol(args) => print(&keep::enrol(remote, args)?),
+        What::Uncertainty(args) => print(&uncertain::run(remote, args)?),
         What::Audit(args) => return keep::audit(remote, args),
         What::Log(args) => print(&keep::log(remote, args)?),
         What::SelfTest(of) => {

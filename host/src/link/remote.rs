@@ -7,7 +7,7 @@ use foveola_core::wire::CHUNK;
 use foveola_core::wire::message::{
     End, Ended, Explain, Format, Keeping, Question, Reply, Request, Slot, Source, sides,
 };
-use foveola_core::{Classifier, Error, Masked, Picture, Score, Shape};
+use foveola_core::{Classifier, Error, Masked, Picture, Saturation, Score, Shape};
 use zerocopy::IntoBytes;
 
 use super::{Cable, LinkError, Session};
@@ -74,7 +74,7 @@ pub struct Finding {
     pub shape: Shape,
     /// The class explained; the best one of a classification.
     pub target: usize,
-    /// `ok`, `flat`, `undefined REASON` or `partial DONE TOTAL`.
+    /// `ok`, `flat`, `undefined REASON`, `partial DONE TOTAL` or `measured`.
     pub outcome: String,
     /// Executed instructions.
     pub instructions: u64,
@@ -84,6 +84,8 @@ pub struct Finding {
     pub arena: u32,
     /// Passes done.
     pub passes: u64,
+    /// What saturated, of an uncertainty.
+    pub saturation: Saturation,
 }
 
 /// A device.
@@ -261,6 +263,20 @@ impl Remote {
     /// A model without a policy, a line that fails.
     pub fn audit(&mut self, cases: bool) -> Result<Finding, LinkError> {
         self.work(&Request::Audit(cases), &mut |_, _| true)
+    }
+
+    /// Has the device measure how sure its model is of the picture that is
+    /// there: a row of means, a row of variances.
+    ///
+    /// # Errors
+    /// A board without dropout, a line that fails, or
+    /// [`Error::Stopped`] if the watch says so.
+    pub fn uncertainty(
+        &mut self,
+        (passes, seed): (u32, u64),
+        watch: &mut Watch<'_>,
+    ) -> Result<Finding, LinkError> {
+        self.work(&Request::Uncertainty(passes, seed), watch)
     }
 
     /// The device's log, as its board keeps it.
@@ -528,6 +544,11 @@ fn finding(ended: &Ended<'_>) -> Result<Finding, LinkError> {
         End::Partial(done, total) => format!("partial {done} {total}"),
         End::Failed(fault) => return Err(fault.into()),
         End::Judged(code, inside) => judged(code, inside),
+        End::Measured(..) => "measured".to_owned(),
+    };
+    let saturation = match ended.end {
+        End::Measured(saturated, of) => Saturation { saturated, of },
+        _ => Saturation::default(),
     };
     let [h, w, c] = ended.shape.map(|side| side as usize);
     Ok(Finding {
@@ -539,5 +560,6 @@ fn finding(ended: &Ended<'_>) -> Result<Finding, LinkError> {
         stack: ended.stack,
         arena: ended.arena,
         passes: ended.passes,
+        saturation,
     })
 }

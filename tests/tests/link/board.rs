@@ -3,16 +3,20 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
-use foveola::backend::core::ModelFile;
+use foveola::backend::core::{CoreBackend, ModelFile};
+use foveola::compile::compile;
 use foveola::crosscheck::model_bytes;
 use foveola::explainer::{DEFAULT_SEED, Explainer, Question};
 use foveola::link::{DeviceName, Finding, LinkError, Qemu, Remote, call, open, tcp};
 use foveola::model::{OpenModel, OpenOptions};
 use foveola::photo::Photo;
 use foveola_core::explain::{Method, Outcome, Query, Rise, Silent};
+use foveola_core::uncertainty::{Setting, measure};
 use foveola_core::wire::message::{Baseline, Call, Explain};
-use foveola_core::{Classifier, Masked, Score};
+use foveola_core::{Classifier, Dropout, Masked, Picture, Score};
+use foveola_tests::random::{Drawn, Numbers};
 use foveola_tests::{root, zoo};
 
 use super::reader::available;
@@ -372,4 +376,88 @@ fn the_command() {
     assert!(said.contains("qemu:BOARD"), "{said}");
     let (code, said) = run("/dev/not-there", &["info"]);
     assert_eq!(code, Some(2), "{said}");
+}
+
+/// How sure a network is: the board's means, variances and saturated elements
+/// are the host's, in f32 and int8, with dropouts of its own and without.
+#[test]
+fn uncertainty_on_a_board() {
+    if !available() {
+        return;
+    }
+    let mut opened = remote("mps2-an386");
+    let remote = &mut opened.remote;
+    let (mut compared, mut saturated) = (0, 0);
+    for seed in 0..24 {
+        for mut drawn in [Drawn::real(seed, 0), Drawn::int8(seed, 0)] {
+            for node in drawn.graph.nodes.iter_mut().step_by(2) {
+                node.dropout = (seed % 2 == 1).then_some(0.25);
+            }
+            let compiled = compile(drawn.graph.clone(), &drawn.card, &drawn.options);
+            let Ok(compiled) = compiled else { continue };
+            compared += usize::from(measured_alike(
+                remote,
+                &compiled.bytes,
+                &drawn,
+                &mut saturated,
+            ));
+        }
+    }
+    assert!(compared >= 20 && saturated > 0, "{compared} {saturated}");
+}
+
+/// Whether the network runs here; if so, as on the board.
+fn measured_alike(remote: &mut Remote, file: &[u8], drawn: &Drawn, saturated: &mut u64) -> bool {
+    let put = remote.put_model(file, &mut go_on);
+    put.expect("the model arrives");
+    let model = Arc::new(ModelFile::new(file).expect("a model"));
+    let normalisation = model.model().normalisation();
+    let shape = model.model().input();
+    let picture = match &drawn.picture {
+        Numbers::Pixels(data) => Picture::Pixels {
+            shape,
+            data,
+            normalisation: &normalisation,
+        },
+        Numbers::Tensor(data) => Picture::Tensor { shape, data },
+    };
+    remote.put_picture(&picture).expect("the picture arrives");
+    let mut here = CoreBackend::new(Arc::clone(&model), 2).expect("a backend");
+    let classes = here.classes();
+    let (mut mean, mut variance) = (vec![0.0; classes], vec![0.0; classes]);
+    let setting = Setting {
+        passes: 7,
+        dropout: Dropout {
+            seed: 99,
+            keep: 0.5,
+        },
+    };
+    let mut scores = vec![0.0; classes];
+    let x = Masked::whole(picture);
+    let wanted = measure(
+        &mut here,
+        &x,
+        &setting,
+        &mut mean,
+        &mut variance,
+        &mut scores,
+    );
+    match (wanted, remote.uncertainty((7, 99), &mut go_on)) {
+        (Ok(seen), Ok(found)) => {
+            let both: Vec<f32> = mean.iter().chain(&variance).map(|&v| v as f32).collect();
+            assert_eq!(bits(&found.values), bits(&both));
+            assert_eq!(
+                (found.saturation, found.outcome.as_str()),
+                (seen, "measured")
+            );
+            assert_eq!(found.passes, 7);
+            *saturated += seen.saturated;
+            true
+        }
+        (Err(here), Err(LinkError::Core(there))) => {
+            assert_eq!(here, there);
+            false
+        }
+        (here, there) => panic!("{here:?} here, {there:?} there"),
+    }
 }

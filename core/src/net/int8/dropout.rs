@@ -25,7 +25,10 @@ pub(in crate::net) fn forward_dropped(
     mask: DropMask,
     out: &mut [i8],
 ) -> Option<Saturation> {
-    let (node, geometry) = as_conv(node);
+    let (node, geometry) = match node.op {
+        Op::Depthwise { geometry } => (*node, geometry),
+        _ => as_conv(node),
+    };
     let row = node.input.row();
     let modulo = data.len().checked_div(row)?;
     let source = Rows8 { data, row, modulo };
@@ -38,7 +41,7 @@ pub(in crate::net) fn forward_dropped(
         seen: Saturation::default(),
     };
     let first = y * node.output.row();
-    if let Op::Depthwise { geometry } = node.op {
+    if let Op::Depthwise { .. } = node.op {
         let depthwise = Depthwise {
             node: &node,
             channels,

@@ -11,6 +11,9 @@ use crate::net::int8::{self, Node8};
 use crate::net::model::{Model, NodeView, Pass, Plan};
 use crate::net::op::{Activation, Op};
 
+/// Whether it is part of the program.
+const AVAILABLE: bool = cfg!(foveola_dropout);
+
 /// The dropout of the pass that runs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dropping {
@@ -35,6 +38,9 @@ const fn has_weights(op: Op) -> bool {
 
 impl Dropping {
     fn new(model: &Model<'_>, dropout: &Dropout, pass: usize) -> Result<Self, Error> {
+        if !AVAILABLE {
+            return Err(Error::NotWhiteBox);
+        }
         if !(dropout.keep > 0.0 && dropout.keep <= 1.0) {
             return Err(Error::BadParameter("keep"));
         }
@@ -104,7 +110,7 @@ impl<'m> Session<'m, '_> {
             pass,
             first,
             ..
-        } = self.dropping.as_ref()?;
+        } = self.dropping.as_ref().filter(|_| AVAILABLE)?;
         let of = |i: usize| self.model.node(i).and_then(|view| view.dropout);
         let (keep, ordinal) = match first {
             Some(first) => (*first == index).then_some((dropout.keep, 0))?,

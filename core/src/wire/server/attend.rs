@@ -5,7 +5,9 @@ use core::cell::RefCell;
 use super::lent::Posed;
 use super::line::{Heard, Line};
 use super::{Platform, time};
-use crate::classifier::{At, Classifier, Layers, Pieces, Rule, Score};
+use crate::classifier::{
+    At, Classifier, Dropout, DroppedSink, Layers, Pieces, Rule, Saturation, Score,
+};
 use crate::error::Error;
 use crate::explain::Progress;
 use crate::mask::Masked;
@@ -134,6 +136,41 @@ pub struct Attended<'s, 'w, 'm, 'a> {
     pub shared: &'s Shared<'w>,
 }
 
+impl Attended<'_, '_, '_, '_> {
+    /// Scores of a pass, with dropout or without, and what saturated.
+    fn pass(
+        &mut self,
+        x: &Masked<'_>,
+        dropped: Option<(&Dropout, usize)>,
+        score: Score,
+        out: &mut [f32],
+    ) -> Result<Saturation, Error> {
+        let model = self.session.model();
+        let (id, need, have) = (model.score_id(score), model.classes(), out.len());
+        let out = out.get_mut(..need);
+        let out = out.ok_or(Error::BufferTooSmall { need, have })?;
+        let shared = self.shared;
+        let mut tap = |node: usize, first: usize, values: Values<'_>| {
+            attend(shared)?;
+            match model.node(node) {
+                Some(view) if view.output == id => copy(values, first, out),
+                _ => Ok(()),
+            }
+        };
+        let session = &mut self.session;
+        let seen = match dropped {
+            None => session
+                .forward_tapped(x, &mut tap)
+                .map(|()| Saturation::default()),
+            Some((dropout, pass)) => session.forward_dropped(x, dropout, pass, Some(&mut tap)),
+        }?;
+        match out.iter().position(|score| !score.is_finite()) {
+            Some(class) => Err(Error::ScoreNotFinite { class }),
+            None => Ok(seen),
+        }
+    }
+}
+
 impl Classifier for Attended<'_, '_, '_, '_> {
     fn input(&self) -> Shape {
         self.session.input()
@@ -144,22 +181,31 @@ impl Classifier for Attended<'_, '_, '_, '_> {
     }
 
     fn classify(&mut self, x: &Masked<'_>, score: Score, out: &mut [f32]) -> Result<(), Error> {
-        let model = self.session.model();
-        let (id, need, have) = (model.score_id(score), model.classes(), out.len());
-        let out = out.get_mut(..need);
-        let out = out.ok_or(Error::BufferTooSmall { need, have })?;
-        let shared = self.shared;
-        self.session.forward_tapped(x, &mut |node, first, values| {
-            attend(shared)?;
-            match model.node(node) {
-                Some(view) if view.output == id => copy(values, first, out),
-                _ => Ok(()),
+        self.pass(x, None, score, out).map(drop)
+    }
+
+    fn classify_dropped(
+        &mut self,
+        x: &Masked<'_>,
+        dropout: &Dropout,
+        passes: usize,
+        score: Score,
+        scores: &mut [f32],
+        sink: &mut DroppedSink<'_>,
+    ) -> Result<(), Error> {
+        let mut steps = Steps(self.shared);
+        let (need, have) = (self.classes(), scores.len());
+        let scores = scores.get_mut(..need);
+        let scores = scores.ok_or(Error::BufferTooSmall { need, have })?;
+        for pass in 0..passes {
+            if !steps.step(pass as u64, passes as u64) {
+                return Err(Error::Stopped);
             }
-        })?;
-        match out.iter().position(|score| !score.is_finite()) {
-            Some(class) => Err(Error::ScoreNotFinite { class }),
-            None => Ok(()),
+            let seen = self.pass(x, Some((dropout, pass)), score, scores)?;
+            sink(pass, scores, seen)?;
         }
+        steps.step(passes as u64, passes as u64);
+        Ok(())
     }
 
     fn layers(&mut self) -> Option<&mut dyn Layers> {

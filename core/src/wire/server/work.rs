@@ -51,6 +51,7 @@ impl Desk<'_> {
             Task::Tensor(node) => self.tensor(node, shared),
             Task::SelfTest => self.self_test(shared),
             Task::Audit(cases) => self.audit(cases, shared),
+            Task::Uncertainty(passes, seed) => self.uncertainty(passes, seed, shared),
         };
         match left {
             Ok(left) => {
