@@ -7,6 +7,7 @@ pub mod folder;
 pub mod html;
 pub(crate) mod json;
 pub mod overlay;
+pub mod page;
 pub mod regions;
 pub mod sentence;
 pub mod sheet;
