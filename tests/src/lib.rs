@@ -1,5 +1,6 @@
 //! Where the shared test data lies, and readers for it.
 
+pub mod browser;
 pub mod compiled;
 pub mod elf;
 pub mod interpreter;
@@ -9,6 +10,7 @@ pub mod random;
 pub mod sealed;
 pub mod small;
 pub mod straight_through;
+pub mod synthetic_run;
 pub mod tflite;
 
 use std::collections::BTreeMap;

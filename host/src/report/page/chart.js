@@ -130,7 +130,7 @@ function radar(axes, series, words) {
 /* Lines of `series` {name, points [[x, y]]} in 0..1 both ways, and a marker
    line at `x`. */
 function lines(series, x, words, y) {
-  var width = 420, height = 230, left = 40, low = height - 26, top = 10, right = width - 12;
+  var width = 420, height = 230, left = 40, low = height - 26, top = 10, right = width - 22;
   var span = y || [0, 1];
   function px(v) { return left + (right - left) * v; }
   function py(v) { return low - (low - top) * (v - span[0]) / (span[1] - span[0] || 1); }

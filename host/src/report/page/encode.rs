@@ -116,7 +116,10 @@ impl MapData {
                     grid: map.grid,
                     ..blank(word, why)
                 },
-                Seen::Nothing => blank("undefined", Some(String::from("the map holds NaN or infinity"))),
+                Seen::Nothing => blank(
+                    "undefined",
+                    Some(String::from("the map holds NaN or infinity")),
+                ),
                 Seen::Flat => Self {
                     grid: map.grid,
                     ..blank("flat", why)
@@ -227,11 +230,7 @@ impl Range {
 
     fn grey(&self, value: f32) -> u8 {
         // In f64 the ends of any finite range have a finite difference.
-        let (value, low, high) = (
-            f64::from(value),
-            f64::from(self.low),
-            f64::from(self.high),
-        );
+        let (value, low, high) = (f64::from(value), f64::from(self.low), f64::from(self.high));
         match self.signed {
             true => (128.0 + (127.0 * value / high).round()) as u8,
             false => (255.0 * (value - low) / (high - low)).round() as u8,

@@ -50,7 +50,8 @@ function weightsPart() {
   v.sliders = run.metrics.map(function (metric, k) {
     var share = h('output', { class: 'num faint' });
     var own = slider(t('evaluation.weight', { metric: metric.spec }), [0, 10, 0.1], 1, function (value) { weigh(k, value); });
-    var lock = toggle('\u26bf', false, function () { flip('locks', k); }, { 'aria-label': t('evaluation.lock', { metric: metric.spec }), title: t('evaluation.lock', { metric: metric.spec }) });
+    var lock = toggle('', false, function () { flip('locks', k); }, { class: 'toggle lock', 'aria-label': t('evaluation.lock', { metric: metric.spec }), title: t('evaluation.lock', { metric: metric.spec }) });
+    lock.append(s('svg', { viewBox: '0 0 14 14', 'aria-hidden': 'true' }, s('path', { d: 'M2.5 6.5H11.5V12.5H2.5ZM4.5 6.5V4A2.5 2.5 0 0 1 9.5 4V6.5' })));
     return { row: h('div', { class: 'weight' }, h('span', { class: 'weight-name', title: metric.summary }, data(metric.spec), ' ', h('span', { class: 'faint', 'aria-hidden': 'true' }, metric.higher ? '\u2191' : '\u2193')), own, lock, share), slider: own, lock: lock, share: share };
   });
   var presets = ['equal', 'family', 'faithfulness', 'localization'].map(function (name) {

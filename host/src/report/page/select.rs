@@ -32,7 +32,13 @@ fn concern(sample: &Sample) -> f64 {
 }
 
 fn answer_concern(sample: &Sample, answer: &Answer) -> f64 {
-    let p = f64::from(sample.probabilities.get(answer.label).copied().unwrap_or(0.0));
+    let p = f64::from(
+        sample
+            .probabilities
+            .get(answer.label)
+            .copied()
+            .unwrap_or(0.0),
+    );
     match (answer.verdict, answer.flag) {
         (Some(Verdict::Wrong), Flag::FalseNegative) => 3.0 + (1.0 - p),
         (Some(Verdict::Wrong), _) => 3.0 + p,

@@ -123,7 +123,10 @@ mod tests {
 
     #[test]
     fn a_part_is_never_a_place() {
-        let parts = [("{{a}}", String::from("{{b}}")), ("{{b}}", String::from("2"))];
+        let parts = [
+            ("{{a}}", String::from("{{b}}")),
+            ("{{b}}", String::from("2")),
+        ];
         assert_eq!(fill("<{{a}}|{{b}}>", &parts), "<{{b}}|2>");
     }
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use foveola_core::metric::bootstrap::{RESAMPLES, of_mean};
 use serde::Serialize;
 
-use crate::demo::evidence::Estimate;
 use crate::run::view::{Answer, Flag, Run, Sample, Verdict};
 
 /// A mean of scores with its 95 % interval.
@@ -23,7 +23,7 @@ pub struct Mean {
 }
 
 impl Mean {
-    fn of<'a>(scores: impl Iterator<Item = &'a Result<f64, String>>) -> Self {
+    fn of<'a>(scores: impl Iterator<Item = &'a Result<f64, String>>, seed: u64) -> Self {
         let (mut values, mut failed, mut why) = (Vec::new(), 0, None);
         for score in scores {
             match score {
@@ -34,12 +34,12 @@ impl Mean {
                 }
             }
         }
-        let estimate = (!values.is_empty()).then(|| Estimate::of(&values));
+        let n = values.len();
         Self {
-            n: values.len(),
+            n,
             failed,
-            mean: estimate.map(|e| e.mean),
-            interval: estimate.map(|e| [e.low, e.high]),
+            mean: (n > 0).then(|| values.iter().sum::<f64>() / n as f64),
+            interval: of_mean(&values, seed, &mut [0.0; RESAMPLES]).map(|i| [i.low, i.high]),
             why,
         }
     }
@@ -89,6 +89,7 @@ fn table(run: &Run, answers: &[&Answer]) -> Vec<Vec<Mean>> {
             answers
                 .iter()
                 .filter_map(move |a| a.maps.get(method)?.scores.get(metric)),
+            run.provenance.seed,
         )
     };
     let row = |method| (0..run.metrics.len()).map(|m| cell(method, m)).collect();
@@ -100,21 +101,26 @@ fn differences(run: &Run, answers: &[&Answer]) -> Vec<Difference> {
     for metric in 0..run.metrics.len() {
         for a in 0..run.methods.len() {
             for b in a + 1..run.methods.len() {
-                all.extend(difference(answers, metric, [a, b]));
+                all.extend(difference(answers, metric, [a, b], run.provenance.seed));
             }
         }
     }
     all
 }
 
-fn difference(answers: &[&Answer], metric: usize, methods: [usize; 2]) -> Option<Difference> {
+fn difference(
+    answers: &[&Answer],
+    metric: usize,
+    methods: [usize; 2],
+    seed: u64,
+) -> Option<Difference> {
     let score = |answer: &Answer, method: usize| {
         let score = answer.maps.get(method)?.scores.get(metric)?;
         score.as_ref().ok().copied()
     };
     let pair = |answer: &&Answer| Some(score(answer, methods[0])? - score(answer, methods[1])?);
     let values: Vec<f64> = answers.iter().filter_map(pair).collect();
-    let estimate = (values.len() > 1).then(|| Estimate::of(&values))?;
+    let estimate = of_mean(&values, seed, &mut [0.0; RESAMPLES])?;
     Some(Difference {
         metric,
         methods,
@@ -193,7 +199,8 @@ impl Counts {
 
 /// The most probable class, the first among equals.
 fn top(sample: &Sample) -> Option<usize> {
-    crate::explainer::best(&sample.probabilities)
+    let p = &sample.probabilities;
+    (!p.is_empty()).then(|| crate::explainer::best(p))
 }
 
 fn triples(counted: BTreeMap<[usize; 2], usize>) -> Vec<[usize; 3]> {
