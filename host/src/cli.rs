@@ -19,6 +19,7 @@ mod metrics;
 mod model_args;
 mod plan_args;
 mod progress;
+mod report;
 mod run;
 mod seal_args;
 mod table;
@@ -90,6 +91,8 @@ enum Command {
     Status(run::StatusArgs),
     /// Put the shards of a run that was computed in several folders into one
     Merge(run::MergeArgs),
+    /// Write runs as one page that opens from disk
+    Report(report::ReportArgs),
     /// Tell three networks apart by what they look at
     Demo(demo::DemoArgs),
     /// Print a completion script for a shell
@@ -167,6 +170,12 @@ impl From<PolicyError> for CliError {
     }
 }
 
+impl From<RunError> for CliError {
+    fn from(error: RunError) -> Self {
+        Self::Run(Box::new(error))
+    }
+}
+
 impl From<QuantiseError> for CliError {
     fn from(error: QuantiseError) -> Self {
         Self::Quantise(Box::new(error))
@@ -210,6 +219,7 @@ impl Cli {
             Some(Command::Budget(args)) => budget::run(&args)?,
             Some(Command::Methods) => methods::run(),
             Some(Command::Metrics) => metrics::run(),
+            Some(Command::Report(args)) => report::run(&args)?,
             Some(Command::Completions(args)) => completions::run(&args),
         };
         print(&text);

@@ -53,6 +53,8 @@ impl Dice {
 
 /// Pictures and maps of [`run`].
 pub struct Painted {
+    /// Whether nothing can be fetched.
+    pub blind: bool,
     scenes: Vec<Scene>,
     /// Where the evidence of each sample lies, as shares of the sides.
     centres: Vec<[f64; 2]>,
@@ -60,7 +62,7 @@ pub struct Painted {
 
 impl Pictures for Painted {
     fn map(&self, sample: usize, answer: usize, method: usize) -> Result<MapValues, FetchError> {
-        if sample % 23 == 5 && method == 4 {
+        if self.blind || sample % 23 == 5 && method == 4 {
             return Err(FetchError {
                 what: String::from("maps-0003.parquet"),
                 reason: String::from("checksum differs"),
@@ -89,8 +91,9 @@ impl Pictures for Painted {
 
     fn picture(&self, sample: usize) -> Result<image::RgbImage, FetchError> {
         let scene = &self.scenes[sample];
-        let side = SIDE as u32;
-        image::RgbImage::from_raw(side, side, scene.pixels.clone()).ok_or_else(|| FetchError {
+        let side = if self.blind { 0 } else { SIDE as u32 };
+        let whole = (side > 0).then(|| image::RgbImage::from_raw(side, side, scene.pixels.clone()));
+        whole.flatten().ok_or_else(|| FetchError {
             what: String::from("picture"),
             reason: String::from("its size is wrong"),
         })
@@ -108,6 +111,7 @@ pub fn run(pictures: u32, words: &[&str]) -> (Run, Painted) {
     labels = (0..).zip(labels).map(|(i, l)| word(i, l)).collect();
     labels.extend((3..words.len()).map(|i| word(i, String::new())));
     let mut painted = Painted {
+        blind: false,
         scenes: Vec::new(),
         centres: Vec::new(),
     };
@@ -354,7 +358,7 @@ fn map(
     });
     let scores = scores.collect();
     let points = |keep: bool| {
-        (0..=20).map(|n| {
+        (0..=20).map(move |n| {
             let x = f64::from(n) / 20.0;
             let rise = 1.0 - (-x * (3.0 + 6.0 * good)).exp();
             [x, p * if keep { rise } else { 1.0 - rise }]

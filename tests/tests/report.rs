@@ -1,16 +1,29 @@
 //! The page: what is in the file, and what a browser makes of it.
 
-use foveola::report::page::{Entry, Limits, render};
+#[path = "report/browser.rs"]
+mod browser;
+#[path = "report/file.rs"]
+mod file;
+
+use std::path::PathBuf;
+
+use foveola::report::page::{Entry, Limits, Page, render};
 use foveola_tests::synthetic_run::run;
 
-#[test]
-fn fixture() {
-    let (run, pictures) = run(120, &[]);
+/// The page of one made-up run.
+fn page(pictures: u32, words: &[&str], limits: Limits) -> Page {
+    let (run, painted) = run(pictures, words);
     let entry = Entry {
         name: "poles",
         run: &run,
-        pictures: &pictures,
+        pictures: &painted,
     };
-    let page = render(&[entry], None, Limits::default());
-    std::fs::write("/tmp/f/fixture.html", page.html).unwrap();
+    render(&[entry], None, limits)
+}
+
+/// Where screenshots go, for people to look at.
+fn screenshots() -> PathBuf {
+    let folder = foveola_tests::root().join("target/screenshots");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    folder
 }

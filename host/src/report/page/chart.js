@@ -98,21 +98,21 @@ function shortened(text, length) {
 
 /* A radar of `series` {name, values}; a null value is a gap in the line. */
 function radar(axes, series, words) {
-  var size = 340, middle = size / 2, reach = 108, n = axes.length;
+  var width = 460, height = 330, reach = 122, n = axes.length, centre = [width / 2, height / 2];
   function point(i, value) {
     var angle = 2 * Math.PI * i / n - Math.PI / 2;
-    return [middle + reach * value * Math.cos(angle), middle + reach * value * Math.sin(angle)];
+    return [centre[0] + reach * value * Math.cos(angle), centre[1] + reach * value * Math.sin(angle)];
   }
   function ring(share) {
     return 'M' + axes.map(function (axis, i) { return point(i, share).map(function (v) { return v.toFixed(1); }).join(' '); }).join('L') + 'Z';
   }
-  return s('svg', { class: 'radar', viewBox: '0 0 ' + size + ' ' + size, role: 'img', 'aria-label': words },
+  return s('svg', { class: 'radar', viewBox: '0 0 ' + width + ' ' + height, role: 'img', 'aria-label': words },
     [0.25, 0.5, 0.75, 1].map(function (share) { return s('path', { class: 'grid-line', d: ring(share) }); }),
     axes.map(function (axis, i) {
-      var end = point(i, 1), at = point(i, 1.16);
-      var anchor = Math.abs(at[0] - middle) < 8 ? 'middle' : at[0] < middle ? 'end' : 'start';
-      return [s('path', { class: 'grid-line', d: 'M' + middle + ' ' + middle + 'L' + end[0] + ' ' + end[1] }),
-        s('text', { class: 'tick', x: at[0], y: at[1] + 4, 'text-anchor': anchor }, shortened(axis, 13), s('title', null, axis))];
+      var end = point(i, 1), at = point(i, 1.12);
+      var anchor = Math.abs(at[0] - centre[0]) < 8 ? 'middle' : at[0] < centre[0] ? 'end' : 'start';
+      return [s('path', { class: 'grid-line', d: 'M' + centre[0] + ' ' + centre[1] + 'L' + end[0] + ' ' + end[1] }),
+        s('text', { class: 'tick', x: at[0], y: at[1] + 4, 'text-anchor': anchor }, shortened(axis, 16), s('title', null, axis))];
     }),
     series.map(function (one, k) {
       var path = '', start = true;

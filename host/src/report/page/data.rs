@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::encode::{MapData, PictureData, is_magnitude};
-use super::statistics::{Counts, Evaluation, count, evaluate};
+use super::statistics::{Counts, Evaluation, count, evaluate, place_number};
 use super::{Entry, Limits, select};
+use crate::run::verdict::place;
 use crate::run::view::{
     Answer, Curve, Flag, LabelledBox, MapInfo, MethodInfo, MetricInfo, Provenance, Run, Sample,
     Verdict,
@@ -96,6 +97,8 @@ struct AnswerData<'a> {
     flag: &'static str,
     verdict: Option<&'static str>,
     looked_at: Option<(usize, f64)>,
+    /// What the evidence lies on, by number.
+    place: Option<usize>,
     /// Standard deviation, lower and upper end.
     uncertainty: Option<[f64; 3]>,
     maps: Vec<MapEntry<'a>>,
@@ -271,6 +274,7 @@ fn answer<'a>(
         flag: flag(answer.flag),
         verdict: answer.verdict.map(verdict),
         looked_at: answer.looked_at,
+        place: place(sample, answer).map(|p| place_number(entry.run, p)),
         uncertainty: answer.uncertainty.map(|u| [u.deviation, u.low, u.high]),
         maps: maps
             .map(|(m, info)| map(entry, [number, index, m], info))

@@ -11,10 +11,18 @@ function setWeights(weights) {
   set({ weights: weights.map(function (weight) { return String(Math.round(weight * 1e6) / 1e6); }).join('_') });
 }
 
-/* A score between 0 and 1 where 1 is good, or null where the metric has no
-   bounds to measure by. */
-function normalised(run, metric, score) {
-  return null;
+/* A score between 0 and 1 where 1 is good, or null where there is none or the
+   metric has no bounds to measure by. */
+function normalised(run, k, score) {
+  var metric = run.metrics[k], low = metric.range[0], high = metric.range[1];
+  if (score === null || low === null || high === null) return null;
+  return metric.higher ? (score - low) / (high - low) : (high - score) / (high - low);
+}
+
+/* How many scores a mean lacks, and why. */
+function lacking(cell) {
+  var reasons = Object.keys(cell.undefined);
+  return { n: reasons.reduce(function (sum, reason) { return sum + cell.undefined[reason]; }, 0), why: reasons.join('; ') };
 }
 
 /* {value, missing}: the weighted mean of the normalised scores. What is
@@ -129,13 +137,11 @@ function refreshTable(weights) {
   heads.forEach(function (one) { one.text.append(one.inner); delete one.inner; delete one.content; });
   var rows = order.map(function (m) {
     var found = v.overall[m];
-    var first = h('span', null, h('b', { class: 'num' }, number(found.value)), found.missing.length ? h('span', { class: 'mark partial', title: partialWords(run, found) }, t('evaluation.partial')) : null);
-    return [{ text: h('span', { class: 'method-name', 'data-series': m }, s('svg', { width: 12, height: 12, viewBox: '0 0 12 12', 'aria-hidden': 'true' }, marker(m, 6, 6)), data(run.methods[m].title)), scope: 'row' }, { text: first, class: 'num' }].concat(run.metrics.map(function (metric, k) { return scoreCell(run.evaluation.scores[m][k]); }));
+    var first = h('span', null, h('b', { class: 'num', 'data-method': m, 'data-value': found.value }, number(found.value)), found.missing.length ? h('span', { class: 'mark partial', title: partialWords(run, found) }, t('evaluation.partial')) : null);
+    return [{ text: h('span', { class: 'method-name', 'data-series': m }, s('svg', { width: 12, height: 12, viewBox: '0 0 12 12', 'aria-hidden': 'true' }, marker(m, 6, 6)), data(run.methods[m].title), run.methods[m].baseline ? h('span', { class: 'faint small' }, t('evaluation.baseline')) : null), scope: 'row' }, { text: first, class: 'num' }].concat(run.metrics.map(function (metric, k) { return scoreCell(run.evaluation.scores[m][k]); }));
   });
   put(v.table, table([t('evaluation.method')].concat(heads), rows, { 'aria-label': t('evaluation.table') }),
-    run.methods.some(function (method, m) { return v.overall[m].missing.length; }) ? h('ul', { class: 'plain small faint' }, order.map(function (m) {
-      return v.overall[m].missing.length ? h('li', null, data(run.methods[m].title), ': ', partialWords(run, v.overall[m])) : null;
-    })) : null,
+    partialList(run, v.overall, order),
     button(t('chart.csv'), function () { download('scores.csv', 'text/csv', csv(scoreRows(run, v))); }, { class: 'quiet small' }));
   v.table.querySelectorAll('[data-series]').forEach(function (name) {
     ['pointerenter', 'pointerleave'].forEach(function (type) {
@@ -143,6 +149,19 @@ function refreshTable(weights) {
     });
   });
   if (held !== null) { var again = v.table.querySelector('[data-by="' + Number(held) + '"], [data-by="overall"]'); if (again) again.focus(); }
+}
+
+/* What overall scores lack: a line for the methods that lack the same. */
+function partialList(run, found, order) {
+  var groups = new Map();
+  order.forEach(function (m) {
+    if (!found[m].missing.length) return;
+    var words = partialWords(run, found[m]);
+    groups.set(words, (groups.get(words) || []).concat(run.methods[m].title));
+  });
+  return h('ul', { class: 'plain small faint' }, Array.from(groups).map(function (group) {
+    return h('li', null, group[1].length === run.methods.length ? t('evaluation.all') : data(group[1].join(', ')), ': ', group[0]);
+  }));
 }
 
 /* Lifts one method out of the radar. */
@@ -162,9 +181,10 @@ function scoreRows(run, v) {
 }
 
 function scoreCell(cell) {
-  var notes = t('evaluation.n', { n: cell.n }) + (cell.failed ? '; ' + t('evaluation.failed', { failed: cell.failed }) + (cell.why ? ': ' + cell.why : '') : '');
-  if (cell.mean === null) return { text: h('span', { class: 'faint' }, '\u2013', h('span', { class: 'reason' }, cell.why || '')), class: 'num', title: notes };
-  return { text: h('span', null, number(cell.mean), cell.interval ? h('span', { class: 'ci' }, number(cell.interval[0]) + ' .. ' + number(cell.interval[1])) : null, cell.failed ? h('span', { class: 'ci' }, t('evaluation.n', { n: cell.n })) : null), class: 'num', title: notes };
+  var lack = lacking(cell);
+  var notes = t('evaluation.n', { n: cell.n }) + (lack.n ? '; ' + t('evaluation.failed', { failed: lack.n }) + ': ' + lack.why : '');
+  if (cell.mean === null) return { text: h('span', { class: 'faint' }, '\u2013', h('span', { class: 'reason' }, lack.why)), class: 'num', title: notes };
+  return { text: h('span', null, number(cell.mean), cell.interval ? h('span', { class: 'ci' }, number(cell.interval[0]) + ' .. ' + number(cell.interval[1])) : null, lack.n ? h('span', { class: 'ci' }, t('evaluation.n', { n: cell.n })) : null), class: 'num', title: notes };
 }
 
 function refreshCharts(weights) {
@@ -204,7 +224,7 @@ function domainOf(metric, cells) {
 
 function barOf(name, cell, series) {
   var missing = !cell || cell.mean === null;
-  return { name: name, value: missing ? null : cell.mean, interval: missing ? null : cell.interval, series: series, text: missing ? t('evaluation.no.sample') : number(cell.mean) + ' (' + cell.n + ')', why: cell ? cell.why || '' : '' };
+  return { name: name, value: missing ? null : cell.mean, interval: missing ? null : cell.interval, series: series, text: missing ? t('evaluation.no.sample') : number(cell.mean) + ' (' + cell.n + ')', why: cell ? lacking(cell).why : '' };
 }
 
 function cellRows(head, items) {
@@ -247,7 +267,7 @@ function refreshClasses() {
   var bounded = run.metrics.map(function (one, i) { return i; }).filter(function (i) { return run.metrics[i].per_class; });
   var items = bounded.map(function (i) {
     var cell = (run.evaluation.classes[label] || run.evaluation.scores)[m][i], value = cell.mean === null ? null : normalised(run, i, cell.mean);
-    return { name: run.metrics[i].spec, value: value, series: m, text: value === null ? t('evaluation.no.sample') : number(value) + ' (' + cell.n + ')', why: cell.why || '' };
+    return { name: run.metrics[i].spec, value: value, series: m, text: cell.mean === null ? t('evaluation.no.sample') : value === null ? t('evaluation.no.bound') : number(value) + ' (' + cell.n + ')', why: lacking(cell).why };
   });
   var second = run.methods[m].title + ', ' + labelName(run, label) + ' (' + t('evaluation.normalised') + ')';
   put(v.classes, h('div', null, h('h3', null, t('evaluation.classes.metric')), first), h('div', null, h('h3', null, t('evaluation.classes.method')), chart(second, bars(items, [0, 1], second), [[t('evaluation.metric.one'), t('evaluation.normalised')]].concat(items.map(function (item) { return [item.name, item.value]; })))));

@@ -16,7 +16,7 @@ function verdictOf(run, sample, answer) {
   if (flag === answer.flag) return answer.verdict;
   if (flag === 'fp' || flag === 'fn') return 'wrong';
   if (flag !== 'tp') return null;
-  return answer.looked_at && answer.looked_at[0] !== answer.label ? 'reason' : 'right';
+  return answer.place !== null && answer.place !== answer.label ? 'reason' : 'right';
 }
 
 /* Labels above the threshold that were not explained. */
@@ -36,7 +36,7 @@ function passing(run, sample) {
     if (labels.length && labels.indexOf(answer.label) < 0) return false;
     if (flags.length && flags.indexOf(flagOf(run, sample, answer)) < 0) return false;
     if (verdicts.length && verdicts.indexOf(verdictOf(run, sample, answer)) < 0) return false;
-    if (pair.length === 3 && pair[2] === 1 && !(answer.label === pair[0] && answer.looked_at && answer.looked_at[0] === pair[1])) return false;
+    if (pair.length === 3 && pair[2] === 1 && !(answer.label === pair[0] && answer.place === pair[1] && answer.flag !== 'fn')) return false;
     return true;
   });
 }

@@ -71,20 +71,23 @@ function confusionPart(run, kind) {
   triples.forEach(function (triple) {
     [triple[0], triple[1]].forEach(function (label) { weight.set(label, (weight.get(label) || 0) + triple[2] * (triple[0] === triple[1] ? 0.001 : 1)); });
   });
+  var background = run.labels.length, ground = weight.delete(background);
   var labels = Array.from(weight.keys()).sort(function (a, b) { return weight.get(b) - weight.get(a) || a - b; });
   var rest = labels.length > CONFUSED;
   labels = labels.slice(0, CONFUSED).sort(function (a, b) { return a - b; });
-  function index(label) { var at = labels.indexOf(label); return at < 0 ? labels.length : at; }
-  var n = labels.length + (rest ? 1 : 0), cells = [];
-  for (var i = 0; i < n; i++) cells.push(new Array(n).fill(0));
-  triples.forEach(function (triple) { cells[index(triple[0])][index(triple[1])] += triple[2]; });
+  var columns = ground ? labels.concat(background) : labels;
+  function index(list, label) { var at = list.indexOf(label); return at < 0 ? list.length : at; }
+  var cells = [], n = columns.length + (rest ? 1 : 0);
+  for (var i = 0; i < labels.length + (rest ? 1 : 0); i++) cells.push(new Array(n).fill(0));
+  triples.forEach(function (triple) { cells[index(labels, triple[0])][index(columns, triple[1])] += triple[2]; });
   var sums = cells.map(function (row) { return row.reduce(function (a, b) { return a + b; }, 0); });
-  var names = labels.map(function (label) { return labelName(run, label); }).concat(rest ? [t('overview.others')] : []);
+  var names = columns.map(function (label) { return labelName(run, label); }).concat(rest ? [t('overview.others')] : []);
+  var rowNames = labels.map(function (label) { return labelName(run, label); }).concat(rest ? [t('overview.others')] : []);
   var rows = cells.map(function (row, i) {
-    return [{ text: data(names[i]), scope: 'row' }].concat(row.map(function (count, j) {
+    return [{ text: data(rowNames[i]), scope: 'row' }].concat(row.map(function (count, j) {
       if (!count) return { text: '\u00b7', class: 'num faint' };
-      var share = count / sums[i], known = i < labels.length && j < labels.length;
-      var cell = known ? button(String(count), only({ pair: labels[i] + '.' + labels[j] + '.' + (kind === 'evidence' ? 1 : 0) }), { class: 'cell', 'aria-label': names[i] + ', ' + names[j] + ': ' + count }) : h('span', { class: 'cell' }, String(count));
+      var share = count / sums[i], known = i < labels.length && j < columns.length;
+      var cell = known ? button(String(count), only({ pair: labels[i] + '.' + columns[j] + '.' + (kind === 'evidence' ? 1 : 0) }), { class: 'cell', 'aria-label': rowNames[i] + ', ' + names[j] + ': ' + count }) : h('span', { class: 'cell' }, String(count));
       cell.style.setProperty('--share', share.toFixed(3));
       cell.classList.add(i === j ? 'hit' : 'miss');
       return { text: cell, class: 'num tight' };
@@ -94,7 +97,7 @@ function confusionPart(run, kind) {
   return h('section', { class: 'panel' }, h('h2', null, title), h('p', { class: 'faint' }, t('overview.' + kind + '.what')),
     table([corner].concat(names.map(function (name) { return h('span', { class: 'slanted' }, data(shortened(name, 16))); })), rows, { class: 'matrix', 'aria-label': title }),
     button(t('chart.csv'), function () {
-      download(title + '.csv', 'text/csv', csv([[''].concat(names)].concat(cells.map(function (row, i) { return [names[i]].concat(row); }))));
+      download(title + '.csv', 'text/csv', csv([[''].concat(names)].concat(cells.map(function (row, i) { return [rowNames[i]].concat(row); }))));
     }, { class: 'quiet small', 'aria-label': t('chart.csv') + ': ' + title }));
 }
 
@@ -107,7 +110,7 @@ function firstLists(run) {
       function add(list, value, text) { lists[list].push({ sample: sample, answer: answer, value: value, text: text }); }
       if (answer.flag === 'fp') add('confident', answer.p, percent(answer.p));
       if (answer.flag === 'fn') add('missed', 1 - answer.p, percent(answer.p));
-      if (answer.verdict === 'reason') add('reason', answer.p, answer.looked_at ? labelName(run, answer.looked_at[0]) + ' ' + percent(answer.looked_at[1]) : percent(answer.p));
+      if (answer.verdict === 'reason') add('reason', answer.p, answer.place !== null ? labelName(run, answer.place) + (answer.looked_at ? ' ' + percent(answer.looked_at[1]) : '') : percent(answer.p));
       if (answer.uncertainty) add('uncertain', answer.uncertainty[0], 'sd ' + number(answer.uncertainty[0]));
       var flat = answer.maps.filter(function (map) { return map.outcome === 'flat'; });
       if (flat.length) add('flat', flat.length, flat.map(function (map) { return run.methods[map.method].title; }).join(', '));

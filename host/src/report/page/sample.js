@@ -44,7 +44,7 @@ function answerWords(run, sample, answer) {
   var u = answer.uncertainty, parts = [t('flag.' + flagOf(run, sample, answer) + '.long')];
   if (u) parts.push(t('sample.interval', { low: percent(u[1]), high: percent(u[2]), sd: number(u[0]) }));
   return h('p', { class: 'words' }, verdictMark(verdictOf(run, sample, answer), true), ' ', parts.join('; ') + '. ',
-    answer.looked_at ? t('sample.looked', { label: labelName(run, answer.looked_at[0]), share: percent(answer.looked_at[1]) }) : null);
+    answer.looked_at ? t('sample.looked', { label: labelName(run, answer.looked_at[0]), share: percent(answer.looked_at[1]) }) : answer.place === run.labels.length ? t('sample.background') : null);
 }
 
 function panesPart() {

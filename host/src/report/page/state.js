@@ -49,6 +49,7 @@ function runAt(i) {
 function currentRun() { return runAt(state.run); }
 
 function labelName(run, label) {
+  if (label === run.labels.length) return t('background');
   var name = run.labels[label];
   return name === undefined || name === '' ? String(label) : name;
 }

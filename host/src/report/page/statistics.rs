@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use foveola_core::metric::bootstrap::{RESAMPLES, of_mean};
 use serde::Serialize;
 
+use crate::run::verdict::{EvidenceMatrix, Place};
 use crate::run::view::{Answer, Flag, Run, Sample, Verdict};
 
 /// A mean of scores with its 95 % interval.
@@ -12,35 +13,29 @@ use crate::run::view::{Answer, Flag, Run, Sample, Verdict};
 pub struct Mean {
     /// Scores that exist.
     n: usize,
-    /// Scores that do not.
-    failed: usize,
     /// The mean; `None` without scores.
     mean: Option<f64>,
     /// Lower and upper end.
     interval: Option<[f64; 2]>,
-    /// Why the first of the missing ones is missing.
-    why: Option<String>,
+    /// Why scores are missing, and how many for each reason.
+    undefined: BTreeMap<String, usize>,
 }
 
 impl Mean {
     fn of<'a>(scores: impl Iterator<Item = &'a Result<f64, String>>, seed: u64) -> Self {
-        let (mut values, mut failed, mut why) = (Vec::new(), 0, None);
+        let (mut values, mut undefined) = (Vec::new(), BTreeMap::new());
         for score in scores {
             match score {
                 Ok(value) => values.push(*value),
-                Err(reason) => {
-                    failed += 1;
-                    why.get_or_insert_with(|| reason.clone());
-                }
+                Err(reason) => *undefined.entry(reason.clone()).or_default() += 1,
             }
         }
         let n = values.len();
         Self {
             n,
-            failed,
             mean: (n > 0).then(|| values.iter().sum::<f64>() / n as f64),
             interval: of_mean(&values, seed, &mut [0.0; RESAMPLES]).map(|i| [i.low, i.high]),
-            why,
+            undefined,
         }
     }
 }
@@ -147,7 +142,8 @@ pub struct Counts {
     top: [usize; 2],
     /// True label, most probable label, pictures; of pictures with one label.
     confusion: Vec<[usize; 3]>,
-    /// Label, label of the box that holds the evidence, answers.
+    /// Predicted label, [number of the place](place_number) that its evidence
+    /// lies on, answers.
     evidence: Vec<[usize; 3]>,
 }
 
@@ -157,7 +153,7 @@ pub fn count(run: &Run) -> Counts {
         pictures: run.samples.len(),
         ..Counts::default()
     };
-    let (mut confusion, mut evidence) = (BTreeMap::new(), BTreeMap::new());
+    let mut confusion = BTreeMap::new();
     for sample in &run.samples {
         counts.unreadable += usize::from(sample.failure.is_some());
         if let (Some(top), false) = (top(sample), sample.truth.is_empty()) {
@@ -169,14 +165,30 @@ pub fn count(run: &Run) -> Counts {
         }
         for answer in &sample.answers {
             counts.add(answer);
-            if let Some((at, _)) = answer.looked_at {
-                *evidence.entry([answer.label, at]).or_default() += 1;
-            }
         }
     }
-    counts.confusion = triples(confusion);
-    counts.evidence = triples(evidence);
+    counts.confusion = confusion.into_iter().map(|([a, b], n)| [a, b, n]).collect();
+    counts.evidence = evidence(run);
     counts
+}
+
+/// A label's own number; that of the background follows the last label's.
+pub fn place_number(run: &Run, place: Place) -> usize {
+    match place {
+        Place::Label(label) => label,
+        Place::Background => run.labels.len(),
+    }
+}
+
+fn evidence(run: &Run) -> Vec<[usize; 3]> {
+    let matrix = EvidenceMatrix::of(run);
+    let mut triples = Vec::new();
+    for (label, counts) in matrix.labels.iter().zip(&matrix.counts) {
+        for (place, count) in matrix.places.iter().zip(counts).filter(|(_, n)| **n > 0) {
+            triples.push([*label, place_number(run, *place), *count as usize]);
+        }
+    }
+    triples
 }
 
 impl Counts {
@@ -201,8 +213,4 @@ impl Counts {
 fn top(sample: &Sample) -> Option<usize> {
     let p = &sample.probabilities;
     (!p.is_empty()).then(|| crate::explainer::best(p))
-}
-
-fn triples(counted: BTreeMap<[usize; 2], usize>) -> Vec<[usize; 3]> {
-    counted.into_iter().map(|([a, b], n)| [a, b, n]).collect()
 }
