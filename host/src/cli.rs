@@ -170,12 +170,6 @@ impl From<PolicyError> for CliError {
     }
 }
 
-impl From<RunError> for CliError {
-    fn from(error: RunError) -> Self {
-        Self::Run(Box::new(error))
-    }
-}
-
 impl From<QuantiseError> for CliError {
     fn from(error: QuantiseError) -> Self {
         Self::Quantise(Box::new(error))
