@@ -36,6 +36,10 @@ for folder in sorted(pathlib.Path(sys.argv[1]).glob("n?")):
     (out / "manifest.json").write_text(json.dumps(manifest, indent=0, sort_keys=True) + "\n")
     np.savez_compressed(out / "golden.npz", **{k: golden[k] for k in sorted(entries)})
     np.savez_compressed(out / "inputs.npz", x=inputs["x"], rise_masks=inputs["rise_masks"])
+    if (folder / "localisation.npz").exists():
+        boxed = np.load(folder / "localisation.npz")
+        kept = ("images_u8", "cls", "boxes", "hit_saliency", "hit_gradcam", "iosr_gradcam")
+        np.savez_compressed(out / "localisation.npz", **{k: boxed[k] for k in kept})
     if (folder / "golden_int8.npz").exists():
         int8 = np.load(folder / "golden_int8.npz")
         logits = {k: int8[k] for k in int8.files if "logits" in k}
