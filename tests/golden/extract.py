@@ -18,6 +18,10 @@ METHODS = re.compile(
     r"^(saliency|saliency_prob|deconvolution|guided_backprop|occlusion_[ab]|rise|rise_norm|rise_scores"
     r"|layer_gradcam_(last|inner)(_relu|_up)?|gc_GradCAM_(raw|final|inner_raw))$"
 )
+METRICS = re.compile(
+    r"^((curve|auc)_(deletion|insertion)_(zero|blur)|infidelity_\w+|sensitivity_max_saliency)$"
+)
+MAPS = re.compile(r"^(saliency|ig_riemann_middle)$")
 here = pathlib.Path(__file__).parent
 
 
@@ -48,3 +52,14 @@ for folder in sorted(pathlib.Path(sys.argv[1]).glob("n?")):
     for model in (f"{m}.onnx" for m in models):
         if (folder / model).exists():
             shutil.copy(folder / model, out / model)
+    if folder.name in ("n1", "n2", "n3"):
+        # Scores of maps, with the maps, and what they were perturbed by.
+        scores = {
+            k: e
+            for k, e in json.loads((folder / "manifest.json").read_text())["entries"].items()
+            if METRICS.match(k.split(".")[-1]) and e.get("gate", True)
+        }
+        (out / "metrics.json").write_text(json.dumps(scores, indent=0, sort_keys=True) + "\n")
+        arrays = {k: golden[k] for k in golden.files if k in scores or MAPS.match(k.split(".")[-1])}
+        stored = {k: inputs[k] for k in inputs.files if re.search(r"\.(pert|blur|delmap_t\d+)$", k)}
+        np.savez_compressed(out / "metrics.npz", **arrays, **stored)

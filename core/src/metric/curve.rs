@@ -1,7 +1,7 @@
 //! The curve that deletion and insertion integrate: the score while more and
 //! more of the picture is taken away, or shown, strongest evidence first.
 
-use super::pass::{Answer, Ask, Passes, check, cut, unranked};
+use super::pass::{Answer, Ask, Passes, bounded, check, cut, unranked};
 use super::rank::{ranks, room};
 use super::{Scored, Subject, Witness};
 use crate::classifier::{Classifier, Score};
@@ -118,11 +118,11 @@ impl Sweep {
             sum.add(share, answer.score);
         };
         ask.all(classifier, points.steps + 1, &view, &mut passes, &mut sink)?;
-        Ok(Scored::finite(if self.mindspore {
-            self.mindspore(&sum, points.steps)
-        } else {
-            sum.area
-        }))
+        Ok(match self.score {
+            _ if self.mindspore => Scored::finite(self.mindspore(&sum, points.steps)),
+            Score::Probability => bounded(sum.area, [0.0, 1.0]),
+            Score::Logit => Scored::finite(sum.area),
+        })
     }
 
     /// MindSpore's number: of the changes against the first point, those of the

@@ -1,6 +1,6 @@
 //! What all metrics do alike: check a subject, cut scratch, count passes.
 
-use super::{Subject, Witness};
+use super::{Scored, Subject, Witness};
 use crate::classifier::{Classifier, Score, Views};
 use crate::error::Error;
 use crate::mask::Masked;
@@ -87,6 +87,17 @@ impl Answer {
             above: scores.iter().take(classes).filter(higher).count(),
         })
     }
+}
+
+/// A score that rounding may have led out of its range.
+pub(super) fn bounded(value: f64, [least, most]: [f64; 2]) -> Scored {
+    Scored::finite(if value < least {
+        least
+    } else if value > most {
+        most
+    } else {
+        value
+    })
 }
 
 /// Counts passes, tells the witness, and stops when it says so.

@@ -8,7 +8,7 @@
 //! for the picture, never falling. The score is the area under the curve from
 //! (0, 0) to (1, 1), by the trapezoid rule; a blurred picture is its fill.
 
-use super::pass::{Answer, Ask, Passes, check, cut, unranked};
+use super::pass::{Answer, Ask, Passes, bounded, check, cut, unranked};
 use super::rank::{ranks, room};
 use super::table::{baseline, parameter};
 use super::{Better, Explain, Family, Metric, MetricRow, Needs, Scored, Subject, Witness};
@@ -226,6 +226,6 @@ impl Pic {
             witness.point("pic", next, score);
             (x, y) = (next, score);
         }
-        Scored::finite(area)
+        bounded(area, ROW.range)
     }
 }

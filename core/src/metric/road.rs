@@ -7,7 +7,7 @@
 //! is added to the solution; its deviation is a share of the picture's range.
 
 use super::imputation::{self, Fill};
-use super::pass::{Ask, Passes, check, cut, pixels, unranked};
+use super::pass::{Ask, Passes, bounded, check, cut, pixels, unranked};
 use super::rank::{ranks, room};
 use super::table::{SCORE, parameter};
 use super::{Better, Explain, Family, Metric, MetricRow, Needs, Scored, Subject, Witness};
@@ -144,7 +144,11 @@ impl Metric for Road {
         let [morf, lerf] = means;
         passes.witness.part("morf", morf);
         passes.witness.part("lerf", lerf);
-        Ok(Scored::finite((lerf - morf) / 2.0))
+        let score = (lerf - morf) / 2.0;
+        Ok(match self.score {
+            Score::Probability => bounded(score, ROW.range),
+            Score::Logit => Scored::finite(score),
+        })
     }
 }
 

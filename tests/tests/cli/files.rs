@@ -646,3 +646,60 @@ fn interrupted_runs_keep_what_is_finished() {
     assert!(record["maps"][1]["passes"].as_u64().expect("a number") < 2_000_000);
     assert!(room.path("o/rise.3.png").is_file());
 }
+
+/// Scores stand beside the maps: curves that begin and end where the
+/// probabilities are, their area, and a reason where there is no score.
+#[test]
+fn metrics_judge_the_maps() {
+    let mut golden = Golden::open("n3");
+    let room = golden_room(&mut golden);
+    let net = file("tests/golden/n3/model.onnx");
+    let args = [
+        "explain",
+        &net,
+        "x.npy",
+        "--target",
+        "2",
+        "--method",
+        "gradient",
+        "--method",
+        "occlusion",
+        "--metric",
+        "deletion:steps=8",
+        "--metric",
+        "insertion:steps=8,baseline=black",
+        "--metric",
+        "background-swap",
+        "--out",
+        "o",
+    ];
+    let printed = room.succeed(&args);
+    let record = room.record("o");
+    let whole = record["probabilities"][2].as_f64().expect("a probability");
+    for map in record["maps"].as_array().expect("maps") {
+        let scores = map["metrics"].as_array().expect("scores");
+        assert_eq!(
+            texts(&map["metrics"], "metric"),
+            ["deletion", "insertion", "background-swap"]
+        );
+        assert_eq!(scores[0]["parameters"]["steps"], 8);
+        let curve = |i: usize| -> Vec<[f64; 2]> {
+            let name = scores[i]["metric"].as_str().expect("a name");
+            serde_json::from_value(scores[i]["curves"][name].clone()).expect("a curve")
+        };
+        let (deletion, insertion) = (curve(0), curve(1));
+        assert_eq!((deletion.len(), insertion.len()), (9, 9));
+        assert!((deletion[0][1] - whole).abs() < 1e-6 && (insertion[8][1] - whole).abs() < 1e-6);
+        assert_eq!(deletion[8][1], insertion[0][1]);
+        for (i, curve) in [deletion, insertion].into_iter().enumerate() {
+            let area: f64 = curve.windows(2).map(|p| (p[0][1] + p[1][1]) / 16.0).sum();
+            let value = scores[i]["value"].as_f64().expect("a score");
+            assert!((area - value).abs() < 1e-9, "{area} {value}");
+            assert!(printed.contains(&format!("{value:.4}")), "{printed}");
+        }
+        assert!(scores[2]["value"].is_null());
+        assert_eq!(scores[2]["reason"], "there are no other backgrounds");
+    }
+    let reason = "there are no other backgrounds\n";
+    assert!(printed.contains("no background-swap of gradient") && printed.ends_with(reason));
+}
