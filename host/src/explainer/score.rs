@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use foveola_core::explain::{Cost, Outcome, Progress};
-use foveola_core::metric::{Attribution, Scored, Subject, Witness};
+use foveola_core::metric::{Attribution, Explain, Finished, Needs, Scored, Subject, Witness};
 use foveola_core::{Classifier, Error, Fill};
 
 use super::{Again, ExplainError, Explainer, SaliencyMap, Watch, layers};
@@ -38,6 +38,9 @@ impl Explainer {
         metrics: &[MetricSpec],
         (seed, watch): (u64, &mut dyn Watch),
     ) -> Result<Vec<Vec<MapScore>>, ExplainError> {
+        if metrics.is_empty() {
+            return Ok(maps.iter().map(|_| Vec::new()).collect());
+        }
         let specs: Vec<_> = maps.iter().map(|map| map.spec.clone()).collect();
         self.start(&layers(&specs))?;
         let Self {
@@ -49,22 +52,33 @@ impl Explainer {
             return Err(ExplainError::Classifier(Error::BadOrder));
         };
         let classifier = &mut *running.classifier;
+        let anew = |m: &MetricSpec| matches!(m.row.needs, Needs::Maps | Needs::Weights);
+        let anew = metrics.iter().any(anew);
         let mut all = Vec::new();
         for map in maps {
             let asked = (Some(map.score), seed);
-            let again = Again::new(model, &map.spec, *threads, asked)?;
-            let mut again = again.of_tensors(photo.is_tensor());
-            let mut scores = Vec::new();
-            for metric in metrics {
-                let mut judge = Judge {
-                    photo,
-                    map,
-                    metric,
-                    seed,
-                };
-                scores.push(judge.score(classifier, &mut again, watch)?);
-            }
-            all.push(scores);
+            let mut again = match anew {
+                true => {
+                    let again = Again::new(model, &map.spec, *threads, asked)?;
+                    Some(again.of_tensors(photo.is_tensor()))
+                }
+                false => None,
+            };
+            let mut finished = Finished;
+            let explain: &mut dyn Explain = match &mut again {
+                Some(again) => again,
+                None => &mut finished,
+            };
+            let judge = |metric| Judge {
+                photo,
+                map,
+                metric,
+                seed,
+            };
+            let scores = metrics
+                .iter()
+                .map(|metric| judge(metric).score(classifier, explain, watch));
+            all.push(scores.collect::<Result<Vec<_>, _>>()?);
         }
         Ok(all)
     }
@@ -80,15 +94,15 @@ struct Judge<'a> {
 
 impl Judge<'_> {
     fn score(
-        &mut self,
+        &self,
         classifier: &mut dyn Classifier,
-        again: &mut Again<'_>,
+        explain: &mut dyn Explain,
         watch: &mut dyn Watch,
     ) -> Result<MapScore, ExplainError> {
         let mut notes = Notes::new(watch);
         let score = match self.map.outcome {
             Outcome::Undefined(reason) => Err(format!("there is no map, because {reason}")),
-            _ => self.ask(classifier, again, &mut notes)?,
+            _ => self.ask(classifier, explain, &mut notes)?,
         };
         Ok(MapScore {
             metric: self.metric.clone(),
@@ -102,7 +116,7 @@ impl Judge<'_> {
     fn ask(
         &self,
         classifier: &mut dyn Classifier,
-        again: &mut Again<'_>,
+        explain: &mut dyn Explain,
         notes: &mut Notes<'_>,
     ) -> Result<Result<f64, String>, ExplainError> {
         let hidden = match self.metric.baseline.map(|b| self.photo.hidden(b)) {
@@ -136,7 +150,7 @@ impl Judge<'_> {
             let cost = metric.cost(input, classes, explanation);
             notes.watch.begin(&self.map.spec, &cost);
             let mut scratch = vec![0.0; cost.scratch];
-            metric.score(classifier, &subject, again, &mut scratch, notes)
+            metric.score(classifier, &subject, explain, &mut scratch, notes)
         });
         notes.watch.end();
         match scored {
