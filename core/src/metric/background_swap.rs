@@ -14,6 +14,7 @@ use crate::classifier::{Classifier, Score};
 use crate::error::Error;
 use crate::explain::Cost;
 use crate::mask::{Fill, Mask, Masked};
+use crate::picture::Picture;
 use crate::tensor::Shape;
 
 pub(super) const ROW: MetricRow = MetricRow {
@@ -146,34 +147,51 @@ impl Metric for BackgroundSwap {
         if count == 0 {
             return Ok(Scored::Undefined("there are no other backgrounds"));
         }
-        let view = |i: usize| {
-            let background = i.checked_sub(1).and_then(|i| backgrounds.get(i));
-            background.map_or(Masked::whole(subject.picture), |other| Masked {
-                picture: subject.picture,
-                fill: Fill::Picture(*other),
-                mask,
-            })
-        };
-        let mut ask = Ask {
-            score: Score::Probability,
-            target: subject.target,
-            scores,
-        };
-        let (mut before, mut stays, mut sum) = (Answer::default(), 0usize, 0.0);
-        let mut sink = |i: usize, answer: Answer, _: &mut dyn Witness| {
-            if i == 0 {
-                before = answer;
-                return;
-            }
-            stays += usize::from(answer.above <= before.above);
-            sum += answer.score;
-        };
-        let mut passes = Passes::new(witness, count + 1);
-        ask.all(classifier, count + 1, &view, &mut passes, &mut sink)?;
-        if before.score > 0.0 {
-            witness.part("ratio", sum / count as f64 / before.score);
+        let backgrounds = backgrounds.get(..count).unwrap_or_default();
+        let [before, stays, mean] =
+            swap(classifier, subject, (backgrounds, mask), scores, witness)?;
+        if before > 0.0 {
+            witness.part("ratio", mean / before);
         }
         witness.part("backgrounds", count as f64);
-        Ok(Scored::finite(stays as f64 / count as f64))
+        Ok(Scored::finite(stays))
     }
+}
+
+/// The probability before the own background, the share of the others before
+/// which the class stays, and the mean probability there.
+fn swap(
+    classifier: &mut dyn Classifier,
+    subject: &Subject<'_>,
+    (backgrounds, mask): (&[Picture<'_>], Mask<'_>),
+    scores: &mut [f32],
+    witness: &mut dyn Witness,
+) -> Result<[f64; 3], Error> {
+    let count = backgrounds.len();
+    let view = |i: usize| {
+        let background = i.checked_sub(1).and_then(|i| backgrounds.get(i));
+        background.map_or(Masked::whole(subject.picture), |other| Masked {
+            picture: subject.picture,
+            fill: Fill::Picture(*other),
+            mask,
+        })
+    };
+    let mut ask = Ask {
+        score: Score::Probability,
+        target: subject.target,
+        scores,
+    };
+    let (mut before, mut stays, mut sum) = (Answer::default(), 0usize, 0.0);
+    let mut sink = |i: usize, answer: Answer, _: &mut dyn Witness| {
+        if i == 0 {
+            before = answer;
+            return;
+        }
+        stays += usize::from(answer.above <= before.above);
+        sum += answer.score;
+    };
+    let mut passes = Passes::new(witness, count + 1);
+    ask.all(classifier, count + 1, &view, &mut passes, &mut sink)?;
+    let all = count as f64;
+    Ok([before.score, stays as f64 / all, sum / all])
 }

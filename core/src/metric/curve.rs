@@ -90,6 +90,24 @@ impl Sweep {
         }
         let (scores, scratch) = cut(scratch, classifier.classes())?;
         let ranks = ranks(evidence, scratch)?;
+        let sum = self.walk(classifier, subject, (ranks, points), scores, witness)?;
+        Ok(match self.score {
+            _ if self.mindspore => Scored::finite(self.mindspore(&sum, points.steps)),
+            Score::Probability => bounded(sum.area, [0.0, 1.0]),
+            Score::Logit => Scored::finite(sum.area),
+        })
+    }
+
+    /// Asks all points of the curve.
+    fn walk(
+        &self,
+        classifier: &mut dyn Classifier,
+        subject: &Subject<'_>,
+        (ranks, points): (&[u32], Points),
+        scores: &mut [f32],
+        witness: &mut dyn Witness,
+    ) -> Result<Sum, Error> {
+        let area = classifier.input().area();
         let fill = if self.mindspore {
             Fill::Colour([0.0; MAX_CHANNELS])
         } else {
@@ -113,16 +131,12 @@ impl Sweep {
         };
         let mut sum = Sum::default();
         let mut sink = |i: usize, answer: Answer, witness: &mut dyn Witness| {
-            let share = points.pixels(i) as f64 / input.area() as f64;
+            let share = points.pixels(i) as f64 / area as f64;
             witness.point(self.name, share, answer.score);
             sum.add(share, answer.score);
         };
         ask.all(classifier, points.steps + 1, &view, &mut passes, &mut sink)?;
-        Ok(match self.score {
-            _ if self.mindspore => Scored::finite(self.mindspore(&sum, points.steps)),
-            Score::Probability => bounded(sum.area, [0.0, 1.0]),
-            Score::Logit => Scored::finite(sum.area),
-        })
+        Ok(sum)
     }
 
     /// MindSpore's number: of the changes against the first point, those of the

@@ -18,6 +18,7 @@ use crate::explain::Cost;
 use crate::mask::{Fill, Mask, Masked};
 use crate::picture::MAX_CHANNELS;
 use crate::tensor::Shape;
+use core::ops::Range;
 
 pub(super) const ROW: MetricRow = MetricRow {
     name: "faithfulness",
@@ -90,6 +91,73 @@ impl Faithfulness {
             undefined @ Scored::Undefined(_) => undefined,
         }
     }
+
+    /// The score without each group.
+    fn ask(
+        &self,
+        classifier: &mut dyn Classifier,
+        subject: &Subject<'_>,
+        (ranks, pixels, predictions): (&[u32], usize, &mut [f32]),
+        scores: &mut [f32],
+        witness: &mut dyn Witness,
+    ) -> Result<(), Error> {
+        let groups = predictions.len();
+        let fill = if self.mindspore {
+            Fill::Colour([0.0; MAX_CHANNELS])
+        } else {
+            subject.fill
+        };
+        let view = |i: usize| Masked {
+            picture: subject.picture,
+            fill,
+            mask: Mask::Ranked {
+                ranks,
+                from: group(i, pixels).start,
+                to: group(i, pixels).end,
+                reveal: false,
+            },
+        };
+        let mut ask = Ask {
+            score: self.score,
+            target: subject.target,
+            scores,
+        };
+        let mut sink = |i: usize, answer: Answer, _: &mut dyn Witness| {
+            if let Some(place) = predictions.get_mut(i) {
+                *place = answer.score as f32;
+            }
+        };
+        let mut passes = Passes::new(witness, groups);
+        ask.all(classifier, groups, &view, &mut passes, &mut sink)
+    }
+}
+
+/// The ranks of group `i`.
+const fn group(i: usize, pixels: usize) -> Range<u32> {
+    (i * pixels) as u32..((i + 1) * pixels) as u32
+}
+
+/// Mean evidence of each group.
+fn means(evidence: &[f32], ranks: &[u32], pixels: usize, out: &mut [f32]) {
+    for (i, mean) in out.iter_mut().enumerate() {
+        let inside = group(i, pixels);
+        let own = evidence.iter().zip(ranks);
+        let own = own.filter(|(_, rank)| inside.contains(rank));
+        let sum: f64 = own.map(|(value, _)| f64::from(*value)).sum();
+        *mean = (sum / pixels as f64) as f32;
+    }
+}
+
+/// Pearson's correlation, or why there is none.
+fn correlate(importance: &[f32], predictions: &[f32]) -> Scored {
+    let still = |values: &[f32]| values.iter().all(|v| Some(v) == values.first());
+    if still(predictions) {
+        Scored::Undefined("the score never moves")
+    } else if still(importance) {
+        Scored::Undefined("all groups have the same evidence")
+    } else {
+        pearson(importance, predictions)
+    }
 }
 
 impl Metric for Faithfulness {
@@ -126,50 +194,9 @@ impl Metric for Faithfulness {
         let (importance, scratch) = cut(scratch, groups)?;
         let (predictions, scratch) = cut(scratch, groups)?;
         let ranks = ranks(evidence, scratch)?;
-        let group = |i: usize| (i * pixels) as u32..((i + 1) * pixels) as u32;
-        for (i, mean) in importance.iter_mut().enumerate() {
-            let inside = group(i);
-            let own = evidence
-                .iter()
-                .zip(ranks)
-                .filter(|(_, r)| inside.contains(r));
-            let sum: f64 = own.map(|(value, _)| f64::from(*value)).sum();
-            *mean = (sum / pixels as f64) as f32;
-        }
-        let fill = if self.mindspore {
-            Fill::Colour([0.0; MAX_CHANNELS])
-        } else {
-            subject.fill
-        };
-        let view = |i: usize| Masked {
-            picture: subject.picture,
-            fill,
-            mask: Mask::Ranked {
-                ranks,
-                from: group(i).start,
-                to: group(i).end,
-                reveal: false,
-            },
-        };
-        let mut ask = Ask {
-            score: self.score,
-            target: subject.target,
-            scores,
-        };
-        let mut sink = |i: usize, answer: Answer, _: &mut dyn Witness| {
-            if let Some(place) = predictions.get_mut(i) {
-                *place = answer.score as f32;
-            }
-        };
-        let mut passes = Passes::new(witness, groups);
-        ask.all(classifier, groups, &view, &mut passes, &mut sink)?;
-        let still = |values: &[f32]| values.iter().all(|v| Some(v) == values.first());
-        if still(predictions) {
-            return Ok(self.settle(Scored::Undefined("the score never moves")));
-        }
-        if still(importance) {
-            return Ok(self.settle(Scored::Undefined("all groups have the same evidence")));
-        }
-        Ok(self.settle(pearson(importance, predictions)))
+        means(evidence, ranks, pixels, importance);
+        let asked = (ranks, pixels, &mut *predictions);
+        self.ask(classifier, subject, asked, scores, witness)?;
+        Ok(self.settle(correlate(importance, predictions)))
     }
 }

@@ -122,7 +122,6 @@ impl Cells {
 
 /// Parts of the scratch.
 struct Desk<'s> {
-    scores: &'s mut [f32],
     /// One sum of attribution a cell.
     sums: &'s mut [f32],
     deck: &'s mut [u32],
@@ -135,14 +134,8 @@ struct Desk<'s> {
 }
 
 impl<'s> Desk<'s> {
-    fn lay(
-        scratch: &'s mut [f32],
-        classes: usize,
-        cells: &Cells,
-        samples: usize,
-    ) -> Result<Self, Error> {
-        let (scores, rest) = cut(scratch, classes)?;
-        let (sums, rest) = cut(rest, cells.count())?;
+    fn lay(scratch: &'s mut [f32], cells: &Cells, samples: usize) -> Result<Self, Error> {
+        let (sums, rest) = cut(scratch, cells.count())?;
         let (deck, rest) = cut(rest, cells.count())?;
         let (marks, rest) = cut(rest, cells.count())?;
         let (attributed, rest) = cut(rest, samples)?;
@@ -150,7 +143,6 @@ impl<'s> Desk<'s> {
         let (order, rest) = cut(rest, 2 * samples)?;
         let (masks, _) = cut(rest, BATCH * cells.input.area())?;
         Ok(Self {
-            scores,
             sums,
             deck: integers(deck)?,
             marks,
@@ -198,6 +190,45 @@ impl MuFidelity {
     }
 }
 
+impl MuFidelity {
+    /// What the score loses without each subset.
+    fn ask(
+        &self,
+        classifier: &mut dyn Classifier,
+        (subject, cells): (&Subject<'_>, &Cells),
+        desk: &mut Desk<'_>,
+        (scores, witness): (&mut [f32], &mut dyn Witness),
+    ) -> Result<(), Error> {
+        let mut passes = Passes::new(witness, self.samples + 1);
+        let mut ask = Ask {
+            score: self.score,
+            target: subject.target,
+            scores,
+        };
+        let whole = ask.one(classifier, &Masked::whole(subject.picture), &mut passes)?;
+        let mut first = 0;
+        while first < self.samples {
+            self.draw(cells, subject.seed, first, desk);
+            let masks = &*desk.masks;
+            let view = |i: usize| Masked {
+                picture: subject.picture,
+                fill: subject.fill,
+                mask: Mask::Soft(masks.get(i * cells.input.area()..).unwrap_or_default()),
+            };
+            let lost = &mut *desk.lost;
+            let mut sink = |i: usize, answer: Answer, _: &mut dyn Witness| {
+                if let Some(place) = lost.get_mut(first + i) {
+                    *place = (whole - answer.score) as f32;
+                }
+            };
+            let count = BATCH.min(self.samples - first);
+            ask.all(classifier, count, &view, &mut passes, &mut sink)?;
+            first += count;
+        }
+        Ok(())
+    }
+}
+
 impl Metric for MuFidelity {
     fn cost(&self, input: Shape, classes: usize, _explanation: Cost) -> Cost {
         let cells = Cells::new(input, self.grid).count();
@@ -224,47 +255,16 @@ impl Metric for MuFidelity {
         if cells.count() < 2 {
             return Ok(Scored::Undefined("the picture has one pixel"));
         }
-        let mut desk = Desk::lay(scratch, classifier.classes(), &cells, self.samples)?;
+        let (scores, scratch) = cut(scratch, classifier.classes())?;
+        let mut desk = Desk::lay(scratch, &cells, self.samples)?;
         pixels(&subject.attribution, input, desk.masks)?;
         let map = desk.masks.get(..input.area()).unwrap_or_default();
         if let Some(reason) = silent(map) {
             return Ok(Scored::Undefined(reason));
         }
         desk.add_up(&cells);
-        let mut passes = Passes::new(witness, self.samples + 1);
-        let mut ask = Ask {
-            score: self.score,
-            target: subject.target,
-            scores: &mut [],
-        };
-        let whole = {
-            ask.scores = &mut *desk.scores;
-            ask.one(classifier, &Masked::whole(subject.picture), &mut passes)?
-        };
-        let mut first = 0;
-        while first < self.samples {
-            self.draw(&cells, subject.seed, first, &mut desk);
-            let masks = &*desk.masks;
-            let view = |i: usize| Masked {
-                picture: subject.picture,
-                fill: subject.fill,
-                mask: Mask::Soft(masks.get(i * input.area()..).unwrap_or_default()),
-            };
-            let lost = &mut *desk.lost;
-            let mut sink = |i: usize, answer: Answer, _: &mut dyn Witness| {
-                if let Some(place) = lost.get_mut(first + i) {
-                    *place = (whole - answer.score) as f32;
-                }
-            };
-            let mut ask = Ask {
-                score: self.score,
-                target: subject.target,
-                scores: desk.scores,
-            };
-            let count = BATCH.min(self.samples - first);
-            ask.all(classifier, count, &view, &mut passes, &mut sink)?;
-            first += count;
-        }
+        let asked = (subject, &cells);
+        self.ask(classifier, asked, &mut desk, (scores, witness))?;
         settle(desk.attributed, desk.lost, desk.order)
     }
 }

@@ -12,7 +12,7 @@ use super::pass::{Answer, Ask, Passes, bounded, check, cut, unranked};
 use super::rank::{ranks, room};
 use super::table::{baseline, parameter};
 use super::{Better, Explain, Family, Metric, MetricRow, Needs, Scored, Subject, Witness};
-use crate::classifier::{Classifier, Score};
+use crate::classifier::{Classifier, Score, Views};
 use crate::error::Error;
 use crate::explain::Cost;
 use crate::mask::{Mask, Masked};
@@ -168,21 +168,33 @@ impl Metric for Pic {
         for (i, bits) in information.iter_mut().enumerate() {
             *bits = bytes.entropy(&view(i), row)?;
         }
-        let mut answers = [Answer::default(); POINTS];
-        let mut sink = |i: usize, answer: Answer, _: &mut dyn Witness| {
-            if let Some(place) = answers.get_mut(i) {
-                *place = answer;
-            }
-        };
-        let mut ask = Ask {
-            score: Score::Probability,
-            target: subject.target,
-            scores,
-        };
-        let mut passes = Passes::new(witness, POINTS);
-        ask.all(classifier, POINTS, &view, &mut passes, &mut sink)?;
+        let asked = (subject.target, scores);
+        let answers = answers(classifier, &view, asked, witness)?;
         Ok(self.area(&information, &answers, witness))
     }
+}
+
+/// Answers to all points.
+fn answers(
+    classifier: &mut dyn Classifier,
+    view: &Views<'_>,
+    (target, scores): (usize, &mut [f32]),
+    witness: &mut dyn Witness,
+) -> Result<[Answer; POINTS], Error> {
+    let mut answers = [Answer::default(); POINTS];
+    let mut sink = |i: usize, answer: Answer, _: &mut dyn Witness| {
+        if let Some(place) = answers.get_mut(i) {
+            *place = answer;
+        }
+    };
+    let mut ask = Ask {
+        score: Score::Probability,
+        target,
+        scores,
+    };
+    let mut passes = Passes::new(witness, POINTS);
+    ask.all(classifier, POINTS, view, &mut passes, &mut sink)?;
+    Ok(answers)
 }
 
 impl Pic {

@@ -18,6 +18,7 @@ use crate::mask::Masked;
 use crate::picture::Picture;
 use crate::rng::{self, Purpose};
 use crate::tensor::Shape;
+use core::ops::Range;
 
 pub(super) const ROW: MetricRow = MetricRow {
     name: "road",
@@ -100,55 +101,108 @@ impl Metric for Road {
         let (picture, scratch) = cut(scratch, input.len())?;
         let (vectors, scratch) = cut(scratch, imputation::room(input))?;
         let ranks = ranks(evidence, scratch)?;
-        let mut fill = Fill::new(input, vectors)?;
-        let mut ask = Ask {
-            score: self.score,
-            target: subject.target,
-            scores,
+        let mut desk = Desk {
+            input,
+            subject,
+            ranks,
+            fill: Fill::new(input, vectors)?,
+            ask: Ask {
+                score: self.score,
+                target: subject.target,
+                scores,
+            },
+            picture,
         };
         let mut passes = Passes::new(witness, 2 * self.steps);
         let mut means = [0.0; 2];
-        for (order, mean) in ["morf", "lerf"].into_iter().zip(&mut means) {
-            let range = read(subject.picture, input, picture)?;
-            if range <= 0.0 {
-                return Ok(Scored::Undefined("the picture is of one colour"));
+        for (order, mean) in [Order::Most, Order::Least].into_iter().zip(&mut means) {
+            match desk.walk(self, order, classifier, &mut passes)? {
+                Err(reason) => return Ok(Scored::Undefined(reason)),
+                Ok(found) => *mean = found,
             }
-            for step in 0..self.steps {
-                let all = input.area() as u32;
-                let count = pixels(self.share(step), input.area())?;
-                let gone = match order {
-                    "morf" => 0..count,
-                    _ => all.saturating_sub(count)..all,
-                };
-                if !fill.solve(picture, ranks, &gone, range) {
-                    return Ok(Scored::Undefined("removed pixels could not be filled"));
-                }
-                let deviation = self.noise * range as f32;
-                roughen(
-                    picture,
-                    input,
-                    (subject.seed, step as u32),
-                    deviation,
-                    |pixel| ranks.get(pixel).is_some_and(|rank| gone.contains(rank)),
-                );
-                let view = Masked::whole(Picture::Tensor {
-                    shape: input,
-                    data: picture,
-                });
-                let score = ask.one(classifier, &view, &mut passes)?;
-                let share = f64::from(count) / input.area() as f64;
-                passes.witness.point(order, share, score);
-                *mean += score / self.steps as f64;
-            }
+            passes.witness.part(order.name(), *mean);
         }
         let [morf, lerf] = means;
-        passes.witness.part("morf", morf);
-        passes.witness.part("lerf", lerf);
         let score = (lerf - morf) / 2.0;
         Ok(match self.score {
             Score::Probability => bounded(score, ROW.range),
             Score::Logit => Scored::finite(score),
         })
+    }
+}
+
+/// Which pixels go first.
+#[derive(Clone, Copy)]
+enum Order {
+    Most,
+    Least,
+}
+
+impl Order {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Most => "morf",
+            Self::Least => "lerf",
+        }
+    }
+
+    /// The ranks of the first `count` pixels of `all`.
+    const fn first(self, count: u32, all: u32) -> Range<u32> {
+        match self {
+            Self::Most => 0..count,
+            Self::Least => all.saturating_sub(count)..all,
+        }
+    }
+}
+
+/// One picture, more and more of it filled.
+struct Desk<'d> {
+    input: Shape,
+    subject: &'d Subject<'d>,
+    ranks: &'d [u32],
+    fill: Fill<'d>,
+    ask: Ask<'d>,
+    /// The picture at work, HWC.
+    picture: &'d mut [f32],
+}
+
+impl Desk<'_> {
+    /// The mean score, one order through; or why there is none.
+    fn walk(
+        &mut self,
+        road: &Road,
+        order: Order,
+        classifier: &mut dyn Classifier,
+        passes: &mut Passes<'_>,
+    ) -> Result<Result<f64, &'static str>, Error> {
+        let area = self.input.area();
+        let range = read(self.subject.picture, self.input, self.picture)?;
+        if range <= 0.0 {
+            return Ok(Err("the picture is of one colour"));
+        }
+        let mut mean = 0.0;
+        for step in 0..road.steps {
+            let count = pixels(road.share(step), area)?;
+            let gone = order.first(count, area as u32);
+            if !self.fill.solve(self.picture, self.ranks, &gone, range) {
+                return Ok(Err("removed pixels could not be filled"));
+            }
+            let (key, deviation) = ((self.subject.seed, step as u32), road.noise * range as f32);
+            roughen(self.picture, self.input, key, deviation, |pixel| {
+                self.ranks
+                    .get(pixel)
+                    .is_some_and(|rank| gone.contains(rank))
+            });
+            let view = Masked::whole(Picture::Tensor {
+                shape: self.input,
+                data: self.picture,
+            });
+            let score = self.ask.one(classifier, &view, passes)?;
+            let share = f64::from(count) / area as f64;
+            passes.witness.point(order.name(), share, score);
+            mean += score / road.steps as f64;
+        }
+        Ok(Ok(mean))
     }
 }
 
