@@ -115,12 +115,7 @@ fn share(text: &str) -> Result<f32, String> {
 
 /// Runs the command.
 pub fn run(args: &ExplainArgs) -> Result<Ending, CliError> {
-    let mut model = args.model.open()?;
-    if args.arithmetic != Arithmetic::Strict && model.backend() == BackendKind::Tract {
-        let reason = "--arithmetic is for the backend core; tract has its own";
-        return Err(CliError::Usage(String::from(reason)));
-    }
-    model.arithmetic = args.arithmetic;
+    let model = opened(args)?;
     let question = question(args, &model)?;
     let measured = args.uncertainty.setting(args.seed, &model)?;
     let bytes = read(&args.picture)?;
@@ -173,6 +168,17 @@ pub fn run(args: &ExplainArgs) -> Result<Ending, CliError> {
         }
         false => Ok(Ending::Done),
     }
+}
+
+/// The model, with the arithmetic that was asked for.
+fn opened(args: &ExplainArgs) -> Result<OpenModel, CliError> {
+    let mut model = args.model.open()?;
+    if args.arithmetic != Arithmetic::Strict && model.backend() == BackendKind::Tract {
+        let reason = "--arithmetic is for the backend core; tract has its own";
+        return Err(CliError::Usage(String::from(reason)));
+    }
+    model.arithmetic = args.arithmetic;
+    Ok(model)
 }
 
 /// One sentence a map, and where the files are.

@@ -58,27 +58,21 @@ impl Explainer {
         for map in maps {
             let asked = (Some(map.score), seed);
             let mut again = match anew {
-                true => {
-                    let again = Again::new(model, &map.spec, *threads, asked)?;
-                    Some(again.of_tensors(photo.is_tensor()))
-                }
+                true => Some(Again::new(model, &map.spec, *threads, asked)?),
                 false => None,
             };
+            again = again.map(|again| again.of_tensors(photo.is_tensor()));
             let mut finished = Finished;
             let explain: &mut dyn Explain = match &mut again {
                 Some(again) => again,
                 None => &mut finished,
             };
-            let judge = |metric| Judge {
-                photo,
-                map,
-                metric,
-                seed,
-            };
-            let scores = metrics
-                .iter()
-                .map(|metric| judge(metric).score(classifier, explain, watch));
-            all.push(scores.collect::<Result<Vec<_>, _>>()?);
+            let mut scores = Vec::new();
+            for metric in metrics {
+                let judge = Judge::new((photo, map), metric, seed);
+                scores.push(judge.score(classifier, explain, watch)?);
+            }
+            all.push(scores);
         }
         Ok(all)
     }
@@ -92,7 +86,20 @@ struct Judge<'a> {
     seed: u64,
 }
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
+    const fn new(
+        (photo, map): (&'a Photo, &'a SaliencyMap),
+        metric: &'a MetricSpec,
+        seed: u64,
+    ) -> Self {
+        Self {
+            photo,
+            map,
+            metric,
+            seed,
+        }
+    }
+
     fn score(
         &self,
         classifier: &mut dyn Classifier,
@@ -119,10 +126,10 @@ impl Judge<'_> {
         explain: &mut dyn Explain,
         notes: &mut Notes<'_>,
     ) -> Result<Result<f64, String>, ExplainError> {
-        let hidden = match self.metric.baseline.map(|b| self.photo.hidden(b)) {
-            Some(Err(reason)) => return Ok(Err(reason)),
-            Some(Ok(hidden)) => Some(hidden),
-            None => None,
+        let hidden = self.metric.baseline.map(|b| self.photo.hidden(b));
+        let hidden = match hidden.transpose() {
+            Err(reason) => return Ok(Err(reason)),
+            Ok(hidden) => hidden,
         };
         let weights = self.map.weights();
         let subject = Subject {
@@ -139,21 +146,7 @@ impl Judge<'_> {
             backgrounds: &[],
             seed: self.seed,
         };
-        let passes = self.map.passes;
-        let explanation = Cost {
-            forward: passes.forward,
-            backward: passes.backward,
-            scratch: 0,
-        };
-        let (input, classes) = (classifier.input(), classifier.classes());
-        let scored = self.metric.with_metric(|metric| {
-            let cost = metric.cost(input, classes, explanation);
-            notes.watch.begin(&self.map.spec, &cost);
-            let mut scratch = vec![0.0; cost.scratch];
-            metric.score(classifier, &subject, explain, &mut scratch, notes)
-        });
-        notes.watch.end();
-        match scored {
+        match self.run(classifier, &subject, explain, notes) {
             Ok(Scored::Value(value)) => Ok(Ok(value)),
             Ok(Scored::Undefined(reason)) => Ok(Err(String::from(reason))),
             // These do not depend on the picture: the next metric may do.
@@ -162,6 +155,29 @@ impl Judge<'_> {
             }
             Err(error) => Err(ExplainError::Classifier(error)),
         }
+    }
+
+    fn run(
+        &self,
+        classifier: &mut dyn Classifier,
+        subject: &Subject<'_>,
+        explain: &mut dyn Explain,
+        notes: &mut Notes<'_>,
+    ) -> Result<Scored, Error> {
+        let explanation = Cost {
+            forward: self.map.passes.forward,
+            backward: self.map.passes.backward,
+            scratch: 0,
+        };
+        let (input, classes) = (classifier.input(), classifier.classes());
+        let scored = self.metric.with_metric(|metric| {
+            let cost = metric.cost(input, classes, explanation);
+            notes.watch.begin(&self.map.spec, &cost);
+            let mut scratch = vec![0.0; cost.scratch];
+            metric.score(classifier, subject, explain, &mut scratch, notes)
+        });
+        notes.watch.end();
+        scored
     }
 }
 

@@ -36,12 +36,18 @@ fn linear_scores_in_closed_form() {
             f64::from(x[i]) * (12.0 - rank - 0.5) / 12.0
         })
         .sum();
-    close(value(&Insertion::default(), &mut net, &subject), expected);
+    let score = Score::Logit;
+    let insertion = Insertion {
+        score,
+        ..Insertion::default()
+    };
+    let deletion = Deletion {
+        score,
+        ..Deletion::default()
+    };
+    close(value(&insertion, &mut net, &subject), expected);
     let whole: f64 = x.iter().map(|v| f64::from(*v)).sum();
-    close(
-        value(&Deletion::default(), &mut net, &subject),
-        whole - expected,
-    );
+    close(value(&deletion, &mut net, &subject), whole - expected);
 }
 
 /// MindSpore's formula written out on predictions computed one by one.

@@ -17,7 +17,7 @@ fn road_without_noise() {
     let metric = Road {
         steps: 3,
         noise: 0.0,
-        ..Road::default()
+        score: Score::Logit,
     };
     let mut order: Vec<usize> = (0..30).collect();
     order.sort_by(|a, b| evidence[*b].total_cmp(&evidence[*a]));
