@@ -142,10 +142,8 @@ mod tests {
                 saturated: 1,
                 of: 10,
             };
-            let answers = self.0.iter().take(passes).enumerate();
-            answers
-                .map(|(pass, scores)| sink(pass, scores, seen))
-                .collect()
+            let mut answers = self.0.iter().take(passes).enumerate();
+            answers.try_for_each(|(pass, scores)| sink(pass, scores, seen))
         }
     }
 

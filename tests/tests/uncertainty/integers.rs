@@ -9,9 +9,12 @@ use foveola_core::net::model::Pass;
 use foveola_core::net::op::{Activation, Geometry, Op};
 use foveola_core::net::session::Session;
 use foveola_core::{Dropout, Masked, Picture, Saturation, Shape, TensorId, Values};
+use foveola_tests::onnx::Attribute::Float;
+use foveola_tests::onnx::{Onnx, floats, integers, numbers};
 use foveola_tests::random::{Drawn, Numbers};
+use tract_onnx::pb::tensor_proto::DataType;
 
-use super::{file, kept};
+use super::{file, import, kept};
 
 /// The stored numbers of every tensor of a pass, and what saturated.
 fn tensors(
@@ -267,4 +270,156 @@ fn the_first_layer_by_its_definition() {
     }
     assert!(compared > 150 && saturated > 100, "{compared} {saturated}");
     assert!(ops.iter().all(|&count| count > 10), "{ops:?}");
+}
+
+/// What a dropout makes of stored numbers, and how many saturated.
+fn dropped(stored: &[i8], zero: i8, dropout: (&Dropout, usize)) -> (Vec<i8>, Saturation) {
+    let (Dropout { seed, keep }, pass) = dropout;
+    let zero = f64::from(zero);
+    let mut seen = Saturation::default();
+    let mut one = |(i, &q): (usize, &i8)| {
+        if !kept(*seed, pass as u32, 0, i, *keep) {
+            return zero as i8;
+        }
+        let raised = ((f64::from(q) - zero) / f64::from(*keep)).round() + zero;
+        let inside = q > -128 && q < 127;
+        seen.of += 1;
+        seen.saturated += u64::from(inside && !(-128.0..=127.0).contains(&raised));
+        raised.clamp(-128.0, 127.0) as i8
+    };
+    let values = stored.iter().enumerate().map(&mut one).collect();
+    (values, seen)
+}
+
+/// Dropouts of the network's own behind any operator: the first node that is no
+/// sum of weights, or one whose limit comes before the dropout.
+#[test]
+fn stored_numbers_by_their_definition() {
+    let (mut compared, mut saturated, mut limited) = (0, 0, 0);
+    for seed in 0..300 {
+        let mut drawn = Drawn::int8(seed, 0);
+        let graph = &mut drawn.graph;
+        let weights = |n: &Node| matches!(n.op, Op::Conv { .. } | Op::Depthwise { .. } | Op::Dense);
+        let limits = |n: &Node| matches!(n.activation, Activation::Clip { .. });
+        let stored = |n: &Node| graph.tensor(n.output).quant.is_some();
+        let fits = |n: &Node| stored(n) && (!weights(n) || limits(n));
+        let skip = seed as usize % 3;
+        let mut nodes = graph.nodes.iter().enumerate().filter(|(_, n)| fits(n));
+        let Some(index) = nodes.nth(skip).map(|(index, _)| index) else {
+            continue;
+        };
+        let zero = graph
+            .tensor(graph.nodes[index].output)
+            .quant
+            .expect("int8")
+            .zero_point;
+        if foveola::compile::compile(graph.clone(), &drawn.card, &drawn.options).is_err() {
+            continue;
+        }
+        let Some((usual, _)) = tensors(&drawn.graph, &drawn.picture, None) else {
+            continue;
+        };
+        drawn.graph.nodes[index].dropout = Some(0.3);
+        let dropout = Dropout { seed: 5, keep: 0.9 };
+        let Some((found, seen)) = tensors(&drawn.graph, &drawn.picture, Some((&dropout, 3))) else {
+            continue;
+        };
+        let own = Dropout {
+            keep: 1.0 - 0.3,
+            ..dropout
+        };
+        let (values, counted) = dropped(&usual[index], zero, (&own, 3));
+        assert_eq!(
+            found[index], values,
+            "{seed}: {:?}",
+            drawn.graph.nodes[index]
+        );
+        assert_eq!(seen, counted, "{seed}");
+        compared += 1;
+        saturated += seen.saturated;
+        limited += usize::from(weights(&drawn.graph.nodes[index]));
+    }
+    assert!(compared > 100 && saturated > 100, "{compared} {saturated}");
+    assert!(limited > 0, "{limited}");
+}
+
+/// Steps of `scale` from zero point `zero`: `from` becomes `to`.
+fn between(m: &mut Onnx, from: &str, to: &str, scale: f32, zero: i32) {
+    let (s, z) = (format!("{to}.s"), format!("{to}.z"));
+    m.tensor(floats(&s, &[], &[scale]))
+        .tensor(integers(&z, DataType::Int8, &[], &[zero]));
+    let stored = format!("{to}.stored");
+    m.node("QuantizeLinear", &format!("{from} {s} {z}"), &stored, &[])
+        .node("DequantizeLinear", &format!("{stored} {s} {z}"), to, &[]);
+}
+
+/// Weights of made-up integers.
+fn weights(m: &mut Onnx, name: &str, dims: &[i64]) {
+    let count = dims.iter().product::<i64>() as usize;
+    let values: Vec<i32> = numbers(count, 3)
+        .iter()
+        .map(|v| (v * 127.0) as i32)
+        .collect();
+    m.tensor(integers(
+        &format!("{name}.stored"),
+        DataType::Int8,
+        dims,
+        &values,
+    ))
+    .tensor(floats(&format!("{name}.s"), &[], &[0.01]))
+    .tensor(integers(&format!("{name}.z"), DataType::Int8, &[], &[0]));
+    let stored = format!("{name}.stored {name}.s {name}.z");
+    m.node("DequantizeLinear", &stored, name, &[]);
+}
+
+/// A quantised file with dropouts before a quantiser and behind a
+/// dequantiser: both stand behind the int8 node that is left.
+#[test]
+fn dropouts_of_a_quantised_file() {
+    let mut m = Onnx::new(7, &[1, 3, 6, 5]);
+    m.proto.opset_import[0].version = 10;
+    between(&mut m, "x", "q", 0.008, 3);
+    weights(&mut m, "w", &[4, 3, 1, 1]);
+    weights(&mut m, "v", &[4, 3]);
+    m.node("Conv", "q w", "c", &[])
+        .node("Relu", "c", "r", &[])
+        .node("Dropout", "r", "d", &[("ratio", Float(0.25))]);
+    between(&mut m, "d", "a", 0.01, -128);
+    m.node("GlobalAveragePool", "a", "g", &[]);
+    between(&mut m, "g", "b", 0.01, -128);
+    m.node("Dropout", "b", "e", &[("ratio", Float(0.4))])
+        .node("Flatten", "e", "f", &[])
+        .node("MatMul", "f v", "h", &[]);
+    between(&mut m, "h", "y", 0.02, 5);
+    m.output("y");
+    let graph = import(&m);
+    let nodes = graph.nodes.iter().filter(|n| n.dropout.is_some());
+    let nodes: Vec<(Op, Option<f32>, bool)> = nodes
+        .map(|n| (n.op, n.dropout, graph.tensor(n.output).quant.is_some()))
+        .collect();
+    assert!(
+        matches!(nodes[0], (Op::Conv { .. }, Some(0.25), true)),
+        "{nodes:?}"
+    );
+    assert!(
+        matches!(nodes[1], (Op::Mean { .. }, Some(0.4), true)),
+        "{nodes:?}"
+    );
+    assert_eq!(nodes.len(), 2);
+    let picture = Numbers::Tensor(numbers(90, 99));
+    let (usual, _) = tensors(&graph, &picture, None).expect("it runs");
+    let dropout = Dropout { seed: 8, keep: 0.9 };
+    let asked = (&dropout, 1);
+    let (found, _) = tensors(&graph, &picture, Some(asked)).expect("it runs");
+    let (index, node) = first(&graph).expect("a convolution");
+    let before = graph.nodes.iter().position(|n| n.output == node.inputs[0]);
+    let x = &usual[before.expect("a quantiser")];
+    let own = Dropout {
+        keep: 0.75,
+        ..dropout
+    };
+    let (values, _) = wanted(&graph, node, x, (&own, 1));
+    let near = |(a, b): (&i8, &i8)| a.abs_diff(*b) <= 1;
+    assert!(found[index].iter().zip(&values).all(near));
+    assert_ne!(found[index], usual[index]);
 }
