@@ -12,7 +12,9 @@ use super::table::lay_out;
 use super::uncertainty::{UncertaintyArgs, words};
 use super::{CliError, Ending, note, print};
 use crate::backend::core::Arithmetic;
-use crate::explainer::{DEFAULT_SEED, Explainer, Explanation, MapScore, Question, Target, Watch};
+use crate::explainer::{
+    DEFAULT_SEED, Explainer, Explanation, MapScore, Question, SaliencyMap, Target, Watch,
+};
 use crate::method_spec::{MethodSpec, Parameters};
 use crate::metric_spec::MetricSpec;
 use crate::model::{BackendKind, OpenModel, sha256};
@@ -194,32 +196,29 @@ fn sentences(explanation: &Explanation, place: &Path) -> String {
 
 /// The scores in a table, and why some are missing.
 fn judged(explanation: &Explanation, metrics: &[MetricSpec], scores: &[Vec<MapScore>]) -> String {
-    let heading = |metric: &MetricSpec| {
+    let first = ["metric", "better"].map(String::from);
+    let maps = || explanation.maps.iter().map(SaliencyMap::stem);
+    let mut rows: Vec<Vec<String>> = vec![first.into_iter().chain(maps()).collect()];
+    let mut missing = String::new();
+    for (i, metric) in metrics.iter().enumerate() {
         let better = match metric.row.better {
             Better::Higher => "higher",
             Better::Lower => "lower",
         };
-        format!("{metric} ({better} is better)")
-    };
-    let first = std::iter::once(String::new());
-    let mut rows = vec![first.chain(metrics.iter().map(heading)).collect()];
-    let mut missing = Vec::new();
-    for (map, scores) in explanation.maps.iter().zip(scores) {
-        let mut row = vec![format!("{}, {}", map.spec, map.label)];
-        for score in scores {
-            match &score.score {
-                Ok(value) => row.push(format!("{value:.4}")),
+        let mut row = vec![metric.to_string(), String::from(better)];
+        for (map, scores) in maps().zip(scores) {
+            row.push(match &scores[i].score {
+                Ok(value) => format!("{value:.4}"),
                 Err(reason) => {
-                    row.push(String::from("-"));
-                    let line = format!("no {} of {}: {reason}\n", score.metric, row[0]);
-                    missing.push(line);
+                    missing += &format!("no {metric} of {map}: {reason}\n");
+                    String::from("-")
                 }
-            }
+            });
         }
         rows.push(row);
     }
-    let right: Vec<usize> = (1..=metrics.len()).collect();
-    format!("\n{}{}", lay_out(&rows, &right), missing.concat())
+    let right: Vec<usize> = (2..2 + explanation.maps.len()).collect();
+    format!("\n{}{missing}", lay_out(&rows, &right))
 }
 
 fn question(args: &ExplainArgs, model: &OpenModel) -> Result<Question, CliError> {
