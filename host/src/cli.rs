@@ -11,6 +11,7 @@ mod completions;
 mod crosscheck;
 mod demo;
 mod device;
+mod diff;
 mod doctor;
 mod explain;
 mod inspect;
@@ -21,6 +22,7 @@ mod plan_args;
 mod progress;
 mod report;
 mod run;
+mod scores;
 mod seal_args;
 mod table;
 mod uncertainty;
@@ -69,6 +71,10 @@ enum Command {
     Accelerate(accelerate::AccelerateArgs),
     /// Show what a model and its explanations take: flash, RAM, passes
     Budget(budget::BudgetArgs),
+    /// Weigh the scores of a run: which method to trust
+    Scores(scores::ScoresArgs),
+    /// Compare two runs: labels, evidence, scores
+    Diff(diff::DiffArgs),
     /// List the methods with their parameters, cost and needs
     Methods,
     /// List the metrics with their parameters, range and cost
@@ -111,6 +117,9 @@ pub enum CliError {
     /// The data set.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// A run.
+    #[error(transparent)]
+    Run(Box<RunError>),
     /// The explanation.
     #[error(transparent)]
     Explain(#[from] ExplainError),
@@ -150,6 +159,12 @@ pub enum CliError {
     /// Flags that do not fit each other.
     #[error("{0}")]
     Usage(String),
+}
+
+impl From<RunError> for CliError {
+    fn from(error: RunError) -> Self {
+        Self::Run(Box::new(error))
+    }
 }
 
 impl From<CrosscheckError> for CliError {
@@ -206,6 +221,8 @@ impl Cli {
             Some(Command::Status(args)) => return run::status(&args),
             Some(Command::Merge(args)) => return run::merge(&args),
             Some(Command::Plan(args)) => run::plan(&args)?,
+            Some(Command::Diff(args)) => return diff::run(&args),
+            Some(Command::Scores(args)) => scores::run(&args)?,
             Some(Command::Classify(args)) => classify::run(&args)?,
             Some(Command::Inspect(args)) => inspect::run(&args)?,
             Some(Command::Compile(args)) => compile::run(&args)?,

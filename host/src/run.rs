@@ -3,7 +3,9 @@
 
 mod columns;
 pub mod data;
+pub mod diff;
 mod error;
+pub mod evaluation;
 mod examine;
 pub mod gather;
 mod inquiry;

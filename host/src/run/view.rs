@@ -26,7 +26,7 @@ pub struct Run {
 }
 
 /// How a run came about; hashes are SHA-256 in hexadecimal.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Provenance {
     /// Version of Foveola.
     pub tool: String,
@@ -140,7 +140,9 @@ pub struct Answer {
     pub flag: Flag,
     /// Prediction and evidence; `None` where nobody said what is true.
     pub verdict: Option<Verdict>,
-    /// The label whose box holds most of the evidence, and its share; `None` without boxes.
+    /// The label whose box holds most of the evidence, and its share; `None`
+    /// without boxes, and where the evidence is on the background: see
+    /// [`place`](super::verdict::place).
     pub looked_at: Option<(usize, f64)>,
     /// How sure the network is.
     pub uncertainty: Option<Uncertainty>,
