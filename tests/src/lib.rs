@@ -7,6 +7,7 @@ pub mod interpreter;
 pub mod malformed;
 pub mod onnx;
 pub mod random;
+pub mod scenes;
 pub mod sealed;
 pub mod small;
 pub mod straight_through;
