@@ -117,9 +117,6 @@ pub enum CliError {
     /// The data set.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// A run.
-    #[error(transparent)]
-    Run(Box<RunError>),
     /// The explanation.
     #[error(transparent)]
     Explain(#[from] ExplainError),
@@ -159,12 +156,6 @@ pub enum CliError {
     /// Flags that do not fit each other.
     #[error("{0}")]
     Usage(String),
-}
-
-impl From<RunError> for CliError {
-    fn from(error: RunError) -> Self {
-        Self::Run(Box::new(error))
-    }
 }
 
 impl From<CrosscheckError> for CliError {

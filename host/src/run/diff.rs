@@ -81,9 +81,10 @@ pub struct EvidencePair {
 }
 
 impl EvidencePair {
-    /// See the module.
+    /// See the module. What rounding leaves of the same ranking is 0.
     pub fn drift(&self) -> f64 {
-        1.0 - self.spearman.unwrap_or(0.0)
+        let drift = 1.0 - self.spearman.unwrap_or(0.0);
+        if drift < 1e-12 { 0.0 } else { drift }
     }
 }
 

@@ -126,7 +126,10 @@ fn labels_and_evidence_are_told_apart() {
 
     let other = found.same_label_other_evidence(0.5);
     let files: Vec<_> = other.iter().map(|p| (&p.file[..], p.drift)).collect();
-    assert_eq!(files, [("turned", Some(2.0)), ("flat", Some(1.0))]);
+    let [("turned", Some(turned)), ("flat", Some(flat))] = files[..] else {
+        panic!("{files:?}")
+    };
+    assert!((turned - 2.0).abs() < 1e-9 && flat == 1.0, "{files:?}");
     let changed = found.other_label();
     assert_eq!(changed.len(), 1);
     assert_eq!(changed[0].best, ["cat", "Dog"].map(String::from));
@@ -134,12 +137,16 @@ fn labels_and_evidence_are_told_apart() {
     assert_eq!(changed[0].drift, Some(0.0));
 
     let cam = &found.kept[0];
-    assert_eq!((cam.n, cam.without, cam.spearman), (3, 0, Some(1.0 / 3.0)));
-    assert_eq!(
-        cam.overlap,
-        Some(2.0 / 3.0),
-        "of one element each, twice the same"
-    );
+    assert_eq!((cam.n, cam.without), (3, 0));
+    let near = |found: Option<f64>, expected: f64| {
+        assert!(
+            found.is_some_and(|v| (v - expected).abs() < 1e-9),
+            "{found:?}"
+        );
+    };
+    near(cam.spearman, 1.0 / 3.0);
+    // Of one element each, twice the same.
+    near(cam.overlap, 2.0 / 3.0);
     assert_eq!((found.kept[1].n, found.kept[1].without), (3, 1));
     assert_eq!(found.changed[0].n, 1);
     let score = &found.scores[0];
@@ -158,5 +165,5 @@ fn sizes_meet_at_the_larger_one() {
     let maps = [map([1, 2], &[1.0, 2.0]), map([4, 4], &ramp)];
     let found = compare_maps(0, &maps, Evidence::Positive);
     // 1, 1.25, 1.75, 2 along each row rank as 0, 1, 2, 3 do.
-    assert_eq!(found.spearman, Some(1.0));
+    assert_eq!(found.drift(), 0.0);
 }
