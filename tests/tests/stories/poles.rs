@@ -11,6 +11,13 @@ use super::{Room, score, text};
 const SCENES: u32 = 60;
 const SEED: u64 = 90_417;
 
+const SWAP: &str = "background-swap:share=0.3";
+const KEEP: &str = "keep-only:share=0.3,baseline=mean";
+const REMOVE: &str = "remove-only";
+/// Stands beside the methods of every run: the middle of the picture is the
+/// evidence, whatever the network.
+const CENTRE: &str = "baseline:map=centre";
+
 /// Runs a network of the demo on snow under concrete alone.
 fn run(room: &Room, network: &str, table: &str) {
     let model = root().join(format!("host/demo/{network}.onnx"));
@@ -28,9 +35,11 @@ fn run(room: &Room, network: &str, table: &str) {
         "--method",
         "grad-cam",
         "--metric",
-        "background-swap",
+        SWAP,
         "--metric",
-        "keep-only",
+        KEEP,
+        "--metric",
+        REMOVE,
     ]);
 }
 
@@ -51,6 +60,11 @@ fn right(run: &Run) -> usize {
     hits.count()
 }
 
+/// What stands in the middle of a picture should be enough, also before other
+/// backgrounds: the honest network says so, the cheat misses its snow. (A map of
+/// the cheat that is true to it names the snow, and to keep *that* is enough for
+/// the cheat: what shows without boxes is that its map can be taken away and the
+/// class stays, as there is snow everywhere.)
 #[test]
 fn the_cheat_is_found_without_boxes() {
     let room = room();
@@ -58,30 +72,43 @@ fn the_cheat_is_found_without_boxes() {
         run(&room, network, "labels");
     }
     let (cheat, honest) = (room.run("cheat-labels"), room.run("honest-labels"));
-    // Answers alone do not tell: both are right nearly always.
-    assert!(right(&cheat) >= 57, "{}", right(&cheat));
+    println!("right: cheat {}, honest {}", right(&cheat), right(&honest));
+    // Answers alone do not tell.
+    assert!(right(&cheat) >= 57 && right(&honest) >= 50);
     let of = |network: &str| room.json(&["scores", &format!("{network}-labels"), "--json"]);
     let (bad, good) = (of("cheat"), of("honest"));
-    for metric in ["background-swap", "keep-only"] {
-        let [bad, good] = [&bad, &good].map(|scores| score(scores, "grad-cam", metric));
-        println!("{metric}: cheat {bad:.3?}, honest {good:.3?}");
-        assert!(bad[0] < good[0], "{metric}: {bad:?} {good:?}");
+    for (method, metric) in [(CENTRE, SWAP), (CENTRE, KEEP)] {
+        let [bad, good] = [&bad, &good].map(|scores| score(scores, method, metric));
+        println!("{method}, {metric}: cheat {bad:.3?}, honest {good:.3?}");
+        assert!(bad[2] < good[1], "{metric}: {bad:?} {good:?}");
     }
-    println!("right: cheat {}, honest {}", right(&cheat), right(&honest));
+    let [bad, good] = [&bad, &good].map(|scores| score(scores, "grad-cam", REMOVE));
+    println!("grad-cam, {REMOVE}: cheat {bad:.3?}, honest {good:.3?}");
+    assert!(bad[1] > good[2], "{REMOVE}: {bad:?} {good:?}");
+
+    let centre = cheat.methods.iter().position(|m| m.spec == CENTRE);
+    let centre = centre.expect("it stands in every run");
     let mut worst: Vec<(f64, &str)> = answers(&cheat)
         .filter_map(|(sample, answer)| {
-            let score = answer.maps[0].scores[0].as_ref().ok()?;
+            let score = answer.maps[centre].scores[0].as_ref().ok()?;
             Some((*score, &sample.file[..]))
         })
         .collect();
     worst.sort_by(|a, b| a.0.total_cmp(&b.0));
-    println!("{worst:.3?}");
-    let cue = worst
-        .iter()
-        .take(10)
-        .filter(|(_, file)| file.contains("snow"));
-    let cue = cue.count();
-    assert!(cue >= 8, "{cue} of the 10 worst pictures show the cue");
+    let shows = |file: &str| file.contains("snow");
+    let cue = worst.iter().take(5).filter(|(_, file)| shows(file)).count();
+    println!("{cue} of the 5 worst show the cue: {:.3?}", &worst[..10]);
+    assert!(
+        cue >= 4,
+        "a third of all pictures shows it: {cue} of the 5 worst"
+    );
+    let mean = |cue: bool| {
+        let of = worst.iter().filter(|(_, file)| shows(file) == cue);
+        let scores: Vec<f64> = of.map(|(score, _)| *score).collect();
+        scores.iter().sum::<f64>() / scores.len() as f64
+    };
+    println!("with the cue {:.3}, without {:.3}", mean(true), mean(false));
+    assert!(mean(true) + 0.1 < mean(false));
 }
 
 #[test]
