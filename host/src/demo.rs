@@ -13,6 +13,7 @@ pub mod evidence;
 pub mod gallery;
 pub mod page;
 mod pole;
+pub mod runs;
 pub mod scene;
 #[cfg(test)]
 mod tests;

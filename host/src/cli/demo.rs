@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
+use indicatif::ProgressBar;
 
 use super::progress::{bar, catch_interrupts, interrupted};
 use super::table::{lay_out, row};
@@ -13,12 +14,15 @@ use super::{CliError, Ending, print};
 use crate::demo::audit::{Audit, Finding, MethodFindings, Questions, Scenes, audit};
 use crate::demo::evidence::Part;
 use crate::demo::gallery::Gallery;
-use crate::demo::page::render;
+use crate::demo::page::lead;
+use crate::demo::runs::{self, SHOWN, Scratch};
 use crate::demo::scene::Kind;
 use crate::demo::verdict::{DECIDING_METHOD, LEAST_LIFT};
 use crate::demo::{NETWORKS, SCENES, SEED};
 use crate::report::files::png;
 use crate::report::folder::OutputFolder;
+use crate::run::Observe;
+use crate::run::shard::Seal;
 
 /// Name of the contact sheet's file.
 const SHEET: &str = "contact-sheet.png";
@@ -69,7 +73,9 @@ pub fn run(args: &DemoArgs) -> Result<Ending, CliError> {
     };
     print(&verdicts(&audits));
     print(&evidence(&audits));
-    save(&audits, &scenes, folder)?;
+    if !save(&audits, &scenes, folder, threads)? {
+        return Ok(Ending::Stopped);
+    }
     print(&format!(
         "\nOverlays, {SHEET} and {PAGE} are in {}.\n",
         args.out.display()
@@ -194,14 +200,50 @@ fn evidence_row(
     cells
 }
 
-fn save(audits: &[Audit], scenes: &Scenes, mut folder: OutputFolder) -> Result<(), CliError> {
+/// Writes the files; `false` if it was stopped before.
+fn save(
+    audits: &[Audit],
+    scenes: &Scenes,
+    mut folder: OutputFolder,
+    threads: usize,
+) -> Result<bool, CliError> {
     let gallery = Gallery::new(&scenes.cue)?;
     folder.stage(SHEET, &png(&gallery.sheet))?;
     for (name, bytes) in &gallery.overlays {
         folder.stage(name, bytes)?;
     }
-    folder.stage(PAGE, render(audits, &scenes.cue, &gallery).as_bytes())?;
-    Ok(folder.commit()?)
+    let scratch = Scratch::new(folder.path())?;
+    let watch = Watch(bar("page", (SHOWN * NETWORKS.len()) as u64, "scenes"));
+    let page = runs::page(
+        &lead(audits, &scenes.cue),
+        &scenes.cue,
+        &scratch,
+        (threads, &watch),
+    )?;
+    watch.0.finish_and_clear();
+    let Some(page) = page else {
+        return Ok(false);
+    };
+    folder.stage(PAGE, page.as_bytes())?;
+    folder.commit()?;
+    Ok(true)
+}
+
+/// Shows how far the page's runs are.
+struct Watch(ProgressBar);
+
+impl Observe for Watch {
+    fn begin(&self, _todo: u64, _there: u64) {}
+
+    fn picture(&self, _file: &str, _failure: Option<&str>) {
+        self.0.inc(1);
+    }
+
+    fn shard(&self, _seal: &Seal) {}
+
+    fn stopped(&self) -> bool {
+        interrupted()
+    }
 }
 
 /// Fails unless every verdict is the one that the demo promises.

@@ -1,6 +1,5 @@
 //! The pictures of the demo: what each network looks at in a few scenes.
 
-use image::imageops::{FilterType, resize};
 use image::{Rgb, RgbImage};
 
 use super::audit::{SceneSet, photo};
@@ -17,42 +16,14 @@ use crate::report::sheet::{Cell, draw};
 
 /// The scene that all methods are shown on: the first with a concrete pole.
 const SHOWN: usize = Kind::Concrete as usize;
-/// Scenes of each class that Grad-CAM is shown on.
-const EXAMPLES: usize = 2;
-/// Side of a panel in the report, in pixels.
-const PANEL: u32 = 192;
 /// Columns of the contact sheet: a scene and seven methods fill two rows.
 const COLUMNS: u32 = 4;
 /// The pole's box.
 const BOX: Rgb<u8> = Rgb([255, 64, 64]);
 
-/// One scene, and what each network looks at in it.
-#[derive(Clone, Debug)]
-pub struct Example {
-    /// Number of the scene.
-    pub index: usize,
-    /// Its class.
-    pub kind: Kind,
-    /// The scene and one overlay a network: PNG, and what it shows.
-    pub panels: Vec<Panel>,
-}
-
-/// A picture with words.
-#[derive(Clone, Debug)]
-pub struct Panel {
-    /// The file.
-    pub png: Vec<u8>,
-    /// Its heading.
-    pub title: String,
-    /// What it says.
-    pub caption: String,
-}
-
 /// All pictures.
 #[derive(Clone, Debug)]
 pub struct Gallery {
-    /// Grad-CAM on a few scenes.
-    pub examples: Vec<Example>,
     /// All methods on one scene, two rows a network.
     pub sheet: RgbImage,
     /// What the sheet shows, in words.
@@ -71,12 +42,7 @@ impl Gallery {
         for network in &NETWORKS {
             explainers.push(network.explainer()?);
         }
-        let scenes = Kind::ALL.len() * EXAMPLES;
-        let examples = (0..scenes.min(set.scenes.len()))
-            .map(|i| example(&mut explainers, set, i))
-            .collect::<Result<_, _>>()?;
         let mut gallery = Self {
-            examples,
             sheet: RgbImage::new(1, 1),
             sheet_heading: String::from(
                 "Seven methods on one scene with a concrete pole, two rows a network; the box is the pole's",
@@ -121,41 +87,6 @@ impl Gallery {
     }
 }
 
-fn example(
-    explainers: &mut [Explainer],
-    set: &SceneSet,
-    index: usize,
-) -> Result<Example, ExplainError> {
-    let scene = &set.scenes[index];
-    let question = Question::of(["grad-cam"])?;
-    let mut panels = Vec::new();
-    for (network, explainer) in NETWORKS.iter().zip(explainers) {
-        let photo = photo(explainer, scene)?;
-        if panels.is_empty() {
-            panels.push(Panel {
-                png: small(&boxed(plain(&photo), scene)),
-                title: format!("{} pole", scene.kind.label()),
-                caption: match scene.snow {
-                    true => String::from("snow on the ground"),
-                    false => String::from("no snow"),
-                },
-            });
-        }
-        for map in &explainer.explain(&photo, &question)?.maps {
-            panels.push(Panel {
-                png: small(&boxed(panel(map, &photo), scene)),
-                title: format!("{}: {}", network.name, map.heading()),
-                caption: caption(map, scene),
-            });
-        }
-    }
-    Ok(Example {
-        index,
-        kind: scene.kind,
-        panels,
-    })
-}
-
 fn caption(map: &SaliencyMap, scene: &Scene) -> String {
     if let Some(reason) = map.reason() {
         return reason;
@@ -192,8 +123,4 @@ fn boxed(panel: RgbImage, scene: &Scene) -> RgbImage {
     let mut canvas = Canvas::from(panel);
     canvas.outline(x, y, w, h, factor.div_ceil(3), BOX);
     canvas.into_image()
-}
-
-fn small(panel: &RgbImage) -> Vec<u8> {
-    png(&resize(panel, PANEL, PANEL, FilterType::Triangle))
 }

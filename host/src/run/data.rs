@@ -247,7 +247,7 @@ fn bytes(file: &Path, most: u64) -> Result<Vec<u8>, DataError> {
 }
 
 /// Every part with its length, so that different lists never hash alike.
-fn hash(items: &[Item]) -> String {
+pub(crate) fn hash(items: &[Item]) -> String {
     let mut sha = Sha256::new();
     let number = |sha: &mut Sha256, n: usize| sha.update((n as u64).to_le_bytes());
     for item in items {
