@@ -27,23 +27,17 @@ pub fn lead(audits: &[Audit], set: &SceneSet) -> Lead {
 fn card(audit: &Audit) -> Card {
     let mut facts = vec![
         (
-            String::from("trained with"),
+            String::from("training"),
             String::from(audit.network.training),
         ),
-        (
-            String::from("right, snow as in training"),
-            percent(audit.own),
-        ),
-        (
-            String::from("right, snow under concrete"),
-            percent(audit.cue),
-        ),
+        (String::from("right as trained"), percent(audit.own)),
+        (String::from("right here"), percent(audit.cue)),
         (String::from("right, snow swapped"), percent(audit.swapped)),
     ];
     let deciding = audit.methods.iter().find(|m| m.method == DECIDING_METHOD);
     for kind in Kind::ALL {
         let found = deciding.map(|method| &method.classes[kind as usize]);
-        let name = format!("evidence on {} poles", kind.label());
+        let name = format!("on {} poles", kind.label());
         facts.push((name, found.map_or_else(String::new, share)));
     }
     Card {
@@ -59,7 +53,7 @@ fn card(audit: &Audit) -> Card {
 fn share(found: &Finding) -> String {
     let [mean, low, high] = [found.pole.mean, found.pole.low, found.pole.high].map(|v| 100.0 * v);
     let even = 100.0 * found.areas[Part::Pole as usize];
-    format!("{mean:.0} % [{low:.0}, {high:.0}]; even: {even:.0} %")
+    format!("{mean:.0} % [{low:.0}, {high:.0}]; even {even:.0} %")
 }
 
 fn capital(text: &str) -> String {

@@ -78,7 +78,7 @@ function ends(run, sample, map) {
     })), map.signed);
     return run.spreads[map.method];
   }
-  return spread([map], map.signed);
+  return map.clip || spread([map], map.signed);
 }
 
 /* 256 colours with opacity, one a grey of this map. Over a picture, weak

@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::encode::{MapData, PictureData, is_magnitude};
-use super::statistics::{Counts, Evaluation, count, evaluate, place_number};
+use super::statistics::{Counts, count, place_number};
 use super::{Entry, Limits, select};
+use crate::run::evaluation::Evaluation;
 use crate::run::verdict::place;
 use crate::run::view::{
     Answer, Curve, Flag, LabelledBox, MapInfo, MethodInfo, MetricInfo, Provenance, Run, Sample,
@@ -149,7 +150,7 @@ pub fn collect<'a>(entry: &Entry<'a>, limits: Limits) -> RunData<'a> {
         metrics: run.metrics.iter().map(metric).collect(),
         samples: samples(entry, limits),
         counts: count(run),
-        evaluation: evaluate(run),
+        evaluation: Evaluation::of(run),
     }
 }
 

@@ -6,6 +6,7 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder, RgbImage};
 use serde::Serialize;
 
+use crate::report::colour::ColourScale;
 use crate::report::html::base64;
 use crate::report::sentence::{Evidence, Whereabouts};
 use crate::run::view::{FetchError, MapValues};
@@ -84,6 +85,8 @@ pub struct MapData {
     high: f32,
     /// Whether grey 128 is 0.
     signed: bool,
+    /// Where colours end if few values outshine all others.
+    clip: Option<[f32; 2]>,
     /// A `data:` address; `None` if there is nothing to see.
     src: Option<String>,
     /// `ok`, `flat`, `undefined`, `partial`, `missing`.
@@ -151,6 +154,7 @@ impl MapData {
             low: range.low,
             high: range.high,
             signed: range.signed,
+            clip: clip(&map.values, range.signed),
             src: Some(format!(
                 "data:image/png;base64,{}",
                 base64(&grey_png(&grey, map.grid))
@@ -190,6 +194,15 @@ fn evidence(spec: &str) -> Evidence {
 /// Whether the magnitude of a method's maps is evidence.
 pub fn is_magnitude(spec: &str) -> bool {
     evidence(spec) == Evidence::Magnitude
+}
+
+/// The ends of the colours of a map with outliers.
+fn clip(values: &[f32], signed: bool) -> Option<[f32; 2]> {
+    let scale = ColourScale::of(values).filter(|s| s.clipped)?;
+    Some(match signed {
+        true => [-scale.high.abs(), scale.high.abs()],
+        false => [scale.low, scale.high],
+    })
 }
 
 /// The values that 8 bits stand for.
@@ -307,6 +320,18 @@ mod tests {
         assert_eq!((flat.outcome, flat.src.is_none()), ("flat", true));
         let broken = map(&[0.3, f32::NAN], false);
         assert_eq!((broken.outcome, broken.src.is_none()), ("undefined", true));
+    }
+
+    #[test]
+    fn outliers_do_not_hide_the_rest() {
+        let mut values = vec![0.0; 1000];
+        for (i, v) in values.iter_mut().enumerate() {
+            *v = if i % 2 == 0 { 1.0 } else { -1.0 };
+        }
+        assert_eq!(map(&values, true).clip, None);
+        values[3] = 50.0;
+        let data = map(&values, true);
+        assert_eq!((data.clip, data.high), (Some([-1.0, 1.0]), 50.0));
     }
 
     #[test]

@@ -84,7 +84,7 @@ function helpSheet() {
   openDialog(t('keys.title'), h('div', { class: 'sheet' }, h('div', null, h('h3', null, t('keys.everywhere')), rows(everywhere)),
     h('div', null, h('h3', null, t('keys.rows')), rows([['\u2190 \u2191 \u2192 \u2193', 'arrows'], ['j k', 'rows'], ['h l', 'labels'], ['1 \u2026 9', 'methods'], ['Enter', 'detail']]),
       h('h3', null, t('keys.panes')), rows([['+ \u2212 0', 'zoom'], ['Shift-\u2190', 'pan'], ['\u2190 \u2192', 'cross'], ['j k', 'step']])),
-    h('div', { class: 'notes' }, h('h3', null, t('keys.notes')), ['notes.evidence', 'notes.quantised', 'notes.jpeg', 'notes.turbo'].map(function (note) { return h('p', { class: 'small' }, t(note)); }))), 'help');
+    h('div', { class: 'notes' }, h('h3', null, t('keys.notes')), ['notes.evidence', 'notes.quantised', 'notes.clip', 'notes.jpeg', 'notes.turbo'].map(function (note) { return h('p', { class: 'small' }, t(note)); }))), 'help');
 }
 
 /* Everything that can be done: {words, act}. */

@@ -114,6 +114,7 @@ var WORDS = {
   'key.rows': 'next, previous row', 'key.labels': 'previous, next label', 'key.methods': 'to the column of a method', 'key.detail': 'open the sample', 'key.arrows': 'move',
   'key.zoom': 'zoom in, out, reset', 'key.pan': 'pan', 'key.cross': 'move the cross', 'key.step': 'previous, next picture',
   'notes.quantised': 'Maps are kept in 8 bits: a value that is read here is at most 1/510 of the map\u2019s range away from the run\u2019s own (1/254 of the largest magnitude for signed maps). Exact numbers are in the run.',
+  'notes.clip': 'Where a few values outshine all others by far, the colours of \u201cthis map\u201d end before them; the scale bar says where.',
   'notes.jpeg': 'Larger pictures are JPEGs here; the network saw the original pixels.',
   'notes.turbo': 'There is no rainbow among the colours: its lightness rises and falls, and colour-blind readers lose its order.',
   'notes.evidence': 'A map is evidence about the model, not proof that a decision is right.',
