@@ -12,6 +12,7 @@ mod inquiry;
 mod judge;
 pub mod manifest;
 pub mod nearest;
+mod plan;
 mod pool;
 pub mod read;
 pub mod record;

@@ -109,6 +109,15 @@ pub fn compute(
     Ok(ended)
 }
 
+/// Halts the others if its thread panics: they would wait for its picture.
+struct Alarm<'a, 'b>(&'a Floor<'b>);
+
+impl Drop for Alarm<'_, '_> {
+    fn drop(&mut self) {
+        self.0.halt_if(std::thread::panicking());
+    }
+}
+
 impl<'a> Floor<'a> {
     fn lock(&self) -> MutexGuard<'_, Queue<'a>> {
         match self.queue.lock() {
@@ -129,6 +138,7 @@ impl<'a> Floor<'a> {
     }
 
     fn work(&self, inquiry: &Inquiry, sender: &Sender<Found>) {
+        let _alarm = Alarm(self);
         let mut examiner = match Examiner::new(inquiry, &self.stop) {
             Ok(examiner) => examiner,
             Err(error) => {

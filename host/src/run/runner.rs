@@ -1,30 +1,21 @@
 //! The runner: what is asked of a data set, planned, computed and written.
 
-use std::path::{Path, PathBuf};
-
-use foveola_core::explain::MapKind;
+use std::path::Path;
 
 use super::RunError;
 use super::data::{DataOptions, DataSet};
-use super::inquiry::{Inquiry, Nothing, Train};
-use super::manifest::{
-    Config, DataRecord, FORMAT, MANIFEST, Manifest, MethodRecord, ModelRecord, Shards, TrainRecord,
-};
-use super::nearest::{Features, Neighbours};
+use super::inquiry::{Inquiry, Train};
+use super::manifest::{MANIFEST, Manifest};
+use super::nearest::{Features, NearestError, Neighbours};
 use super::pool;
 use super::shard::{UNFINISHED, is_done, tidy};
 use crate::backend::core::Arithmetic;
 use crate::card::{Card, Labels, PartialCard};
-use crate::explainer::{DEFAULT_SEED, ExplainError, Priced, priced};
-use crate::method_spec::{MethodSpec, Parameters};
+use crate::explainer::DEFAULT_SEED;
+use crate::method_spec::MethodSpec;
 use crate::metric_spec::MetricSpec;
-use crate::model::{BackendKind, OpenModel, OpenOptions};
+use crate::model::{OpenModel, OpenOptions};
 use crate::uncertainty::Setting;
-
-/// A shard takes about so many passes, so that little is lost with it.
-const PASSES_OF_A_SHARD: u64 = 100_000;
-/// Least and most pictures of a shard, if nobody chose.
-const USUAL_SIZE: [u64; 2] = [8, 64];
 
 /// Explains and scores a whole data set.
 ///
@@ -48,8 +39,8 @@ const USUAL_SIZE: [u64; 2] = [8, 64];
 /// ```
 #[derive(Debug)]
 pub struct Runner {
-    inquiry: Inquiry,
-    train: Option<DataSet>,
+    pub(super) inquiry: Inquiry,
+    pub(super) train: Option<DataSet>,
     /// How the data set was opened.
     pub data_options: DataOptions,
     /// Pictures that are computed at the same time; results do not depend on it.
@@ -325,128 +316,6 @@ impl Runner {
         Ok(())
     }
 
-    /// The manifest of this run. Names the layers that methods left open.
-    ///
-    /// # Errors
-    /// A method that cannot run on this model, or that was asked for twice;
-    /// uncertainty of a model that has no dropout.
-    pub fn plan(&mut self) -> Result<Manifest, RunError> {
-        self.check()?;
-        let priced = priced(&self.inquiry.model, &self.inquiry.asked(), 1)?;
-        let mut priced = priced
-            .into_iter()
-            .collect::<Result<Vec<_>, ExplainError>>()?;
-        if self.inquiry.hoc.is_some() {
-            self.inquiry.hoc = priced.pop().map(|p| p.spec);
-        }
-        self.inquiry.methods = priced.iter().map(|p| p.spec.clone()).collect();
-        let mut methods: Vec<MethodRecord> = priced.iter().map(record).collect();
-        methods.extend(self.inquiry.nothings().iter().map(|n| nothing(*n)));
-        for (i, method) in methods.iter().enumerate() {
-            if methods[..i].iter().any(|m| m.spec == method.spec) {
-                let text = format!("`{}` is asked for twice", method.spec);
-                return Err(RunError::Question(text));
-            }
-        }
-        let size = self.shard_size.unwrap_or_else(|| self.usual_size(&methods));
-        let pictures = self.inquiry.data.items.len() as u64;
-        let mut manifest = Manifest {
-            format: FORMAT,
-            tool: String::from(env!("CARGO_PKG_VERSION")),
-            config_hash: String::new(),
-            model: self.model_record(),
-            data: self.data_record(),
-            config: self.config(methods),
-            shards: Shards::of(pictures, size),
-            command: Vec::new(),
-        };
-        let unhashed = |e: serde_json::Error| RunError::Question(e.to_string());
-        manifest.config_hash = manifest.hash().map_err(unhashed)?;
-        manifest.command = command(&manifest);
-        Ok(manifest)
-    }
-
-    fn check(&self) -> Result<(), RunError> {
-        let wrong = |text: &str| Err(RunError::Question(String::from(text)));
-        let inquiry = &self.inquiry;
-        for (i, metric) in inquiry.metrics.iter().enumerate() {
-            let text = metric.to_string();
-            if inquiry.metrics[..i].iter().any(|m| m.to_string() == text) {
-                return wrong(&format!("`{text}` is asked for twice"));
-            }
-        }
-        if !(0.0..=1.0).contains(&inquiry.threshold) {
-            return wrong("the threshold is a probability from 0 to 1");
-        }
-        if inquiry.uncertainty.is_some() && inquiry.model.backend() == BackendKind::Tract {
-            return wrong("uncertainty is for the backend core; tract has no dropout");
-        }
-        let is_hoc = |m: &MethodSpec| matches!(m.parameters, Parameters::Hoc { .. });
-        match inquiry.hoc.as_ref().is_none_or(is_hoc) {
-            true => Ok(()),
-            false => wrong("regions are searched by the method `hoc`"),
-        }
-    }
-
-    fn usual_size(&self, methods: &[MethodRecord]) -> u64 {
-        let [least, most] = USUAL_SIZE;
-        let passes: u64 = methods.iter().map(|m| m.passes).sum();
-        let region = if self.inquiry.hoc.is_some() { 1000 } else { 0 };
-        (PASSES_OF_A_SHARD / (passes + region).max(1)).clamp(least, most)
-    }
-
-    fn model_record(&self) -> ModelRecord {
-        let model = &self.inquiry.model;
-        let input = model.facts.input;
-        ModelRecord {
-            path: model.path.clone(),
-            sha256: model.sha256.clone(),
-            input: [input.h, input.w, input.c],
-            classes: model.facts.classes,
-            card: model.card.clone(),
-        }
-    }
-
-    fn data_record(&self) -> DataRecord {
-        let (data, options) = (&self.inquiry.data, &self.data_options);
-        DataRecord {
-            path: data.path.clone(),
-            labels: options.labels_file.clone(),
-            boxes: options.boxes_file.clone(),
-            pictures_in: options.pictures.clone(),
-            column: options.column.clone(),
-            first_class: options.first_class,
-            source: data.source.clone(),
-            sha256: data.hash.clone(),
-            pictures: data.items.len() as u64,
-        }
-    }
-
-    fn config(&self, methods: Vec<MethodRecord>) -> Config {
-        let inquiry = &self.inquiry;
-        let arithmetic = match inquiry.model.arithmetic.here() {
-            Arithmetic::Strict => "strict",
-            Arithmetic::Fused => "fused",
-        };
-        Config {
-            backend: inquiry.model.backend(),
-            arithmetic: String::from(arithmetic),
-            allow_external: self.allow_external,
-            input_size: self.input_size,
-            methods,
-            metrics: inquiry.metrics.iter().map(ToString::to_string).collect(),
-            uncertainty: inquiry.uncertainty.map(|s| s.passes),
-            hoc: inquiry.hoc.as_ref().map(ToString::to_string),
-            threshold: inquiry.threshold,
-            seed: inquiry.seed,
-            pictures: inquiry.pictures,
-            train: self.train.as_ref().map(|train| TrainRecord {
-                path: train.path.clone(),
-                sha256: train.hash.clone(),
-            }),
-        }
-    }
-
     /// Writes the manifest, or finds that the folder holds the same run.
     ///
     /// # Errors
@@ -488,8 +357,11 @@ impl Runner {
         let missing: u64 = todo.iter().map(|&shard| pictures(shard)).sum();
         let all = (0..manifest.shards.count).filter(|&shard| part.has(shard));
         observe.begin(missing, all.map(pictures).sum::<u64>() - missing);
-        if missing > 0 {
-            self.learn(observe)?;
+        if missing > 0 && !self.learn(observe)? {
+            return Ok(Ended {
+                stopped: true,
+                ..Ended::default()
+            });
         }
         let mut ended = pool::compute(
             &self.inquiry,
@@ -506,20 +378,23 @@ impl Runner {
 }
 
 impl Runner {
-    /// Reads the training pictures.
-    fn learn(&mut self, observe: &dyn Observe) -> Result<(), RunError> {
+    /// Reads the training pictures; `Ok(false)` if it was stopped.
+    fn learn(&mut self, observe: &dyn Observe) -> Result<bool, RunError> {
         let Some(train) = &self.train else {
-            return Ok(());
+            return Ok(true);
         };
         let model = &self.inquiry.model;
         let mut features = Features::new(model)?;
         let mut watch = |_: usize, _: usize| !observe.stopped();
-        let neighbours = Neighbours::of(model, &mut features, train, &mut watch)?;
+        let neighbours = match Neighbours::of(model, &mut features, train, &mut watch) {
+            Err(NearestError::Stopped) => return Ok(false),
+            neighbours => neighbours?,
+        };
         self.inquiry.train = Some(Train {
             features,
             neighbours,
         });
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -537,36 +412,6 @@ pub(super) fn put_manifest(folder: &Path, manifest: &Manifest) -> Result<(), Run
     Ok(())
 }
 
-fn record(priced: &Priced) -> MethodRecord {
-    let Priced { spec, cost, .. } = priced;
-    MethodRecord {
-        spec: spec.to_string(),
-        title: spec.title().to_string(),
-        passes: cost.forward + cost.backward,
-        signed: is_signed(spec),
-        baseline: false,
-    }
-}
-
-/// Whether negative values of the method's maps speak against the class.
-fn is_signed(spec: &MethodSpec) -> bool {
-    match &spec.parameters {
-        Parameters::Rise { .. } => false,
-        Parameters::GradCam { relu, .. } => !relu,
-        _ => spec.row.map == MapKind::Elements,
-    }
-}
-
-fn nothing(nothing: Nothing) -> MethodRecord {
-    MethodRecord {
-        spec: nothing.spec().to_string(),
-        title: nothing.title().to_string(),
-        passes: 0,
-        signed: false,
-        baseline: true,
-    }
-}
-
 /// The card of a manifest, before every other.
 fn partial(card: &Card) -> PartialCard {
     PartialCard {
@@ -578,66 +423,4 @@ fn partial(card: &Card) -> PartialCard {
         activation: Some(card.activation),
         labels: Some(Labels::List(card.labels.clone())),
     }
-}
-
-/// The command line that makes the same bytes from the same files. Cards and
-/// labels are left to the files that they came from.
-fn command(manifest: &Manifest) -> Vec<String> {
-    let Manifest {
-        model,
-        data,
-        config,
-        ..
-    } = manifest;
-    let path = |path: &PathBuf| path.display().to_string();
-    let mut words = vec![String::from("foveola"), String::from("run")];
-    words.extend([path(&model.path), path(&data.path)]);
-    let mut flag = |name: &str, value: String| words.extend([format!("--{name}"), value]);
-    let asked = config.methods.iter().filter(|m| !m.baseline);
-    asked.for_each(|m| flag("method", m.spec.clone()));
-    config
-        .metrics
-        .iter()
-        .for_each(|m| flag("metric", m.clone()));
-    flag("threshold", config.threshold.to_string());
-    flag("seed", config.seed.to_string());
-    flag("shard-size", manifest.shards.size.to_string());
-    flag("backend", manifest.backend_name().to_string());
-    flag("arithmetic", config.arithmetic.clone());
-    let named = [
-        ("truth", &data.labels),
-        ("boxes", &data.boxes),
-        ("pictures-in", &data.pictures_in),
-    ];
-    for (name, value) in named {
-        value.iter().for_each(|p| flag(name, path(p)));
-    }
-    config
-        .train
-        .iter()
-        .for_each(|t| flag("train", path(&t.path)));
-    data.column.iter().for_each(|c| flag("column", c.clone()));
-    if data.first_class > 0 {
-        flag("first-class", data.first_class.to_string());
-    }
-    config
-        .uncertainty
-        .iter()
-        .for_each(|n| flag("passes", n.to_string()));
-    config.hoc.iter().for_each(|h| flag("hoc", h.clone()));
-    if let Some([h, w]) = config.input_size {
-        flag("input-size", format!("{h},{w}"));
-    }
-    let switches = [
-        ("--uncertainty", config.uncertainty.is_some()),
-        (
-            "--no-baselines",
-            !config.methods.iter().any(|m| m.baseline) && !config.metrics.is_empty(),
-        ),
-        ("--no-pictures", !config.pictures),
-        ("--allow-external", config.allow_external),
-    ];
-    let set = switches.into_iter().filter(|(_, set)| *set);
-    words.extend(set.map(|(name, _)| String::from(name)));
-    words
 }
