@@ -83,7 +83,7 @@ for _, m in maps.iterrows():
             (scores["sample"] == m["sample"])
             & (scores["label"] == m["label"])
             & (scores["method"] == m["method"])
-            & (scores["metric"] == "pointing-game")
+            & (scores["metric"] == "pointing-game:tolerance=1")
         ]["score"].iloc[0]
         if np.isnan(score):
             continue

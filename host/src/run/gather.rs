@@ -48,8 +48,14 @@ pub fn merge(runs: &[PathBuf], out: &Path) -> Result<Merged, RunError> {
     if !there {
         put_manifest(out, &wanted)?;
     }
+    let merged = shards_of(runs, out, wanted.shards.count);
+    tidy(out, merged.as_ref().is_ok_and(|m| m.missing == 0));
+    merged
+}
+
+fn shards_of(runs: &[PathBuf], out: &Path, count: u64) -> Result<Merged, RunError> {
     let mut merged = Merged::default();
-    for shard in 0..wanted.shards.count {
+    for shard in 0..count {
         for run in runs.iter().filter(|run| is_done(run, shard)) {
             match copy(run, out, shard)? {
                 true => merged.copied += 1,
@@ -58,7 +64,6 @@ pub fn merge(runs: &[PathBuf], out: &Path) -> Result<Merged, RunError> {
         }
         merged.missing += u64::from(!is_done(out, shard));
     }
-    tidy(out, merged.missing == 0);
     Ok(merged)
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use foveola_core::explain::MapKind;
+use foveola_core::explain::{Cost, MapKind};
 
 use super::inquiry::Nothing;
 use super::manifest::{
@@ -15,9 +15,9 @@ use crate::method_spec::{MethodSpec, Parameters};
 use crate::model::BackendKind;
 
 /// A shard takes about so many passes, so that little is lost with it.
-const PASSES_OF_A_SHARD: u64 = 100_000;
+const PASSES_OF_A_SHARD: u64 = 10_000;
 /// Least and most pictures of a shard, if nobody chose.
-const USUAL_SIZE: [u64; 2] = [8, 64];
+const USUAL_SIZE: [u64; 2] = [4, 64];
 
 impl Runner {
     /// The manifest of this run. Names the layers that methods left open.
@@ -31,6 +31,9 @@ impl Runner {
         let mut priced = priced
             .into_iter()
             .collect::<Result<Vec<_>, ExplainError>>()?;
+        let own = priced.iter().map(|p| p.cost.forward + p.cost.backward);
+        let passes: u64 = own.sum();
+        let passes = passes + self.passes_of_metrics(&priced);
         if self.inquiry.hoc.is_some() {
             self.inquiry.hoc = priced.pop().map(|p| p.spec);
         }
@@ -43,7 +46,7 @@ impl Runner {
                 return Err(RunError::Question(text));
             }
         }
-        let size = self.shard_size.unwrap_or_else(|| self.usual_size(&methods));
+        let size = self.shard_size.unwrap_or_else(|| usual_size(passes));
         let pictures = self.inquiry.data.items.len() as u64;
         let mut manifest = Manifest {
             format: FORMAT,
@@ -83,11 +86,23 @@ impl Runner {
         }
     }
 
-    fn usual_size(&self, methods: &[MethodRecord]) -> u64 {
-        let [least, most] = USUAL_SIZE;
-        let passes: u64 = methods.iter().map(|m| m.passes).sum();
-        let region = if self.inquiry.hoc.is_some() { 1000 } else { 0 };
-        (PASSES_OF_A_SHARD / (passes + region).max(1)).clamp(least, most)
+    /// Passes that the metrics take for one answer.
+    fn passes_of_metrics(&self, methods: &[Priced]) -> u64 {
+        let facts = &self.inquiry.model.facts;
+        let none = Cost {
+            forward: 0,
+            backward: 0,
+            scratch: 0,
+        };
+        let maps = methods.iter().map(|p| p.cost);
+        let maps = maps.chain(self.inquiry.nothings().iter().map(|_| none));
+        let each = |explanation: Cost| {
+            let metrics = self.inquiry.metrics.iter();
+            let cost =
+                metrics.map(|m| m.with_metric(|m| m.cost(facts.input, facts.classes, explanation)));
+            cost.map(|c| c.forward + c.backward).sum::<u64>()
+        };
+        maps.map(each).sum()
     }
 
     fn model_record(&self) -> ModelRecord {
@@ -141,6 +156,12 @@ impl Runner {
             }),
         }
     }
+}
+
+/// Pictures of a shard where one takes so many passes.
+fn usual_size(passes: u64) -> u64 {
+    let [least, most] = USUAL_SIZE;
+    (PASSES_OF_A_SHARD / passes.max(1)).clamp(least, most)
 }
 
 fn record(priced: &Priced) -> MethodRecord {

@@ -363,14 +363,16 @@ impl Runner {
                 ..Ended::default()
             });
         }
-        let mut ended = pool::compute(
+        let ended = pool::compute(
             &self.inquiry,
             &manifest,
             folder,
             todo,
             self.workers,
             observe,
-        )?;
+        );
+        tidy(folder, false);
+        let mut ended = ended?;
         ended.complete = (0..manifest.shards.count).all(|shard| is_done(folder, shard));
         tidy(folder, ended.complete);
         Ok(ended)

@@ -21,7 +21,7 @@ fn questions_that_do_not_fit() {
         ("grad-cam", "gradcam", "did you mean `grad-cam`"),
         ("grad-cam", "grad-cam:layer=nowhere", "nowhere"),
         ("rise:masks=150", "grad-cam", "twice"),
-        ("deletion", "pointing-game", "twice"),
+        ("deletion", "pointing-game:tolerance=1", "twice"),
         ("deletion", "delition", "did you mean `deletion`"),
         ("hoc:windows=16/8,strides=8/4", "rise", "hoc"),
         ("scenes.json", "nothing.json", "nothing.json"),

@@ -61,7 +61,7 @@ pub fn question(command: &str, out: &str) -> Vec<String> {
         "--metric",
         "deletion",
         "--metric",
-        "pointing-game",
+        "pointing-game:tolerance=1",
         "--uncertainty",
         "--hoc",
         "hoc:windows=16/8,strides=8/4",

@@ -121,7 +121,7 @@ pub struct Question {
     #[arg(long)]
     pub no_pictures: bool,
 
-    /// Pictures of a shard: what a killed run loses at most [default: 8 to 64, as they take time]
+    /// Pictures of a shard: what a killed run loses at most [default: 4 to 64, fewer where they take longer]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub shard_size: Option<u64>,
 }

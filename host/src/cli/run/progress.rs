@@ -21,7 +21,9 @@ const NAMED: u64 = 5;
 /// A bar on the terminal, and a line in the log for each shard.
 pub struct Progress {
     bar: ProgressBar,
-    log: Option<Mutex<File>>,
+    log: PathBuf,
+    /// Opened when the run begins, as a question that is refused leaves no files.
+    file: Mutex<Option<File>>,
     begun: Instant,
     pictures: AtomicU64,
     failures: AtomicU64,
@@ -38,14 +40,10 @@ impl Progress {
         }
         let mut name = run.as_os_str().to_owned();
         name.push(".log");
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(PathBuf::from(name));
         Self {
             bar,
-            // A run does without its log where none can be written.
-            log: log.ok().map(Mutex::new),
+            log: PathBuf::from(name),
+            file: Mutex::new(None),
             begun: Instant::now(),
             pictures: AtomicU64::new(0),
             failures: AtomicU64::new(0),
@@ -57,9 +55,16 @@ impl Progress {
         self.bar.finish_and_clear();
     }
 
+    /// A run does without its log where none can be written.
     fn log(&self, line: &serde_json::Value) {
-        if let Some(Ok(mut file)) = self.log.as_ref().map(Mutex::lock) {
-            // As above.
+        let Ok(mut file) = self.file.lock() else {
+            return;
+        };
+        if file.is_none() {
+            let opened = OpenOptions::new().create(true).append(true).open(&self.log);
+            *file = opened.ok();
+        }
+        if let Some(file) = &mut *file {
             let _ = writeln!(file, "{line}");
         }
     }
