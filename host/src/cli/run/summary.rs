@@ -2,13 +2,16 @@
 
 use foveola_core::metric::bootstrap::{RESAMPLES, of_mean};
 
-use crate::cli::table::lay_out;
-use crate::run::verdict::EvidenceMatrix;
+use crate::card::label;
+use crate::cli::table::{lay_out, row};
+use crate::run::verdict::{EvidenceMatrix, Place};
 use crate::run::view::{Flag, Run, Verdict};
 use crate::run::{flag_word, verdict_word};
 
 /// Labels of the evidence confusion matrix that are shown.
 const MOST_LABELS: usize = 20;
+/// Places that the whole matrix may have on a terminal.
+const MOST_PLACES: usize = 6;
 
 /// The summary of a finished run.
 pub fn of(run: &Run) -> String {
@@ -19,7 +22,7 @@ pub fn of(run: &Run) -> String {
     let matrix = EvidenceMatrix::of(run);
     if !matrix.is_empty() {
         text += "what the evidence for each predicted label lies on (the first method's):\n";
-        text += &lay_out(&matrix.rows(&run.labels, MOST_LABELS), &[]);
+        text += &evidence(&matrix, &run.labels);
     }
     text
 }
@@ -48,6 +51,47 @@ fn counts(run: &Run) -> String {
     match shown.is_empty() {
         true => String::from("no label was explained: none is true, none above the threshold\n"),
         false => shown.join(", ") + "\n",
+    }
+}
+
+/// The matrix as it fits on a terminal: whole if it is small, else what is not 0.
+fn evidence(matrix: &EvidenceMatrix, labels: &[String]) -> String {
+    if matrix.places.len() <= MOST_PLACES {
+        return lay_out(&matrix.rows(labels, MOST_LABELS), &[]);
+    }
+    let short = |class| label(labels, class).chars().take(32).collect::<String>();
+    let mut rows = Vec::new();
+    for (&predicted, counts) in matrix.labels.iter().zip(&matrix.counts) {
+        let (mut own, mut background, mut others) = (0, 0, Vec::new());
+        for (place, &count) in matrix.places.iter().zip(counts) {
+            match place {
+                Place::Label(class) if *class == predicted => own = count,
+                Place::Background => background = count,
+                Place::Label(class) if count > 0 => others.push((count, short(*class))),
+                Place::Label(_) => {}
+            }
+        }
+        let away = background + others.iter().map(|o| o.0).sum::<u64>();
+        let others: Vec<String> = others
+            .iter()
+            .map(|(n, name)| format!("{n} {name}"))
+            .collect();
+        let cells = row([&short(predicted), &own, &background, &others.join(", ")]);
+        rows.push((std::cmp::Reverse(away), cells));
+    }
+    rows.sort_by_key(|(away, _)| *away);
+    let heading = row([
+        &"predicted",
+        &"its boxes",
+        &"background",
+        &"boxes of others",
+    ]);
+    let left = rows.len().saturating_sub(MOST_LABELS);
+    let shown = rows.into_iter().take(MOST_LABELS).map(|(_, cells)| cells);
+    let all: Vec<Vec<String>> = std::iter::once(heading).chain(shown).collect();
+    match left {
+        0 => lay_out(&all, &[1, 2]),
+        n => lay_out(&all, &[1, 2]) + &format!("and {n} labels more\n"),
     }
 }
 
