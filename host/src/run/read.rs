@@ -1,4 +1,4 @@
-//! Reads a run back: the whole of it as [`view::Run`], maps and pictures one
+//! Reads a run back: the whole of it as [`Run`], maps and pictures one
 //! by one.
 
 mod shard;
