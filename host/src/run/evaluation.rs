@@ -89,9 +89,16 @@ pub struct Difference {
     pub interval: [f64; 2],
 }
 
+/// Answers below which a difference is never beyond chance: even if all agree
+/// about its sign, the sign test gives five of them p = 0.0625.
+const LEAST_ANSWERS: usize = 6;
+
 impl Difference {
     /// Which of the two is better, as far as chance lets it be said.
     pub fn better(&self, row: &MetricRow) -> Option<usize> {
+        if self.n < LEAST_ANSWERS {
+            return None;
+        }
         let [low, high] = self.interval;
         let first_is_higher = match (low > 0.0, high < 0.0) {
             (true, _) => true,

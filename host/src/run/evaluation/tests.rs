@@ -143,12 +143,17 @@ fn differences_are_paired() {
     let up = &evaluation.differences[0];
     near(Some(up.mean), 0.5);
     assert_eq!(up.interval, [0.25, 0.75]);
-    assert_eq!(up.better(&UP), Some(0));
+    assert_eq!(up.better(&UP), None, "two answers prove nothing");
+    let many = |number: usize| Difference {
+        n: 6,
+        ..evaluation.differences[number].clone()
+    };
+    assert_eq!(many(0).better(&UP), Some(0));
     // It is always 7 higher, where low is good.
-    assert_eq!(evaluation.differences[1].better(&FREE), Some(1));
+    assert_eq!(many(1).better(&FREE), Some(1));
     let open = Difference {
         interval: [-0.1, 0.2],
-        ..up.clone()
+        ..many(0)
     };
     assert_eq!(open.better(&UP), None);
 }
