@@ -278,7 +278,7 @@ function differencePart() {
   if (!all.length) return null;
   var rows = all.map(function (one) {
     var metric = run.metrics[one.metric], a = run.methods[one.methods[0]].title, b = run.methods[one.methods[1]].title;
-    var sure = one.interval[0] > 0 || one.interval[1] < 0;
+    var sure = one.n >= 6 && (one.interval[0] > 0 || one.interval[1] < 0);
     var firstWins = (one.mean > 0) === metric.higher;
     var words = sure ? t('evaluation.beats', firstWins ? { a: a, b: b } : { a: b, b: a }) : t('evaluation.ties', { a: a, b: b });
     return { sure: sure, row: [{ text: data(metric.spec), scope: 'row' }, { text: words, class: sure ? 'sure' : 'faint' }, { text: number(one.mean), class: 'num' }, { text: number(one.interval[0]) + ' .. ' + number(one.interval[1]), class: 'num' }, { text: String(one.n), class: 'num' }] };

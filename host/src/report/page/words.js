@@ -77,7 +77,7 @@ var WORDS = {
   'evaluation.metric': 'By metric', 'evaluation.classes.method': 'One method, by class', 'evaluation.classes.metric': 'One metric, by class',
   'evaluation.class': 'Class', 'evaluation.method': 'Method', 'evaluation.metric.one': 'Metric',
   'evaluation.no.sample': 'no sample', 'evaluation.no.bound': 'no bounds', 'evaluation.all': 'All methods', 'evaluation.baseline': 'baseline',
-  'evaluation.differences': 'Paired differences', 'evaluation.differences.what': 'Both methods on the same answers: mean difference with 95 % bootstrap interval. It decides where the interval leaves 0 out.',
+  'evaluation.differences': 'Paired differences', 'evaluation.differences.what': 'Both methods on the same answers: mean difference with 95 % bootstrap interval. It decides where the interval leaves 0 out, from six answers on.',
   'evaluation.beats': '{a} beats {b}', 'evaluation.ties': '{a} and {b}: undecided', 'evaluation.difference': 'Difference',
   'evaluation.cli': 'The same on the command line', 'evaluation.normalised': 'normalised', 'evaluation.interval': '95 % interval',
   'evaluation.per.picture': 'scores pictures, not classes',
