@@ -22,6 +22,10 @@ install() {
     command -v qemu-system-riscv32 >/dev/null || packages="$packages qemu-system-misc"
     # For a program in C that is linked with Foveola's library.
     command -v arm-none-eabi-gcc >/dev/null || packages="$packages gcc-arm-none-eabi"
+    # Report pages are walked in a browser, runs are read by pandas and DuckDB.
+    command -v chromium >/dev/null || packages="$packages chromium"
+    command -v python3 >/dev/null || packages="$packages python3"
+    python3 -m pip --version >/dev/null 2>&1 || packages="$packages python3-pip"
     if [ -n "$packages" ]; then
         root=""
         [ "$(id -u)" = 0 ] || root=sudo
@@ -29,6 +33,15 @@ install() {
         # shellcheck disable=SC2086 # a list of words
         $root apt-get install -y -q --no-install-recommends $packages
     fi
+    modules="numpy pandas pyarrow duckdb pillow"
+    python3 -c "import $(echo "$modules" | sed 's/pillow/PIL/; s/ /, /g')" 2>/dev/null || {
+        # shellcheck disable=SC2086 # a list of words
+        python3 -m pip install -q $modules ||
+            python3 -m pip install -q --break-system-packages --user $modules || {
+            echo "WARNING: no $modules from pip: runs are not read by pandas and DuckDB"
+            export FOVEOLA_WITHOUT_READERS=1
+        }
+    }
     # Outside rustup the toolchain has to bring these itself.
     if command -v rustup >/dev/null; then
         rustup component add rustfmt clippy

@@ -10,13 +10,15 @@ use serde_json::Value;
 
 use super::scenes::{PICTURES, room, undisturbed};
 
-/// Whether Python has what the reader needs. Where `CI` is set it must.
+/// Whether Python has what the reader needs. Where `CI` is set it must, unless
+/// `tests/ci.sh` found no way to install it and said so.
 fn readers() -> bool {
     let mut python = Command::new("python3");
     let there = python.args(["-c", "import pandas, pyarrow, duckdb, numpy, PIL"]);
     let there = there.output().is_ok_and(|output| output.status.success());
+    let is_set = |name| std::env::var_os(name).is_some();
     assert!(
-        there || std::env::var_os("CI").is_none(),
+        there || !is_set("CI") || is_set("FOVEOLA_WITHOUT_READERS"),
         "CI is set and Python lacks a module: pip install numpy pandas pyarrow duckdb pillow"
     );
     if !there {
