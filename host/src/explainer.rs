@@ -2,6 +2,7 @@
 
 mod again;
 mod answer;
+mod consensus;
 mod counting;
 mod map;
 mod region;
@@ -22,6 +23,7 @@ use crate::uncertainty::{self, Uncertainty};
 pub use again::Again;
 pub use answer::explain_running;
 pub(crate) use answer::{explain_known, explain_other};
+pub use consensus::{Consensus, consensus};
 pub use map::{Passes, SaliencyMap, evidence_of, score_name};
 pub use region::{Layer, Region, Step};
 pub use score::MapScore;

@@ -12,8 +12,10 @@ use super::table::lay_out;
 use super::uncertainty::{UncertaintyArgs, words};
 use super::{CliError, Ending, note, print};
 use crate::backend::core::Arithmetic;
+use crate::card::Card;
 use crate::explainer::{
-    DEFAULT_SEED, Explainer, Explanation, MapScore, Question, SaliencyMap, Target, Watch,
+    Consensus, DEFAULT_SEED, Explainer, Explanation, MapScore, Question, SaliencyMap, Target,
+    Watch, consensus,
 };
 use crate::method_spec::{MethodSpec, Parameters};
 use crate::metric_spec::MetricSpec;
@@ -21,6 +23,7 @@ use crate::model::{BackendKind, OpenModel, sha256};
 use crate::photo::{Photo, read};
 use crate::report::files::{FileRecord, Run, write};
 use crate::report::folder::OutputFolder;
+use crate::uncertainty::{Setting, Uncertainty};
 
 /// Methods without `--method`; the second needs scores only.
 const DEFAULT_METHODS: [&str; 2] = ["grad-cam", "occlusion"];
@@ -49,6 +52,10 @@ pub struct ExplainArgs {
     /// Metric that judges every map, NAME[:key=value,...]; repeats
     #[arg(long = "metric", value_name = "METRIC")]
     pub metrics: Vec<MetricSpec>,
+
+    /// Also show what the methods agree on, class by class, and where they do not
+    #[arg(long)]
+    pub consensus: bool,
 
     /// Class: top, predicted (all above the threshold), an index or a label; repeats [default: top]
     #[arg(
@@ -115,11 +122,19 @@ fn share(text: &str) -> Result<f32, String> {
     value.ok_or_else(|| String::from("it takes a probability from 0 to 1"))
 }
 
+/// All that was found out about the picture.
+struct Answered {
+    explanation: Explanation,
+    measured: Option<(Setting, Uncertainty)>,
+    scores: Vec<Vec<MapScore>>,
+    consensus: Vec<Consensus>,
+}
+
 /// Runs the command.
 pub fn run(args: &ExplainArgs) -> Result<Ending, CliError> {
     let model = opened(args)?;
     let question = question(args, &model)?;
-    let measured = args.uncertainty.setting(args.seed, &model)?;
+    let setting = args.uncertainty.setting(args.seed, &model)?;
     let bytes = read(&args.picture)?;
     let photo = Photo::from_bytes(&bytes, &args.picture, &model.intake())?;
     let picture = FileRecord {
@@ -131,15 +146,7 @@ pub fn run(args: &ExplainArgs) -> Result<Ending, CliError> {
     let folder = OutputFolder::open(&args.out.clone().unwrap_or_else(default))?;
     let place = folder.path().to_path_buf();
     let mut explainer = Explainer::new(model, args.model.threads());
-    catch_interrupts();
-    let mut terminal = Terminal::new();
-    let explanation = explainer.explain_watched(&photo, &question, &mut terminal)?;
-    let measured = match measured {
-        Some(setting) => Some((setting, explainer.uncertainty(&photo, &setting)?)),
-        None => None,
-    };
-    let asked = (args.seed, &mut terminal as &mut dyn Watch);
-    let scores = explainer.score(&photo, &explanation.maps, &args.metrics, asked)?;
+    let answered = answer(args, &mut explainer, (&photo, &question), setting)?;
     let command: Vec<String> = std::env::args().skip(1).collect();
     write(
         &Run {
@@ -148,27 +155,62 @@ pub fn run(args: &ExplainArgs) -> Result<Ending, CliError> {
             picture: &picture,
             photo: &photo,
             question: &question,
-            explanation: &explanation,
-            scores: &scores,
+            explanation: &answered.explanation,
+            scores: &answered.scores,
+            consensus: &answered.consensus,
             raw: args.raw,
-            uncertainty: measured.as_ref(),
+            uncertainty: answered.measured.as_ref(),
         },
         folder,
     )?;
-    if let Some((setting, found)) = &measured {
-        let card = &explainer.model().card;
+    tell(args, &explainer.model().card, &answered, &place);
+    match answered.explanation.stopped {
+        true => Ok(Ending::Stopped),
+        false => Ok(Ending::Done),
+    }
+}
+
+fn answer(
+    args: &ExplainArgs,
+    explainer: &mut Explainer,
+    (photo, question): (&Photo, &Question),
+    setting: Option<Setting>,
+) -> Result<Answered, CliError> {
+    catch_interrupts();
+    let mut terminal = Terminal::new();
+    let explanation = explainer.explain_watched(photo, question, &mut terminal)?;
+    let measured = match setting {
+        Some(setting) => Some((setting, explainer.uncertainty(photo, &setting)?)),
+        None => None,
+    };
+    let asked = (args.seed, &mut terminal as &mut dyn Watch);
+    let scores = explainer.score(photo, &explanation.maps, &args.metrics, asked)?;
+    let consensus = match args.consensus {
+        true => consensus(&explanation.maps),
+        false => Vec::new(),
+    };
+    Ok(Answered {
+        explanation,
+        measured,
+        scores,
+        consensus,
+    })
+}
+
+fn tell(args: &ExplainArgs, card: &Card, answered: &Answered, place: &Path) {
+    let explanation = &answered.explanation;
+    if let Some((setting, found)) = &answered.measured {
         print(&words(card, setting, found, &explanation.targets));
     }
-    print(&sentences(&explanation, &place));
-    if !args.metrics.is_empty() {
-        print(&judged(&explanation, &args.metrics, &scores));
+    print(&sentences(explanation, &answered.consensus, place));
+    if args.consensus && answered.consensus.is_empty() {
+        note("no consensus: fewer than two maps of a class have evidence");
     }
-    match explanation.stopped {
-        true => {
-            note("stopped; what was finished is kept");
-            Ok(Ending::Stopped)
-        }
-        false => Ok(Ending::Done),
+    if !args.metrics.is_empty() {
+        print(&judged(explanation, &args.metrics, &answered.scores));
+    }
+    if explanation.stopped {
+        note("stopped; what was finished is kept");
     }
 }
 
@@ -184,9 +226,10 @@ fn opened(args: &ExplainArgs) -> Result<OpenModel, CliError> {
 }
 
 /// One sentence a map, and where the files are.
-fn sentences(explanation: &Explanation, place: &Path) -> String {
+fn sentences(explanation: &Explanation, agreed: &[Consensus], place: &Path) -> String {
     let lines = explanation.maps.iter().map(|map| map.sentence() + "\n");
-    let overlays = match explanation.maps.len() {
+    let lines = lines.chain(agreed.iter().map(|found| found.sentence() + "\n"));
+    let overlays = match explanation.maps.len() + 2 * agreed.len() {
         1 => String::from("The overlay"),
         n => format!("{n} overlays"),
     };

@@ -16,7 +16,7 @@ use super::regions;
 use crate::backend::core::Arithmetic;
 use crate::card::Card;
 use crate::explainer::{
-    Explanation, Layer, MapScore, Question, Region, SaliencyMap, Step, score_name,
+    Consensus, Explanation, Layer, MapScore, Question, Region, SaliencyMap, Step, score_name,
 };
 use crate::model::{BackendKind, OpenModel};
 use crate::photo::Photo;
@@ -48,6 +48,8 @@ pub struct Run<'a> {
     pub explanation: &'a Explanation,
     /// What metrics say, map by map; empty if none was asked.
     pub scores: &'a [Vec<MapScore>],
+    /// What methods agree on, class by class; empty if it was not asked for.
+    pub consensus: &'a [Consensus],
     /// Whether arrays are written as the method made them.
     pub raw: bool,
     /// How sure the model is, and how that was measured, if it was asked for.
@@ -76,6 +78,8 @@ struct Record<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     uncertainty: Option<Value>,
     maps: Vec<MapRecord<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    consensus: Vec<ConsensusRecord<'a>>,
     hoc: BTreeMap<usize, HocRecord<'a>>,
 }
 
@@ -118,6 +122,14 @@ struct ScoreRecord<'a> {
 }
 
 #[derive(Serialize)]
+struct ConsensusRecord<'a> {
+    target: usize,
+    maps: &'a [String],
+    without_evidence: &'a [String],
+    sentence: String,
+}
+
+#[derive(Serialize)]
 struct HocRecord<'a> {
     layers: &'a [Layer],
     tree: &'a [Step],
@@ -144,8 +156,29 @@ pub fn write(run: &Run<'_>, mut folder: OutputFolder) -> Result<(), WriteError> 
             }
         }
     }
+    for found in run.consensus {
+        stage_consensus(found, run.photo, &mut folder)?;
+    }
     folder.stage("explain.json", &json(run))?;
     folder.commit()
+}
+
+/// Mean and spread of the ranks, each as a picture and an array.
+fn stage_consensus(
+    found: &Consensus,
+    photo: &Photo,
+    folder: &mut OutputFolder,
+) -> Result<(), WriteError> {
+    let target = found.target;
+    for (name, picture, values) in [
+        ("consensus", found.overlay(photo), &found.mean),
+        ("disagreement", found.disagreement(photo), &found.deviation),
+    ] {
+        folder.stage(&format!("{name}.{target}.png"), &png(&picture))?;
+        let array = npy(&found.size, values.clone());
+        folder.stage(&format!("{name}.{target}.npy"), &array)?;
+    }
+    Ok(())
 }
 
 fn layer_name(map: &SaliencyMap, layer: usize) -> String {
@@ -214,6 +247,15 @@ pub const fn outcome(outcome: &Outcome) -> (&'static str, Option<&'static str>) 
     }
 }
 
+fn consensus_record(found: &Consensus) -> ConsensusRecord<'_> {
+    ConsensusRecord {
+        target: found.target,
+        maps: &found.maps,
+        without_evidence: &found.without,
+        sentence: found.sentence(),
+    }
+}
+
 fn json(run: &Run<'_>) -> Vec<u8> {
     let (model, question) = (run.model, run.question);
     let explanation = run.explanation;
@@ -255,6 +297,7 @@ fn json(run: &Run<'_>) -> Vec<u8> {
             .enumerate()
             .map(|(i, m)| map_record(m, run.raw, run.scores.get(i).map_or(&[], Vec::as_slice)))
             .collect(),
+        consensus: run.consensus.iter().map(consensus_record).collect(),
         hoc: hoc_records(explanation),
     })
 }

@@ -703,3 +703,71 @@ fn metrics_judge_the_maps() {
     let reason = "there are no other backgrounds\n";
     assert!(printed.contains("no background-swap of gradient") && printed.ends_with(reason));
 }
+
+/// Ranks from 0 to 1, equal values sharing their mean rank, counted pair by pair.
+fn ranks(weights: &[f32]) -> Vec<f64> {
+    let rank = |w: &f32| {
+        let below = weights.iter().filter(|other| *other < w).count();
+        let equal = weights.iter().filter(|other| *other == w).count();
+        (below as f64 + (equal as f64 - 1.0) / 2.0) / (weights.len() as f64 - 1.0)
+    };
+    weights.iter().map(rank).collect()
+}
+
+/// The consensus is the mean of the ranks of what each map counts as evidence,
+/// the disagreement their deviation; maps without evidence do not count.
+#[test]
+fn consensus_is_the_mean_of_ranks() {
+    let room = Room::new();
+    let said = room.run(&[
+        "explain",
+        &model(),
+        &scene(),
+        "--consensus",
+        "-m",
+        "grad-cam",
+        "-m",
+        "guided-backprop",
+        "-m",
+        "occlusion:window=24,stride=24",
+        "--out",
+        "o",
+    ]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let record: Value = serde_json::from_slice(&room.bytes("o/explain.json")).expect("JSON");
+    let found = &record["consensus"][0];
+    let target = found["target"].as_u64().expect("a class");
+    assert_eq!(found["maps"].as_array().expect("names").len(), 3, "{found}");
+    assert!(said.out.contains("Consensus of grad-cam"), "{}", said.out);
+    let weigh: [(&str, fn(f32) -> f32); 3] = [
+        ("grad-cam", |v| v.max(0.0)),
+        ("guided-backprop", f32::abs),
+        ("occlusion", |v| v.max(0.0)),
+    ];
+    let all = weigh.map(|(name, weight)| {
+        let map = array(&room, &format!("o/{name}.{target}.npy"));
+        ranks(&map.iter().map(|v| weight(*v)).collect::<Vec<_>>())
+    });
+    let [mean, deviation] =
+        ["consensus", "disagreement"].map(|name| array(&room, &format!("o/{name}.{target}.npy")));
+    for (i, (m, d)) in mean.iter().zip(&deviation).enumerate() {
+        let here = [0, 1, 2].map(|k| all[k][i]);
+        let middle = here.iter().sum::<f64>() / 3.0;
+        let spread = (here.iter().map(|r| (r - middle).powi(2)).sum::<f64>() / 3.0).sqrt();
+        assert!((f64::from(*m) - middle).abs() < 1e-5, "{i}: {m} {middle}");
+        assert!((f64::from(*d) - spread).abs() < 1e-5, "{i}: {d} {spread}");
+    }
+    for name in ["consensus", "disagreement"] {
+        let picture = image::load_from_memory(&room.bytes(&format!("o/{name}.{target}.png")));
+        assert!(picture.expect("a picture").width() > 300);
+    }
+    let alone = room.run(&[
+        "explain",
+        &model(),
+        &scene(),
+        "--consensus",
+        "-m",
+        "grad-cam",
+    ]);
+    assert!(alone.err.contains("no consensus"), "{alone:?}");
+}
