@@ -1,7 +1,7 @@
 //! Writes generated scenes as a data set, for `foveola run`:
 //!
 //! ```text
-//! cargo run --release -p foveola-tests --example scenes -- FOLDER 10000
+//! cargo run --release -p foveola-tests --example boxed_scenes -- FOLDER 10000
 //! foveola run host/demo/cheat.onnx FOLDER/boxes.csv --card host/demo/poles.card.toml -o RUN ..
 //! ```
 
@@ -16,7 +16,7 @@ const SEED: u64 = 2_026;
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [folder, count] = &arguments[..] else {
-        eprintln!("usage: scenes FOLDER COUNT");
+        eprintln!("usage: boxed_scenes FOLDER COUNT");
         std::process::exit(2);
     };
     let count = count.parse().expect("a number of scenes");
