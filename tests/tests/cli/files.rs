@@ -739,14 +739,13 @@ fn consensus_is_the_mean_of_ranks() {
     let target = found["target"].as_u64().expect("a class");
     assert_eq!(found["maps"].as_array().expect("names").len(), 3, "{found}");
     assert!(said.out.contains("Consensus of grad-cam"), "{}", said.out);
-    let weigh: [(&str, fn(f32) -> f32); 3] = [
-        ("grad-cam", |v| v.max(0.0)),
-        ("guided-backprop", f32::abs),
-        ("occlusion", |v| v.max(0.0)),
-    ];
-    let all = weigh.map(|(name, weight)| {
+    let all = ["grad-cam", "guided-backprop", "occlusion"].map(|name| {
         let map = array(&room, &format!("o/{name}.{target}.npy"));
-        ranks(&map.iter().map(|v| weight(*v)).collect::<Vec<_>>())
+        let weight = |v: &f32| match name {
+            "guided-backprop" => v.abs(),
+            _ => v.max(0.0),
+        };
+        ranks(&map.iter().map(weight).collect::<Vec<_>>())
     });
     let [mean, deviation] =
         ["consensus", "disagreement"].map(|name| array(&room, &format!("o/{name}.{target}.npy")));
