@@ -29,6 +29,9 @@ def wanted(key):
     return key in ("logits", "output_ort") or METHODS.match(key.split(".")[-1])
 
 
+# Boxed pictures of each network that are kept.
+BOXED = {"n2": 24, "n3": 24, "n4": 6, "n5": 6}
+
 for folder in sorted(pathlib.Path(sys.argv[1]).glob("n?")):
     out = here / folder.name
     out.mkdir(exist_ok=True)
@@ -43,7 +46,8 @@ for folder in sorted(pathlib.Path(sys.argv[1]).glob("n?")):
     if (folder / "localisation.npz").exists():
         boxed = np.load(folder / "localisation.npz")
         kept = ("images_u8", "cls", "boxes", "hit_saliency", "hit_gradcam", "iosr_gradcam")
-        np.savez_compressed(out / "localisation.npz", **{k: boxed[k] for k in kept})
+        first = BOXED[folder.name]
+        np.savez_compressed(out / "localisation.npz", **{k: boxed[k][:first] for k in kept})
     if (folder / "golden_int8.npz").exists():
         int8 = np.load(folder / "golden_int8.npz")
         logits = {k: int8[k] for k in int8.files if "logits" in k}
@@ -52,14 +56,15 @@ for folder in sorted(pathlib.Path(sys.argv[1]).glob("n?")):
     for model in (f"{m}.onnx" for m in models):
         if (folder / model).exists():
             shutil.copy(folder / model, out / model)
-    if folder.name in ("n1", "n2", "n3"):
-        # Scores of maps, with the maps, and what they were perturbed by.
+    if folder.name in ("n1", "n2"):
+        # Scores of maps of the first picture, with the maps, and what they were perturbed by.
         scores = {
             k: e
             for k, e in json.loads((folder / "manifest.json").read_text())["entries"].items()
-            if METRICS.match(k.split(".")[-1]) and e.get("gate", True)
+            if k.startswith("i0.") and METRICS.match(k.split(".")[-1]) and e.get("gate", True)
         }
         (out / "metrics.json").write_text(json.dumps(scores, indent=0, sort_keys=True) + "\n")
-        arrays = {k: golden[k] for k in golden.files if k in scores or MAPS.match(k.split(".")[-1])}
-        stored = {k: inputs[k] for k in inputs.files if re.search(r"\.(pert|blur|delmap_t\d+)$", k)}
+        maps = {k for k in golden.files if k.startswith("i0.") and MAPS.match(k.split(".")[-1])}
+        arrays = {k: golden[k] for k in golden.files if k in scores or k in maps}
+        stored = {k: inputs[k] for k in inputs.files if re.match(r"i0\.(pert|blur|delmap_t\d+)$", k)}
         np.savez_compressed(out / "metrics.npz", **arrays, **stored)
