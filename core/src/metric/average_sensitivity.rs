@@ -1,9 +1,8 @@
 //! Average sensitivity (Bhatt et al. 2020, arXiv 2005.00631): how far does the map
 //! move on average where the picture hardly changes?
 
-use super::perturb::{Change, Noise, plain};
+use super::perturb::{Change, Noise, parameters, plain};
 use super::subject::{Refusal, settle};
-use super::table::parameter;
 use super::{Better, Explain, Family, Metric, MetricRow, Needs, Scored, Subject, Witness};
 use crate::classifier::Classifier;
 use crate::error::Error;
@@ -19,14 +18,7 @@ pub(super) const ROW: MetricRow = MetricRow {
     needs: Needs::Maps,
     per_class: true,
     paper: "Bhatt et al. 2020, arXiv 2005.00631",
-    parameters: &[
-        parameter(
-            "radius",
-            "0.02",
-            "largest change of an input element, in model space",
-        ),
-        parameter("samples", "10", "changed pictures that are explained"),
-    ],
+    parameters: &parameters("0.02"),
 };
 
 /// The mean of |S(x') - S(x)| / |S(x)| over pictures x' near x, S being the

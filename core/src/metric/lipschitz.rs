@@ -1,9 +1,8 @@
 //! Local Lipschitz estimate (Alvarez-Melis and Jaakkola 2018, arXiv 1806.08049):
 //! how fast does the map move with the picture?
 
-use super::perturb::{Change, Noise, plain};
+use super::perturb::{Change, Noise, parameters, plain};
 use super::subject::{Refusal, settle};
-use super::table::parameter;
 use super::{Better, Explain, Family, Metric, MetricRow, Needs, Scored, Subject, Witness};
 use crate::classifier::Classifier;
 use crate::error::Error;
@@ -19,14 +18,7 @@ pub(super) const ROW: MetricRow = MetricRow {
     needs: Needs::Maps,
     per_class: true,
     paper: "Alvarez-Melis and Jaakkola 2018, arXiv 1806.08049",
-    parameters: &[
-        parameter(
-            "radius",
-            "0.1",
-            "largest change of an input element, in model space",
-        ),
-        parameter("samples", "10", "changed pictures that are explained"),
-    ],
+    parameters: &parameters("0.1"),
 };
 
 /// The greatest |S(x') - S(x)| / (|S(x)| |x' - x|) over pictures x' near x, S

@@ -2,10 +2,11 @@
 
 use super::pass::{Passes, cut};
 use super::subject::{NO_EVIDENCE, NO_MAP, Refusal};
+use super::table::parameter;
 use super::{Explain, Subject, Witness};
 use crate::classifier::Classifier;
 use crate::error::Error;
-use crate::explain::Cost;
+use crate::explain::{Cost, Parameter};
 use crate::picture::Picture;
 use crate::rng::{Purpose, unit, words};
 use crate::tensor::Shape;
@@ -19,6 +20,15 @@ pub struct Noise<'a> {
     pub samples: u32,
     /// Noise to use instead, one picture after the other, HWC.
     pub stored: Option<&'a [f32]>,
+}
+
+/// Parameters of the metrics that draw noise.
+pub(super) const fn parameters(radius: &'static str) -> [Parameter; 2] {
+    let help = "largest change of an input element, in model space";
+    [
+        parameter("radius", radius, help),
+        parameter("samples", "10", "changed pictures that are explained"),
+    ]
 }
 
 impl Noise<'_> {
