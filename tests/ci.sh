@@ -24,6 +24,8 @@ install() {
     command -v arm-none-eabi-gcc >/dev/null || packages="$packages gcc-arm-none-eabi"
     # Report pages are walked in a browser, runs are read by pandas and DuckDB.
     command -v chromium >/dev/null || packages="$packages chromium"
+    # A graphics processor in software, which the GPU's tests run on.
+    ls /usr/share/vulkan/icd.d/lvp_icd* >/dev/null 2>&1 || packages="$packages mesa-vulkan-drivers libvulkan1"
     command -v python3 >/dev/null || packages="$packages python3"
     python3 -m pip --version >/dev/null 2>&1 || packages="$packages python3-pip"
     if [ -n "$packages" ]; then
