@@ -1,7 +1,7 @@
 //! The hall where networks and methods meet: what a method may ask.
 
 use crate::error::Error;
-use crate::mask::{Masked, Window};
+use crate::mask::{MaskSums, Masked, Window};
 use crate::tensor::{Shape, TensorId, Values};
 
 /// Which number of a class is meant.
@@ -52,6 +52,10 @@ pub type Edits<'a> = dyn Fn(usize) -> Edit + Sync + 'a;
 /// Takes the scores of question `i`, all classes, strictly in the order of `i`.
 /// An error (also [`Error::Stopped`]) ends the batch and is handed on.
 pub type Sink<'a> = dyn FnMut(usize, &[f32]) -> Result<(), Error> + 'a;
+
+/// Called after each pass whose result has been used. An error (also
+/// [`Error::Stopped`]) ends the passes and is handed on.
+pub type Step<'a> = dyn FnMut() -> Result<(), Error> + 'a;
 
 /// Takes a piece of a gradient: the index of its first element (HWC), its
 /// values. Pieces come in order and leave no gap. An error ends the pass and
@@ -151,6 +155,32 @@ pub trait Classifier {
             sink(i, scores)?;
         }
         Ok(())
+    }
+
+    /// Classifies `view(0)` .. `view(count - 1)` and adds each one's mask,
+    /// weighted by its scores, to `sums` (which the caller has cleared), in this
+    /// order; `after` is called when one has been added. If an error ends it,
+    /// `sums` holds the masks before it, and that of the call of `after` that
+    /// failed. The default adds on the processor; a backend that makes masks
+    /// itself adds where they are.
+    ///
+    /// # Errors
+    /// Those of [`Classifier::classify_batch`], [`MaskSums::add`] and `after`.
+    fn weigh_masks(
+        &mut self,
+        count: usize,
+        view: &Views<'_>,
+        score: Score,
+        scores: &mut [f32],
+        sums: &mut MaskSums<'_>,
+        after: &mut Step<'_>,
+    ) -> Result<(), Error> {
+        let shape = self.input();
+        let mut sink = |i: usize, scores: &[f32]| {
+            sums.add(&view(i).mask, shape, scores)?;
+            after()
+        };
+        self.classify_batch(count, view, score, scores, &mut sink)
     }
 
     /// As [`Classifier::classify_batch`], for pictures that differ from `base`

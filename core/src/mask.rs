@@ -2,12 +2,14 @@
 
 mod grid;
 mod row;
+mod sums;
 
 use crate::error::Error;
 use crate::picture::{MAX_CHANNELS, Picture};
 use crate::tensor::Shape;
 
 pub use grid::{Grid, MAX_CELLS};
+pub use sums::MaskSums;
 
 /// A box of the input: rows `y..y+h`, columns `x..x+w`, channels `c..c+d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,11 +9,11 @@
 //!
 //! `mindspore` reproduces MindSpore XAI: its geometry of masks, no division by E\[M\].
 
-use super::pass::{Passes, fronts, prepare, score_of, unless_stopped};
+use super::pass::{Passes, fronts, prepare, unless_stopped};
 use super::{Cost, Method, Outcome, Progress, Query};
 use crate::classifier::{Classifier, Score};
 use crate::error::Error;
-use crate::mask::{Fill, Grid, Mask, Masked};
+use crate::mask::{Fill, Grid, Mask, MaskSums, Masked};
 use crate::picture::MAX_CHANNELS;
 use crate::tensor::Shape;
 
@@ -134,14 +134,6 @@ impl Rise<'_> {
 /// alone: then the map shows where masks happened to lie, not evidence.
 const ROUNDING: f32 = 1e-5;
 
-/// Widens the range of scores seen so far; pairs of least and largest.
-fn widen(range: &mut [f32], score: f32) {
-    if let [least, largest] = range {
-        *least = if score < *least { score } else { *least };
-        *largest = if score > *largest { score } else { *largest };
-    }
-}
-
 /// Whether the masks made a difference to the score.
 fn differs(range: &[f32]) -> bool {
     let [least, largest] = range else {
@@ -149,32 +141,6 @@ fn differs(range: &[f32]) -> bool {
     };
     let (a, b) = (libm::fabsf(*least), libm::fabsf(*largest));
     largest - least > ROUNDING * if a > b { a } else { b }
-}
-
-/// Adds a mask, weighted by each target's score, to its map.
-fn add(
-    mask: &Mask<'_>,
-    shape: Shape,
-    scores: &[f32],
-    targets: &[usize],
-    row: &mut [f32],
-    coverage: &mut [f32],
-    maps: &mut [f32],
-) -> Result<(), Error> {
-    for y in 0..shape.h {
-        mask.row(shape, y, row)?;
-        for (sum, weight) in coverage.iter_mut().skip(y * shape.w).zip(row.iter()) {
-            *sum += weight;
-        }
-        for (map, &target) in maps.chunks_exact_mut(shape.area().max(1)).zip(targets) {
-            let score = score_of(scores, target)?;
-            let elements = map.iter_mut().skip(y * shape.w);
-            for (out, weight) in elements.zip(row.iter()) {
-                *out += score * weight;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// A pixel that no mask ever shows gets 0.
@@ -217,10 +183,15 @@ impl Method for Rise<'_> {
         let (scores, rest) = fronts(scratch, classes, input.w + covered + ranges)?;
         let (row, rest) = fronts(rest, input.w, covered + ranges)?;
         let (coverage, ranges) = fronts(rest, covered, ranges)?;
-        coverage.fill(0.0);
-        for range in ranges.as_chunks_mut::<2>().0 {
-            *range = [f32::INFINITY, f32::NEG_INFINITY];
-        }
+        let targets = query.targets;
+        let mut sums = MaskSums {
+            targets,
+            maps,
+            coverage,
+            ranges,
+            row,
+        };
+        sums.clear();
         let mask = |i: usize| match self.stored {
             Some(stored) => stored.mask(i, input.area()),
             None => Mask::Grid(self.grid(query.seed, i as u32)),
@@ -231,21 +202,16 @@ impl Method for Rise<'_> {
             mask: mask(i),
         };
         let mut passes = Passes::new(progress, count as u64);
-        let mut sink = |i: usize, scores: &[f32]| {
-            for (range, &target) in ranges.chunks_exact_mut(2).zip(query.targets) {
-                widen(range, score_of(scores, target)?);
-            }
-            add(&mask(i), shape, scores, query.targets, row, coverage, maps)?;
-            passes.step()
-        };
         let score = query.score.unwrap_or(Score::Probability);
-        unless_stopped(classifier.classify_batch(count, &view, score, scores, &mut sink))?;
+        let mut after = || passes.step();
+        let asked = classifier.weigh_masks(count, &view, score, scores, &mut sums, &mut after);
+        unless_stopped(asked)?;
         let mean = if self.mindspore { 1.0 } else { self.keep };
         let share = passes.done as f32 * mean;
-        let maps = maps.chunks_exact_mut(shape.len().max(1)).zip(outcomes);
-        for ((map, outcome), range) in maps.zip(ranges.chunks_exact(2)) {
+        let maps = sums.maps.chunks_exact_mut(shape.len().max(1)).zip(outcomes);
+        for ((map, outcome), range) in maps.zip(sums.ranges.chunks_exact(2)) {
             if self.by_coverage {
-                divide_by(map, coverage);
+                divide_by(map, sums.coverage);
             } else {
                 for value in map.iter_mut().filter(|_| share > 0.0) {
                     *value /= share;

@@ -2,7 +2,8 @@
 
 use std::cell::RefCell;
 
-use foveola_core::classifier::{Edits, Pieces, Sink, Views};
+use foveola_core::classifier::{Edits, Pieces, Sink, Step, Views};
+use foveola_core::mask::MaskSums;
 use foveola_core::{At, Classifier, Error, Layers, Masked, Rule, Score, Shape, Values};
 
 use super::Passes;
@@ -62,6 +63,25 @@ impl Classifier for Counting<'_> {
         self.inner
             .get_mut()
             .classify_batch(count, view, score, scores, &mut counted)
+    }
+
+    fn weigh_masks(
+        &mut self,
+        count: usize,
+        view: &Views<'_>,
+        score: Score,
+        scores: &mut [f32],
+        sums: &mut MaskSums<'_>,
+        after: &mut Step<'_>,
+    ) -> Result<(), Error> {
+        let forward = &mut self.passes.forward;
+        let mut counted = || {
+            *forward += 1;
+            after()
+        };
+        self.inner
+            .get_mut()
+            .weigh_masks(count, view, score, scores, sums, &mut counted)
     }
 
     fn classify_edits(
