@@ -62,6 +62,10 @@ pub type Step<'a> = dyn FnMut() -> Result<(), Error> + 'a;
 /// is handed on.
 pub type Pieces<'a> = dyn FnMut(usize, &[f32]) -> Result<(), Error> + 'a;
 
+/// Writes the activation of question `i` of a batch, HWC, all of its elements.
+/// Pure, as [`Views`].
+pub type Activations<'a> = dyn Fn(usize, &mut [f32]) + Sync + 'a;
+
 /// Dropout while a network answers (Monte Carlo dropout: Gal & Ghahramani 2016,
 /// arXiv 1506.02142): elements of a layer become 0 at random, those that are
 /// kept are divided by the share of kept ones.
@@ -282,5 +286,52 @@ pub trait Layers {
         sink: &mut Pieces<'_>,
     ) -> Result<(), Error> {
         sink(0, self.backward(seed, score)?)
+    }
+
+    /// Writes the scores of `x` into `out` (at least one a class) as they are
+    /// with the tensor at `at` replaced by `activation` (HWC, model space; int8
+    /// tensors round it). What does not go through this tensor, such as a
+    /// residual path around it, is as `x` makes it. What the last run left is
+    /// gone afterwards.
+    ///
+    /// # Errors
+    /// [`Error::NotWhiteBox`] for a white box that cannot begin in the middle,
+    /// no memory plan for `at`, a buffer that is too short, NaN.
+    fn forward_from(
+        &mut self,
+        _x: &Masked<'_>,
+        _at: At,
+        _activation: &[f32],
+        _score: Score,
+        _out: &mut [f32],
+    ) -> Result<(), Error> {
+        Err(Error::NotWhiteBox)
+    }
+
+    /// [`Layers::forward_from`] for `count` activations that `write` makes; the
+    /// scores of each go to `sink`, in order. `scratch` holds one activation and
+    /// one score a class. The default is a loop; backends with threads override it.
+    ///
+    /// # Errors
+    /// Those of [`Layers::forward_from`] and of `sink`.
+    fn forward_from_batch(
+        &mut self,
+        x: &Masked<'_>,
+        at: At,
+        (count, write): (usize, &Activations<'_>),
+        score: Score,
+        scratch: &mut [f32],
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
+        let have = scratch.len();
+        let need = self.shape(at)?.len();
+        let halves = scratch.split_at_mut_checked(need);
+        let (activation, scores) = halves.ok_or(Error::BufferTooSmall { need, have })?;
+        for i in 0..count {
+            write(i, activation);
+            self.forward_from(x, at, activation, score, scores)?;
+            sink(i, scores)?;
+        }
+        Ok(())
     }
 }

@@ -5,32 +5,67 @@
 //! a target: raw, signed, f32, HWC. Normalising and colouring happen only
 //! where a map is shown.
 
+mod ablation_cam;
+mod cam;
+mod contrast;
+mod eigen_cam;
 mod grad_cam;
+mod grad_cam_plus_plus;
 mod gradient;
+mod guided_grad_cam;
+mod hires_cam;
 pub mod hoc;
+mod input_x_gradient;
+mod integrated_gradients;
+mod layer;
+mod layer_cam;
 mod map;
 #[cfg(test)]
 pub(crate) mod nets;
+mod noise;
 mod occlusion;
 mod pass;
+mod recipro_cam;
 mod rise;
 mod rows;
+mod score_cam;
+mod smooth_grad;
+mod square_grad;
 mod table;
+mod var_grad;
+mod x_grad_cam;
 
 use crate::classifier::{Classifier, Score};
 use crate::error::Error;
 use crate::picture::Picture;
 use crate::tensor::Shape;
 
-pub use grad_cam::GradCam;
+pub use ablation_cam::AblationCam;
+pub use cam::Cam;
+pub use contrast::Contrast;
+pub use eigen_cam::{EigenCam, Sign};
+pub use grad_cam::{CounterfactualGradCam, GradCam};
+pub use grad_cam_plus_plus::GradCamPlusPlus;
 pub use gradient::{Deconvolution, Gradient, GuidedBackprop};
+pub use guided_grad_cam::GuidedGradCam;
+pub use hires_cam::HiResCam;
 pub use hoc::{Hoc, HocMethod};
+pub use input_x_gradient::InputXGradient;
+pub use integrated_gradients::{IntegratedGradients, Quadrature};
+pub use layer_cam::LayerCam;
 pub(crate) use map::{between, place, strongest};
-pub use map::{strongest_channel, upsample_bilinear};
+pub use map::{strongest_channel, upsample_bilinear, upsample_nearest};
+pub use noise::Noise;
 pub use occlusion::Occlusion;
+pub use recipro_cam::ReciproCam;
 pub use rise::{Rise, StoredMasks};
 pub use rows::gradient_rows;
+pub use score_cam::ScoreCam;
+pub use smooth_grad::SmoothGrad;
+pub use square_grad::SquareGrad;
 pub use table::{METHODS, MapKind, MethodRow, Needs, Parameter};
+pub use var_grad::VarGrad;
+pub use x_grad_cam::XGradCam;
 
 /// What is asked of a method.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +115,14 @@ pub trait Progress {
     /// `done` of `total` passes are done. `false` stops the method, which then
     /// returns what it has as [`Outcome::Partial`].
     fn step(&mut self, done: u64, total: u64) -> bool;
+
+    /// A number that a method tells beside map number `map` (in the order of
+    /// the targets): an error, steps taken. Whoever does not keep it ignores it.
+    fn note(&mut self, _map: usize, _name: &'static str, _value: f64) {}
+
+    /// A map of the same shape that a method tells beside map number `map`: its
+    /// standard error. Whoever does not keep it ignores it.
+    fn companion(&mut self, _map: usize, _name: &'static str, _values: &[f32]) {}
 }
 
 /// Goes on without a word.

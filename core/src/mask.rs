@@ -1,5 +1,6 @@
 //! Masked pictures: views that are written straight into the input, never stored.
 
+mod enlarged;
 mod grid;
 mod row;
 mod sums;
@@ -8,6 +9,7 @@ use crate::error::Error;
 use crate::picture::{MAX_CHANNELS, Picture};
 use crate::tensor::Shape;
 
+pub use enlarged::Enlarged;
 pub use grid::{Grid, MAX_CELLS};
 pub use sums::MaskSums;
 
@@ -105,6 +107,10 @@ pub enum Mask<'a> {
         /// Whether these pixels are revealed or covered.
         reveal: bool,
     },
+    /// The same weight for every pixel, 0..1: a point between fill and picture.
+    Even(f32),
+    /// A channel of a layer, brought to 0..1 and enlarged to the picture.
+    Enlarged(Enlarged<'a>),
 }
 
 /// A picture behind a mask, with a fill for what the mask hides:

@@ -35,6 +35,10 @@ pub enum Purpose {
     PerturbationNoise = 34,
     /// Infidelity's squares: sample = perturbation, words 0 and 1 for row and column.
     PerturbationSquare = 35,
+    /// Noise under a gradient: sample = picture, block = element (HWC) / 4.
+    GradientNoise = 48,
+    /// Start of a power iteration: block = channel / 4.
+    PowerStart = 49,
 }
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];

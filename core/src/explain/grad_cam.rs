@@ -2,10 +2,12 @@
 //!
 //! Each channel k of a layer weighs alpha_k = mean over rows and columns of
 //! df/dA^k; the map is sum_k alpha_k A^k, by default its positive part, at the
-//! layer's own resolution. Default score: logit.
+//! layer's own resolution. With alpha_k = minus the mean (section 3.3, eq. 3) the
+//! map shows what speaks against the class. Default score: logit.
 //! Cost: 1 forward, 1 backward a target, scratch: the layer's channels.
 
 use super::gradient::NOT_REACHED;
+use super::layer::rectify;
 use super::pass::{Passes, front, judge, prepare, score_of};
 use super::{Cost, Method, Outcome, Progress, Query};
 use crate::classifier::{At, Classifier, Layers, Rule, Score};
@@ -69,9 +71,7 @@ impl GradCam {
             At::Tensor(_) => weigh(layers.activation()?, shape, weights, map),
         }
         if self.relu {
-            for value in map {
-                *value = if *value > 0.0 { *value } else { 0.0 };
-            }
+            rectify(map);
         }
         Ok(())
     }
@@ -177,6 +177,50 @@ impl Method for GradCam {
     }
 }
 
+/// Grad-CAM of what speaks against the class (section 3.3, eq. 3): the mean
+/// gradients with their sign turned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CounterfactualGradCam(pub GradCam);
+
+impl Method for CounterfactualGradCam {
+    fn map_shape(&self, classifier: &mut dyn Classifier) -> Result<Shape, Error> {
+        self.0.map_shape(classifier)
+    }
+
+    fn cost(&self, classifier: &mut dyn Classifier, targets: usize) -> Result<Cost, Error> {
+        self.0.cost(classifier, targets)
+    }
+
+    fn explain(
+        &self,
+        classifier: &mut dyn Classifier,
+        query: &Query<'_>,
+        maps: &mut [f32],
+        outcomes: &mut [Outcome],
+        scratch: &mut [f32],
+        progress: &mut dyn Progress,
+    ) -> Result<(), Error> {
+        let signed = GradCam {
+            relu: false,
+            ..self.0
+        };
+        let area = signed.map_shape(classifier)?.len().max(1);
+        signed.explain(classifier, query, maps, outcomes, scratch, progress)?;
+        for (map, outcome) in maps.chunks_exact_mut(area).zip(outcomes) {
+            for value in &mut *map {
+                *value = -*value;
+            }
+            if self.0.relu {
+                rectify(map);
+            }
+            if matches!(outcome, Outcome::Ok) {
+                *outcome = judge(map);
+            }
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::indexing_slicing, clippy::unwrap_used)] // tests may panic
 mod tests {
@@ -264,6 +308,21 @@ mod tests {
         let mean = weights[0].iter().sum::<f32>() / 24.0;
         let expected: Vec<f32> = x.iter().map(|x| mean * x).collect();
         close(&found[0], &expected, 1e-6);
+    }
+
+    /// What speaks against the class: the negative part, turned.
+    #[test]
+    fn counterfactual() {
+        let shape = Shape::new(1, 3, 2);
+        let x = [1.0, 0.0, 0.5, 2.0, 0.0, 3.0];
+        let weights = vec![vec![1.0, -2.0, 4.0, -1.0, 1.0, 0.0]];
+        let mut net = Tiny::new(shape, false, weights);
+        for (relu, expected) in [(true, [0.0, 1.0, 3.0]), (false, [-2.0, 1.0, 3.0])] {
+            let method = CounterfactualGradCam(GradCam { layer: LAYER, relu });
+            // Mean gradients 2 and -1.
+            let found = maps(&method, &mut net, tensor(shape, &x), &[0]);
+            close(&found[0], &expected, 1e-6);
+        }
     }
 
     #[test]

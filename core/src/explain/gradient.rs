@@ -32,7 +32,7 @@ pub struct GuidedBackprop;
 /// Target of a run that was stopped before it.
 pub(super) const NOT_REACHED: Outcome = Outcome::Undefined("stopped before this target");
 
-fn backpropagate(
+pub(super) fn backpropagate(
     rule: Rule,
     classifier: &mut dyn Classifier,
     query: &Query<'_>,
@@ -67,7 +67,7 @@ fn backpropagate(
     Ok(())
 }
 
-fn cost(classifier: &mut dyn Classifier, targets: usize) -> Result<Cost, Error> {
+pub(super) fn cost(classifier: &mut dyn Classifier, targets: usize) -> Result<Cost, Error> {
     classifier.layers().ok_or(Error::NotWhiteBox)?;
     Ok(Cost {
         forward: 1,

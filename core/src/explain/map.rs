@@ -49,6 +49,32 @@ pub fn upsample_bilinear(
     Ok(())
 }
 
+/// Resamples a map of one channel as [`upsample_bilinear`] does, each output
+/// the input in whose place it lies: input row `y * h / to_h`, rounded down.
+///
+/// # Errors
+/// As [`upsample_bilinear`].
+pub fn upsample_nearest(
+    map: &[f32],
+    from: [usize; 2],
+    to: [usize; 2],
+    out: &mut [f32],
+) -> Result<(), Error> {
+    let ([h, w], [to_h, to_w]) = (from, to);
+    if h == 0 || w == 0 || to_h == 0 || to_w == 0 {
+        return Err(Error::BadParameter("size of a map"));
+    }
+    enough(h * w, map.len())?;
+    enough(to_h * to_w, out.len())?;
+    for (y, row) in out.chunks_exact_mut(to_w).take(to_h).enumerate() {
+        let first = y * h / to_h * w;
+        for (x, out) in row.iter_mut().enumerate() {
+            *out = map.get(first + x * w / to_w).copied().unwrap_or(0.0);
+        }
+    }
+    Ok(())
+}
+
 /// Reduces an attribution to every input element (HWC) to one value a pixel:
 /// the signed value of largest magnitude over the channels, the first among equals.
 ///
@@ -84,7 +110,7 @@ const fn enough(need: usize, have: usize) -> Result<(), Error> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)] // tests may panic
+#[allow(clippy::indexing_slicing, clippy::unwrap_used)] // tests may panic
 mod tests {
     use super::*;
 
@@ -122,6 +148,15 @@ mod tests {
         );
         let empty = Err(Error::BadParameter("size of a map"));
         assert_eq!(upsample_bilinear(&[], [0, 2], [4, 4], &mut out), empty);
+    }
+
+    #[test]
+    fn nearest_is_the_place_it_lies_in() {
+        let mut out = [9.0; 15];
+        upsample_nearest(&[1.0, 2.0, 3.0, 4.0], [2, 2], [3, 5], &mut out).unwrap();
+        let expected = [[1.0, 1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 1.0, 2.0, 2.0]];
+        assert_eq!(out[..10], *expected.as_flattened());
+        assert_eq!(out[10..], [3.0, 3.0, 3.0, 4.0, 4.0]);
     }
 
     #[test]

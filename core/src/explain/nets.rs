@@ -166,6 +166,81 @@ pub(crate) fn close(found: &[f32], expected: &[f32], tolerance: f32) {
     }
 }
 
+type Of<'f, T> = Box<dyn Fn(&[f64]) -> T + 'f>;
+
+/// One class: a smooth function of the input with its gradient, in f64.
+pub(crate) struct Curved<'f> {
+    shape: Shape,
+    value: Of<'f, f64>,
+    slope: Of<'f, Vec<f64>>,
+    input: Vec<f64>,
+    out: Vec<f32>,
+}
+
+impl<'f> Curved<'f> {
+    pub(crate) fn new(
+        shape: Shape,
+        value: impl Fn(&[f64]) -> f64 + 'f,
+        slope: impl Fn(&[f64]) -> Vec<f64> + 'f,
+    ) -> Self {
+        Self {
+            shape,
+            value: Box::new(value),
+            slope: Box::new(slope),
+            input: vec![],
+            out: vec![],
+        }
+    }
+}
+
+impl Classifier for Curved<'_> {
+    fn input(&self) -> Shape {
+        self.shape
+    }
+
+    fn classes(&self) -> usize {
+        1
+    }
+
+    fn classify(&mut self, x: &Masked<'_>, _: Score, out: &mut [f32]) -> Result<(), Error> {
+        self.run(x, At::Input, Rule::Gradient)?;
+        out[0] = (self.value)(&self.input) as f32;
+        Ok(())
+    }
+
+    fn layers(&mut self) -> Option<&mut dyn Layers> {
+        Some(self)
+    }
+}
+
+impl Layers for Curved<'_> {
+    fn shape(&self, _: At) -> Result<Shape, Error> {
+        Ok(self.shape)
+    }
+
+    fn run(&mut self, x: &Masked<'_>, _: At, _: Rule) -> Result<(), Error> {
+        x.check(self.shape)?;
+        self.input = read(x)?.into_iter().map(f64::from).collect();
+        Ok(())
+    }
+
+    fn scores(&mut self, _: Score) -> Result<&[f32], Error> {
+        self.out = vec![(self.value)(&self.input) as f32];
+        Ok(&self.out)
+    }
+
+    fn activation(&mut self) -> Result<Values<'_>, Error> {
+        Err(Error::BadOrder)
+    }
+
+    fn backward(&mut self, seed: &[(usize, f32)], _: Score) -> Result<&[f32], Error> {
+        let weight: f64 = seed.iter().map(|(_, w)| f64::from(*w)).sum();
+        let slope = (self.slope)(&self.input);
+        self.out = slope.into_iter().map(|g| (weight * g) as f32).collect();
+        Ok(&self.out)
+    }
+}
+
 /// ReLU, then a dense layer (`front`: with 2 x 2 average pooling instead of the
 /// ReLU), with the gradients written out by hand. Tensor 0 is what the dense
 /// layer reads.
@@ -174,6 +249,8 @@ pub(crate) struct Tiny {
     pub(crate) pool: bool,
     /// Class by class, in the order of the dense layer's input.
     pub(crate) weights: Vec<Vec<f32>>,
+    /// Of every class.
+    pub(crate) bias: f32,
     input: Vec<f32>,
     hidden: Vec<f32>,
     out: Vec<f32>,
@@ -186,6 +263,7 @@ impl Tiny {
             shape,
             pool,
             weights,
+            bias: 0.0,
             input: vec![],
             hidden: vec![],
             out: vec![],
@@ -223,8 +301,8 @@ impl Tiny {
     }
 
     fn logits(&self) -> Vec<f32> {
-        let dot = |w: &Vec<f32>| w.iter().zip(&self.hidden).map(|(w, h)| w * h).sum();
-        self.weights.iter().map(dot).collect()
+        let dot = |w: &Vec<f32>| w.iter().zip(&self.hidden).map(|(w, h)| w * h).sum::<f32>();
+        self.weights.iter().map(|w| dot(w) + self.bias).collect()
     }
 }
 
@@ -274,6 +352,22 @@ impl Layers for Tiny {
             Some((At::Tensor(_), _)) => Ok(Values::Real(&self.hidden)),
             _ => Err(Error::BadOrder),
         }
+    }
+
+    fn forward_from(
+        &mut self,
+        x: &Masked<'_>,
+        at: At,
+        activation: &[f32],
+        _: Score,
+        out: &mut [f32],
+    ) -> Result<(), Error> {
+        x.check(self.shape)?;
+        assert!(matches!(at, At::Tensor(TensorId(0))));
+        self.hidden = activation.to_vec();
+        self.run = None;
+        out.copy_from_slice(&self.logits());
+        Ok(())
     }
 
     fn backward(&mut self, seed: &[(usize, f32)], score: Score) -> Result<&[f32], Error> {

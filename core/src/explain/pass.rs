@@ -79,6 +79,22 @@ impl<'p> Passes<'p> {
         }
     }
 
+    /// So many passes more are done, between which nothing can be stopped.
+    pub(super) fn steps(&mut self, passes: u64) -> Result<(), Error> {
+        self.done += passes.saturating_sub(1);
+        self.step()
+    }
+
+    /// Tells a number beside a map.
+    pub(super) fn note(&mut self, map: usize, name: &'static str, value: f64) {
+        self.progress.note(map, name, value);
+    }
+
+    /// Tells a map beside a map.
+    pub(super) fn companion(&mut self, map: usize, name: &'static str, values: &[f32]) {
+        self.progress.companion(map, name, values);
+    }
+
     /// Judges a finished or stopped map.
     pub(super) fn judge(&self, map: &mut [f32]) -> Outcome {
         match judge(map) {

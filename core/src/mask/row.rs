@@ -19,6 +19,8 @@ impl Mask<'_> {
             Self::Soft(weights) => enough(shape.area(), weights.len()),
             Self::SoftBytes(weights) => enough(shape.area(), weights.len()),
             Self::Ranked { ranks, .. } => enough(shape.area(), ranks.len()),
+            Self::Even(weight) => even(weight).map(|_| ()),
+            Self::Enlarged(channel) => channel.check(),
         }
     }
 
@@ -54,6 +56,8 @@ impl Mask<'_> {
                 to,
                 reveal,
             } => put(out, ranked(ranks, from..to, reveal, shape, y)?),
+            Self::Even(weight) => out.fill(even(weight)?),
+            Self::Enlarged(channel) => put(out, channel.weights(shape, y)),
         }
         Ok(())
     }
@@ -122,6 +126,8 @@ impl Masked<'_> {
                 to,
                 reveal,
             } => self.blend(y, ranked(ranks, from..to, reveal, shape, y)?, out),
+            Mask::Even(weight) => self.blend(y, core::iter::repeat(even(weight)?), out),
+            Mask::Enlarged(channel) => self.blend(y, channel.weights(shape, y), out),
         }
     }
 
@@ -225,6 +231,15 @@ fn soft(weights: &[f32], shape: Shape, y: usize) -> Result<&[f32], Error> {
     let row = mask_row(weights, shape, y)?;
     if row.iter().all(|w| (0.0..=1.0).contains(w)) {
         Ok(row)
+    } else {
+        Err(Error::BadParameter("weight of a mask"))
+    }
+}
+
+/// The weight of all pixels.
+fn even(weight: f32) -> Result<f32, Error> {
+    if (0.0..=1.0).contains(&weight) {
+        Ok(weight)
     } else {
         Err(Error::BadParameter("weight of a mask"))
     }
@@ -423,12 +438,34 @@ mod tests {
         );
     }
 
+    fn with_even(data: &[u8], other: &[u8]) -> Vec<f32> {
+        let masked = Masked {
+            picture: picture(data),
+            fill: Fill::Picture(picture(other)),
+            mask: Mask::Even(0.25),
+        };
+        let outside = Masked {
+            mask: Mask::Even(1.25),
+            ..masked
+        };
+        assert_eq!(
+            outside.check(SHAPE),
+            Err(Error::BadParameter("weight of a mask"))
+        );
+        all(&masked).unwrap()
+    }
+
     #[test]
     fn weights_blend() {
         let (data, other) = (pixels(7), pixels(11));
         let (shown, hidden) = (model(&data), model(&other));
         let bytes: Vec<u8> = (0..24).map(|i| [0, 255, 51, 200][i % 4]).collect();
         let weights: Vec<f32> = bytes.iter().map(|b| f32::from(*b) / 255.0).collect();
+        let even = with_even(&data, &other);
+        for (i, value) in even.into_iter().enumerate() {
+            let expected = 0.25 * f64::from(shown[i]) + 0.75 * f64::from(hidden[i]);
+            assert!((f64::from(value) - expected).abs() < 1e-4);
+        }
         for mask in [Mask::Soft(&weights), Mask::SoftBytes(&bytes)] {
             let masked = Masked {
                 picture: picture(&data),

@@ -6,6 +6,7 @@ mod forward;
 mod in_place;
 mod pixels;
 mod pour;
+mod replace;
 mod stream;
 mod stream_back;
 
@@ -28,6 +29,7 @@ use super::quant::Quantisation;
 use crate::classifier::{At, Classifier, Dropout, DroppedSink, Layers, Pieces, Rule, Score};
 use crate::error::Error;
 use crate::mask::Masked;
+use crate::picture::Picture;
 use crate::tensor::{Shape, TensorId, Values};
 
 /// A model, an arena, and what the last run left there. Arithmetic is Strict:
@@ -385,5 +387,27 @@ impl Layers for Session<'_, '_> {
             sink: Some(sink),
         };
         self.run_backward(&plan, score, run.rule, &mut watch)
+    }
+
+    fn forward_from(
+        &mut self,
+        x: &Masked<'_>,
+        at: At,
+        activation: &[f32],
+        score: Score,
+        out: &mut [f32],
+    ) -> Result<(), Error> {
+        match at {
+            At::Input => {
+                let shape = self.model.input();
+                let data = activation;
+                self.classify(&Masked::whole(Picture::Tensor { shape, data }), score, out)
+            }
+            At::Tensor(id) => {
+                self.run_replaced(x, id, activation)?;
+                let plan = self.plan(Pass::Backward(at))?;
+                copy_scores(self.values(&plan.value(self.model.score_id(score)))?, out)
+            }
+        }
     }
 }

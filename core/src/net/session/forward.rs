@@ -1,5 +1,7 @@
 //! The forward pass.
 
+use core::ops::Range;
+
 use super::{Place, Run, Session, carve, floats_mut, integers, integers_mut};
 use crate::classifier::{At, Rule};
 use crate::error::Error;
@@ -53,14 +55,26 @@ impl<'m> Session<'m, '_> {
         plan: &Plan<'_>,
         x: &Masked<'_>,
         rule: Option<Rule>,
+        tap: Option<&mut Tap<'_>>,
+    ) -> Result<(), Error> {
+        self.run_nodes(plan, x, 0..self.model.node_count(), rule, tap)
+    }
+
+    /// Runs nodes that do not part a group; the first of all needs the picture.
+    pub(super) fn run_nodes(
+        &mut self,
+        plan: &Plan<'_>,
+        x: &Masked<'_>,
+        nodes: Range<usize>,
+        rule: Option<Rule>,
         mut tap: Option<&mut Tap<'_>>,
     ) -> Result<(), Error> {
         x.check(self.model.input())?;
-        if !self.model.is_short(plan, self.model.input_id()) {
+        if nodes.start == 0 && !self.model.is_short(plan, self.model.input_id()) {
             self.load(plan, x)?;
         }
-        let mut next = 0;
-        while next < self.model.node_count() {
+        let mut next = nodes.start;
+        while next < nodes.end {
             let group = self.model.together(plan, next);
             next = group.end;
             let view = self.model.node(group.start).ok_or(Error::Internal)?;
