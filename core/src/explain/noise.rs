@@ -178,12 +178,15 @@ fn spread(query: &Query<'_>, rows: &mut [f32]) -> Result<f32, Error> {
     Ok(greatest - least)
 }
 
+/// Takes a piece of a gradient: number of the target, first element, values.
+type Gradients<'a> = dyn FnMut(usize, usize, &[f32]) -> Result<(), Error> + 'a;
+
 /// Hands the gradients of all targets at one picture on.
 fn sample(
     layers: &mut dyn Layers,
     query: &Query<'_>,
     picture: Picture<'_>,
-    sink: &mut dyn FnMut(usize, usize, &[f32]) -> Result<(), Error>,
+    sink: &mut Gradients<'_>,
 ) -> Result<(), Error> {
     let score = query.score.unwrap_or(Score::Logit);
     layers.run(&Masked::whole(picture), At::Input, Rule::Gradient)?;
