@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::mask::{MaskSums, Masked, Window};
+use crate::relevance::{Balance, RelevanceRules};
 use crate::tensor::{Shape, TensorId, Values};
 
 /// Which number of a class is meant.
@@ -333,5 +334,31 @@ pub trait Layers {
             sink(i, scores)?;
         }
         Ok(())
+    }
+
+    /// Runs forward, keeping what [`Layers::relevance`] reads.
+    ///
+    /// # Errors
+    /// As [`Layers::run`]; [`Error::NotWhiteBox`] for a classifier without
+    /// relevance (also in programs for the smallest processors, where the code
+    /// for it is left out).
+    fn run_relevance(&mut self, _x: &Masked<'_>) -> Result<(), Error> {
+        Err(Error::NotWhiteBox)
+    }
+
+    /// Relevance of every input element, HWC, for `sum weight * logit(class)`
+    /// over the pairs of `seed`, in the last run of [`Layers::run_relevance`].
+    /// `balance` is told what each layer did with it.
+    ///
+    /// # Errors
+    /// [`Error::BadOrder`] without that run, [`Error::BadParameter`] for rules
+    /// out of their range, a target out of range, and what `balance` reports.
+    fn relevance(
+        &mut self,
+        _seed: &[(usize, f32)],
+        _rules: &RelevanceRules,
+        _balance: &mut Balance<'_>,
+    ) -> Result<&[f32], Error> {
+        Err(Error::NotWhiteBox)
     }
 }

@@ -19,6 +19,7 @@ mod input_x_gradient;
 mod integrated_gradients;
 mod layer;
 mod layer_cam;
+mod lrp;
 mod map;
 #[cfg(test)]
 pub(crate) mod nets;
@@ -53,6 +54,7 @@ pub use hoc::{Hoc, HocMethod};
 pub use input_x_gradient::InputXGradient;
 pub use integrated_gradients::{IntegratedGradients, Quadrature};
 pub use layer_cam::LayerCam;
+pub use lrp::{Lrp, Told};
 pub(crate) use map::{between, place, strongest};
 pub use map::{strongest_channel, upsample_bilinear, upsample_nearest};
 pub use noise::Noise;

@@ -4,7 +4,7 @@
 //!
 //! The floors, from the ground up:
 //!
-//! * [`tensor`], [`mask`], [`rng`], [`error`], [`picture`], [`classifier`]:
+//! * [`tensor`], [`mask`], [`rng`], [`error`], [`picture`], [`relevance`], [`classifier`]:
 //!   the words of the field. A [`classifier::Classifier`] is whatever turns
 //!   a masked picture into scores.
 //! * [`net`]: a network read in place from a `.fov` file, run in an arena.
@@ -88,6 +88,7 @@ pub mod mask;
 pub mod metric;
 pub mod net;
 pub mod picture;
+pub mod relevance;
 pub mod rng;
 pub mod tensor;
 pub mod uncertainty;

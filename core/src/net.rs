@@ -2,6 +2,7 @@
 //!
 //! * [`op`]: the operators as values.
 //! * [`ops`]: what they compute, forward and backward; one file an operator family.
+//! * [`relevance`]: the rules of LRP, layer by layer.
 //! * [`quant`]: what a stored int8 means. [`int8`]: the operators on such numbers.
 //! * [`dropout`]: where elements are dropped at random, and which.
 //! * [`arch`]: which instruction sets may be used, and the only `unsafe` of the crate.
@@ -16,4 +17,5 @@ pub mod model;
 pub mod op;
 pub mod ops;
 pub mod quant;
+pub mod relevance;
 pub mod session;

@@ -90,6 +90,8 @@ pub struct CompileOptions {
     /// ONNX tensors or nodes down to which gradients are wanted, besides the
     /// input and the default layer of CAM methods.
     pub layers: Vec<String>,
+    /// Whether relevance down to the input is wanted (LRP).
+    pub relevance: bool,
     /// Whether batch normalisations and other per-channel arithmetic fold into
     /// the weights before them: right for a device, where a pass over a tensor
     /// costs; without it the network is computed as it was trained.
@@ -152,7 +154,12 @@ pub fn compile(
         true => prune::prune(&mut graph, watched),
         false => prune::Report::default(),
     };
-    let compiled = as_it_is(graph, report, card, &options.layers, options.goal)?;
+    let mut passes = Vec::new();
+    if options.relevance && plan::depends_on(&graph, graph.input)[usize::from(graph.logits.0)] {
+        passes.push(Pass::Relevance);
+    }
+    let wanted = (&options.layers[..], passes);
+    let compiled = with_passes(graph, report, card, wanted, options.goal)?;
     Ok(Compiled { pruned, ..compiled })
 }
 
@@ -176,6 +183,17 @@ pub fn as_it_is(
     layers: &[String],
     goal: Goal,
 ) -> Result<Compiled, CompileError> {
+    with_passes(graph, report, card, (layers, Vec::new()), goal)
+}
+
+/// As [`as_it_is`], with plans for more passes.
+fn with_passes(
+    graph: Graph,
+    report: fold::Report,
+    card: &Card,
+    (layers, more): (&[String], Vec<Pass>),
+    goal: Goal,
+) -> Result<Compiled, CompileError> {
     check_size(&graph)?;
     let cam_layer = fold::default_cam_layer(&graph);
     let mut passes = vec![Pass::Forward, Pass::Backward(At::Input)];
@@ -193,6 +211,7 @@ pub fn as_it_is(
             passes.push(Pass::Backward(at));
         }
     }
+    passes.extend(more);
     check_scales(&graph)?;
     let names = graph.names.clone();
     let network = network::Network::new(graph, card);

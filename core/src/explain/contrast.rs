@@ -11,6 +11,7 @@ use crate::classifier::{
 };
 use crate::error::Error;
 use crate::mask::Masked;
+use crate::relevance::{Balance, RelevanceRules};
 use crate::tensor::{Shape, Values};
 
 /// Pairs of a seed that can be turned into differences.
@@ -215,6 +216,21 @@ impl Layers for Contrast<'_> {
         let (pairs, count) = self.seed(seed)?;
         let pairs = pairs.get(..count).ok_or(Error::Internal)?;
         self.inner_layers()?.backward_pieces(pairs, score, sink)
+    }
+
+    fn run_relevance(&mut self, x: &Masked<'_>) -> Result<(), Error> {
+        self.inner_layers()?.run_relevance(x)
+    }
+
+    fn relevance(
+        &mut self,
+        seed: &[(usize, f32)],
+        rules: &RelevanceRules,
+        balance: &mut Balance<'_>,
+    ) -> Result<&[f32], Error> {
+        let (pairs, count) = self.seed(seed)?;
+        let pairs = pairs.get(..count).ok_or(Error::Internal)?;
+        self.inner_layers()?.relevance(pairs, rules, balance)
     }
 
     fn forward_from(

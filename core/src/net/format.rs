@@ -40,6 +40,9 @@
 //! value of each tensor. A `Backward` plan has 2T + N: values, then the
 //! gradient of each tensor, then what each node keeps for its backward pass.
 //! Length 0 means that there is none. Gradients are f32, also of int8 tensors.
+//! A `Relevance` plan has 2T + N as well: values, of which those that relevance
+//! reads are whole and last forever, then the relevance of each tensor between
+//! the input and the logits, then the scratch of each node's backward step.
 //!
 //! **Streaming.** The value of the input may be shorter than the input: it is
 //! then a ring of rows, and the picture is loaded row by row. So may be the
@@ -265,7 +268,7 @@ pub mod pass {
     pub const HELD: u16 = 1;
     /// Scores, then gradients down to a tensor.
     pub const BACKWARD: u16 = 2;
-    /// Inputs of all operators kept, for LRP (reserved).
+    /// Inputs of all operators kept, for LRP.
     pub const RELEVANCE: u16 = 3;
 }
 

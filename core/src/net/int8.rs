@@ -55,6 +55,7 @@ mod patches;
 mod pool;
 #[cfg(target_arch = "x86_64")]
 mod quads;
+mod real;
 mod reduce;
 mod softmax;
 #[cfg(test)]
@@ -67,6 +68,7 @@ pub(super) use dropout::{drop_stored, forward_dropped};
 pub(super) use gate::record_inside;
 pub use gate::{gate, keeps, record_gate};
 pub use in_place::forward_in_place;
+pub(super) use real::RealChannels;
 
 /// One int8 node, decoded.
 #[derive(Clone, Copy, Debug)]

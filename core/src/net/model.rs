@@ -3,6 +3,7 @@
 mod check;
 mod check_gradients;
 mod check_plan;
+mod check_relevance;
 mod overwrite;
 mod pour;
 mod sections;
@@ -137,6 +138,8 @@ pub enum Pass {
     Forward,
     /// Scores, then gradients down to this point.
     Backward(At),
+    /// Scores, then relevance down to the input: all values are kept.
+    Relevance,
 }
 
 impl Pass {
@@ -146,6 +149,7 @@ impl Pass {
             Self::Forward => (pass::FORWARD, TO_INPUT),
             Self::Backward(At::Input) => (pass::BACKWARD, TO_INPUT),
             Self::Backward(At::Tensor(id)) => (pass::BACKWARD, id.0),
+            Self::Relevance => (pass::RELEVANCE, TO_INPUT),
         }
     }
 }
@@ -185,6 +189,7 @@ pub struct Plan<'m> {
     tensors: usize,
     arena: usize,
     backward: bool,
+    relevance: bool,
 }
 
 impl Plan<'_> {
@@ -198,9 +203,9 @@ impl Plan<'_> {
         self.buffer(usize::from(id.0))
     }
 
-    /// Where a tensor's gradient lies; length 0 if there is none.
+    /// Where a tensor's gradient or relevance lies; length 0 if there is none.
     pub fn gradient(&self, id: TensorId) -> Buffer {
-        if !self.backward {
+        if !self.backward && !self.relevance {
             return Buffer::default();
         }
         self.buffer(self.tensors + usize::from(id.0))
@@ -209,6 +214,14 @@ impl Plan<'_> {
     /// Where a node's kept bytes lie; length 0 if it keeps none.
     pub fn keep(&self, node: usize) -> Buffer {
         if !self.backward {
+            return Buffer::default();
+        }
+        self.buffer(2 * self.tensors + node)
+    }
+
+    /// Where the scratch of a node's relevance lies; length 0 if it takes none.
+    pub(super) fn scratch(&self, node: usize) -> Buffer {
+        if !self.relevance {
             return Buffer::default();
         }
         self.buffer(2 * self.tensors + node)
@@ -464,6 +477,7 @@ impl<'m> Model<'m> {
             .iter()
             .map(|record| match (record.pass.get(), record.to.get()) {
                 (pass::FORWARD, _) => Pass::Forward,
+                (pass::RELEVANCE, _) => Pass::Relevance,
                 (_, TO_INPUT) => Pass::Backward(At::Input),
                 (_, id) => Pass::Backward(At::Tensor(TensorId(id))),
             })
@@ -488,6 +502,7 @@ impl<'m> Model<'m> {
             tensors: self.tensors.len(),
             arena: record.arena.get() as usize,
             backward: record.pass.get() == pass::BACKWARD,
+            relevance: record.pass.get() == pass::RELEVANCE,
         })
     }
 

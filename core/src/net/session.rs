@@ -6,6 +6,8 @@ mod forward;
 mod in_place;
 mod pixels;
 mod pour;
+#[cfg(foveola_relevance)]
+mod relevance;
 mod replace;
 mod stream;
 mod stream_back;
@@ -30,6 +32,8 @@ use crate::classifier::{At, Classifier, Dropout, DroppedSink, Layers, Pieces, Ru
 use crate::error::Error;
 use crate::mask::Masked;
 use crate::picture::Picture;
+#[cfg(foveola_relevance)]
+use crate::relevance::{Balance, RelevanceRules};
 use crate::tensor::{Shape, TensorId, Values};
 
 /// A model, an arena, and what the last run left there. Arithmetic is Strict:
@@ -50,6 +54,8 @@ pub struct Session<'m, 'a> {
 struct Run {
     at: At,
     rule: Rule,
+    /// Whether it kept the values that relevance needs, and no gates.
+    relevance: bool,
 }
 
 impl<'m, 'a> Session<'m, 'a> {
@@ -99,8 +105,18 @@ impl<'m, 'a> Session<'m, 'a> {
     }
 
     fn backward_plan(&self) -> Result<(Plan<'m>, Run), Error> {
-        let run = self.last.ok_or(Error::BadOrder)?;
+        let run = self.last.filter(|run| !run.relevance);
+        let run = run.ok_or(Error::BadOrder)?;
         Ok((self.plan(Pass::Backward(run.at))?, run))
+    }
+
+    /// The plan of the last run.
+    fn last_plan(&self) -> Result<Plan<'m>, Error> {
+        let run = self.last.ok_or(Error::BadOrder)?;
+        self.plan(match run.relevance {
+            true => Pass::Relevance,
+            false => Pass::Backward(run.at),
+        })
     }
 
     /// Tensor id of a point.
@@ -219,6 +235,23 @@ impl<'m> Place<'m> {
             }),
             _ => Err(Error::Internal),
         }
+    }
+
+    /// The values, `bytes` being what [`Place::range`] gave.
+    #[cfg(foveola_relevance)]
+    fn values<'b>(&self, bytes: &'b [u8]) -> Result<Values<'b>, Error>
+    where
+        'm: 'b,
+    {
+        Ok(match *self {
+            Self::Constant(_, values) => values,
+            Self::Arena(_, None, _) => Values::Real(floats(bytes)?),
+            Self::Arena(_, Some(Quantisation { scale, zero_point }), _) => Values::Stored {
+                data: integers(bytes)?,
+                scale,
+                zero_point,
+            },
+        })
     }
 
     /// Row `y` of the f32 operand; `bytes` are that row's.
@@ -343,12 +376,16 @@ impl Layers for Session<'_, '_> {
         self.last = None;
         let plan = self.plan(Pass::Backward(at))?;
         self.run_forward(&plan, x, Some(rule), None)?;
-        self.last = Some(Run { at, rule });
+        self.last = Some(Run {
+            at,
+            rule,
+            relevance: false,
+        });
         Ok(())
     }
 
     fn scores(&mut self, score: Score) -> Result<&[f32], Error> {
-        let (plan, _) = self.backward_plan()?;
+        let plan = self.last_plan()?;
         self.values(&plan.value(self.model.score_id(score)))
     }
 
@@ -409,5 +446,20 @@ impl Layers for Session<'_, '_> {
                 copy_scores(self.values(&plan.value(self.model.score_id(score)))?, out)
             }
         }
+    }
+
+    #[cfg(foveola_relevance)]
+    fn run_relevance(&mut self, x: &Masked<'_>) -> Result<(), Error> {
+        self.keep_for_relevance(x)
+    }
+
+    #[cfg(foveola_relevance)]
+    fn relevance(
+        &mut self,
+        seed: &[(usize, f32)],
+        rules: &RelevanceRules,
+        balance: &mut Balance<'_>,
+    ) -> Result<&[f32], Error> {
+        self.propagate(seed, rules, balance)
     }
 }

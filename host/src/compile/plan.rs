@@ -14,6 +14,7 @@ use crate::graph::{Graph, Node};
 mod gradients;
 mod overwrite;
 mod place;
+mod relevance;
 mod rings;
 
 /// What a forward plan is to be.
@@ -54,6 +55,9 @@ pub struct Plan {
 
 /// Makes the plan of a pass.
 pub fn plan(network: &Network, pass: Pass, goal: Goal) -> Plan {
+    if pass == Pass::Relevance {
+        return relevance::plan(network);
+    }
     let (rings, gradients) = rings::choose(network, pass, goal);
     let mut buffers = live(network, pass, &rings, &gradients);
     let over = overwrite::pairs(network, &rings, &buffers);

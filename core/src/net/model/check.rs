@@ -213,7 +213,7 @@ impl Model<'_> {
             };
             let (code, to) = (record.pass.get(), record.to.get());
             let known = match code {
-                pass::FORWARD => to == TO_INPUT,
+                pass::FORWARD | pass::RELEVANCE => to == TO_INPUT,
                 pass::BACKWARD => to == TO_INPUT || self.nodes.iter().any(|n| n.output.get() == to),
                 _ => false,
             };
@@ -226,6 +226,10 @@ impl Model<'_> {
                 return Err(wrong);
             }
             let plan = self.plan_of(record).ok_or(wrong)?;
+            if code == pass::RELEVANCE {
+                self.check_relevance(index, &plan)?;
+                continue;
+            }
             let to = (code == pass::BACKWARD).then_some(if to == TO_INPUT {
                 self.input_id()
             } else {

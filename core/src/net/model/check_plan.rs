@@ -30,23 +30,30 @@ impl Model<'_> {
         if plan.buffers.len() != count {
             return Err(wrong(0));
         }
-        self.check_arena(plan).map_err(wrong)?;
+        self.check_forward(plan).map_err(wrong)?;
+        to.map_or(Ok(()), |to| self.check_backward(plan, to).map_err(wrong))
+    }
+
+    /// What all plans have in common: the way to the scores.
+    pub(super) fn check_forward(&self, plan: &Plan<'_>) -> Result<(), usize> {
+        let (tensors, nodes) = (self.tensors.len(), self.nodes.len());
+        self.check_arena(plan)?;
         for t in 0..tensors {
-            let id = TensorId(u16::try_from(t).map_err(|_| wrong(t))?);
+            let id = TensorId(u16::try_from(t).map_err(|_| t)?);
             if !self.holds_value(plan, id) {
-                return Err(wrong(t));
+                return Err(t);
             }
         }
         let mut next = 0;
         while next < nodes {
             let group = self.together(plan, next);
-            self.runs(plan, &group).map_err(wrong)?;
+            self.runs(plan, &group)?;
             next = group.end;
         }
         if !self.keeps_scores(plan) {
-            return Err(wrong(usize::from(self.output_id().0)));
+            return Err(usize::from(self.output_id().0));
         }
-        to.map_or(Ok(()), |to| self.check_backward(plan, to).map_err(wrong))
+        Ok(())
     }
 
     /// Whether a value has room: none for constants, a few rows may do between

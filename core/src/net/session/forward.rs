@@ -45,7 +45,11 @@ impl<'m> Session<'m, '_> {
         self.last = None;
         let plan = self.plan(Pass::Backward(at))?;
         self.run_forward(&plan, x, Some(rule), Some(tap))?;
-        self.last = Some(Run { at, rule });
+        self.last = Some(Run {
+            at,
+            rule,
+            relevance: false,
+        });
         Ok(())
     }
 

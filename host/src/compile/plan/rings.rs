@@ -27,6 +27,16 @@ pub struct Rings {
 }
 
 impl Rings {
+    /// No ring at all: every tensor lies whole.
+    pub fn none(network: &Network) -> Self {
+        let nodes = network.graph.nodes.len();
+        Self {
+            input: None,
+            links: vec![None; nodes],
+            pours: vec![None; nodes],
+        }
+    }
+
     /// Whether a tensor is a ring.
     pub fn contains(&self, id: TensorId) -> bool {
         self.input == Some(id) || self.links.contains(&Some(id))

@@ -112,7 +112,7 @@ impl Channels<'_> {
     /// Real value of one step of channel `c`'s weights, in steps of the input
     /// and output.
     #[inline(always)]
-    fn scale(&self, node: &Node8<'_>, c: usize) -> Option<f32> {
+    pub(in crate::net::int8) fn scale(&self, node: &Node8<'_>, c: usize) -> Option<f32> {
         // 256 steps of a weight stay finite, whatever a file says.
         const MOST: f32 = f32::MAX / 256.0;
         let factor = self.factor(c)?;
