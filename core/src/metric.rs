@@ -43,7 +43,6 @@ mod pic;
 mod pointing_game;
 mod portion;
 mod randomisation;
-mod rank;
 pub mod region;
 mod relevance;
 mod remove_only;

@@ -5,9 +5,9 @@
 //! class passes it that did not before. Its parts are the mean `ratio` of the
 //! probabilities, and the number of `backgrounds`.
 
+use super::order::{ranks, room};
 use super::pass::{Answer, Ask, Passes, check, cut, enough, pixels, unranked};
 use super::portion::{SHARE, USUAL_SHARE};
-use super::rank::{ranks, room};
 use super::table::parameter;
 use super::{Better, Explain, Family, Metric, MetricRow, Needs, Scored, Subject, Witness};
 use crate::classifier::{Classifier, Score};

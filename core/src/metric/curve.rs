@@ -1,8 +1,8 @@
 //! The curve that deletion and insertion integrate: the score while more and
 //! more of the picture is taken away, or shown, strongest evidence first.
 
+use super::order::{ranks, room};
 use super::pass::{Answer, Ask, Passes, bounded, check, cut, unranked};
-use super::rank::{ranks, room};
 use super::{Scored, Subject, Witness};
 use crate::classifier::{Classifier, Score};
 use crate::error::Error;

@@ -8,8 +8,8 @@
 //! gives 0.5 where it is undefined.)
 
 use super::agreement::pearson;
+use super::order::{ranks, room};
 use super::pass::{Answer, Ask, Passes, check, cut, unranked};
-use super::rank::{ranks, room};
 use super::table::{SCORE, baseline, parameter};
 use super::{Better, Explain, Family, Metric, MetricRow, Needs, Scored, Subject, Witness};
 use crate::classifier::{Classifier, Score};

@@ -6,8 +6,8 @@
 //! with what the score loses.
 
 use super::agreement::spearman;
+use super::order::integers;
 use super::pass::{Answer, Ask, Passes, check, cut};
-use super::rank::integers;
 use super::signed::{pixels, silent};
 use super::table::{SCORE, baseline, parameter};
 use super::{Better, Explain, Family, Metric, MetricRow, Needs, Scored, Subject, Witness};

@@ -2,6 +2,8 @@
 
 use core::mem::swap;
 
+use zerocopy::{FromBytes, IntoBytes};
+
 use crate::error::Error;
 
 /// Sorts by heapsort (J. W. J. Williams 1964): in place, never more than
@@ -46,10 +48,28 @@ fn exchange<T>(items: &mut [T], i: usize, j: usize) {
     }
 }
 
-/// A metric's scratch as places of a map.
-pub(super) fn places(scratch: &mut [f32]) -> Result<&mut [u32], Error> {
-    use zerocopy::{FromBytes, IntoBytes};
+/// A metric's scratch as whole numbers.
+pub(super) fn integers(scratch: &mut [f32]) -> Result<&mut [u32], Error> {
     <[u32]>::mut_from_bytes(scratch.as_mut_bytes()).map_err(|_| Error::Internal)
+}
+
+/// Scratch of [`ranks`], in elements.
+pub(super) const fn room(area: usize) -> usize {
+    2 * area
+}
+
+/// Writes the rank of each pixel, 0 the strongest, the first of equals first.
+///
+/// # Errors
+/// [`Error::BufferTooSmall`] for a scratch of less than [`room`].
+pub(super) fn ranks<'s>(evidence: &[f32], scratch: &'s mut [f32]) -> Result<&'s [u32], Error> {
+    let (order, ranks) = two(integers(scratch)?, evidence.len())?;
+    for (rank, pixel) in (0u32..).zip(strongest_first(evidence, order)?.iter()) {
+        if let Some(place) = ranks.get_mut(*pixel as usize) {
+            *place = rank;
+        }
+    }
+    Ok(ranks)
 }
 
 /// The first `n` of `scratch` and the `n` after them.
@@ -124,6 +144,7 @@ pub(super) fn each_rank(
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)] // tests may panic
 mod tests {
     use super::*;
+    use std::vec;
     use std::vec::Vec;
 
     /// `std`'s own sort.
@@ -136,6 +157,34 @@ mod tests {
             sort(&mut items, &|a, b| a < b);
             assert_eq!(items, sorted);
         }
+    }
+
+    fn by_comparison(evidence: &[f32]) -> Vec<u32> {
+        let mut order: Vec<usize> = (0..evidence.len()).collect();
+        order.sort_by(|a, b| evidence[*b].partial_cmp(&evidence[*a]).unwrap());
+        let mut ranks = vec![0; evidence.len()];
+        for (rank, pixel) in order.into_iter().enumerate() {
+            ranks[pixel] = rank as u32;
+        }
+        ranks
+    }
+
+    /// Against the standard library's stable sort.
+    #[test]
+    fn it_sorts_as_a_stable_comparison_does() {
+        let mut maps = vec![
+            vec![0.0, -0.0, 1.0, 0.0, -1.0, f32::MAX, f32::MIN, 1e-45, -1e-45],
+            vec![2.0; 5],
+            vec![],
+        ];
+        maps.push((0..999).map(|i| (i as f32 * 0.7).sin()).collect());
+        maps.push((0..999).map(|i| (i * 37 % 10) as f32).collect());
+        for map in maps {
+            let mut scratch = vec![7.0; room(map.len())];
+            assert_eq!(ranks(&map, &mut scratch).unwrap(), by_comparison(&map));
+        }
+        let short = ranks(&[1.0, 2.0], &mut [0.0; 3]).unwrap_err();
+        assert_eq!(short, Error::BufferTooSmall { need: 4, have: 3 });
     }
 
     #[test]

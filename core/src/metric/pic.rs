@@ -8,8 +8,8 @@
 //! for the picture, never falling. The score is the area under the curve from
 //! (0, 0) to (1, 1), by the trapezoid rule; a blurred picture is its fill.
 
+use super::order::{ranks, room};
 use super::pass::{Answer, Ask, Passes, bounded, check, cut, unranked};
-use super::rank::{ranks, room};
 use super::table::{baseline, parameter};
 use super::{Better, Explain, Family, Metric, MetricRow, Needs, Scored, Subject, Witness};
 use crate::classifier::{Classifier, Score, Views};

@@ -1,7 +1,7 @@
 //! The picture as it is, and with only its strongest part or without it.
 
+use super::order::{ranks, room};
 use super::pass::{Answer, Ask, Passes, check, cut, pixels, unranked};
-use super::rank::{ranks, room};
 use super::table::parameter;
 use super::{Scored, Subject, Witness};
 use crate::classifier::{Classifier, Score};

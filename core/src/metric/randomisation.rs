@@ -2,7 +2,7 @@
 //! map depend on what the network has learnt?
 
 use super::agreement::{spearman, ssim};
-use super::order::places;
+use super::order::integers;
 use super::pass::{Passes, check, cut};
 use super::subject::{Refusal, ranking, settle};
 use super::table::parameter;
@@ -82,7 +82,7 @@ struct Comparison<'s> {
 impl Comparison<'_> {
     /// Spearman and SSIM; NaN where there is none.
     fn with(&mut self, map: &[f32]) -> Result<[f64; 2], Error> {
-        let ranks = spearman(self.own, map, places(self.order)?)?;
+        let ranks = spearman(self.own, map, integers(self.order)?)?;
         let structure = ssim(self.own, map, self.sides);
         Ok([ranks, structure].map(|s| s.value().unwrap_or(f64::NAN)))
     }

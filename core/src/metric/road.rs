@@ -7,8 +7,8 @@
 //! is added to the solution; its deviation is a share of the picture's range.
 
 use super::imputation::{self, Fill};
+use super::order::{ranks, room};
 use super::pass::{Ask, Passes, bounded, check, cut, pixels, unranked};
-use super::rank::{ranks, room};
 use super::table::{SCORE, parameter};
 use super::{Better, Explain, Family, Metric, MetricRow, Needs, Scored, Subject, Witness};
 use crate::classifier::{Classifier, Score};

@@ -110,7 +110,7 @@ pub(super) fn strongest_inside(
     count: usize,
     scratch: &mut [f32],
 ) -> Result<f64, Error> {
-    let order = super::order::strongest_first(weights, super::order::places(scratch)?)?;
+    let order = super::order::strongest_first(weights, super::order::integers(scratch)?)?;
     let inside = |place: &&u32| region.get(**place as usize).is_some_and(|&p| p != 0);
     let hits = order.iter().take(count).filter(inside).count();
     Ok(hits as f64 / count as f64)

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{CliError, note};
-use crate::report::folder::write_file;
-use crate::report::page::{Entry, Limits, render};
+use crate::report::folder::{PageWithFolder, write_file};
+use crate::report::page::{DATA, Entry, Limits, Page, render, render_split};
 use crate::run::read::RunFolder;
 use crate::run::view::Run;
 
@@ -20,9 +20,14 @@ pub struct ReportArgs {
     #[arg(short, long, value_name = "FILE", default_value = "report.html")]
     out: PathBuf,
 
-    /// Most pictures of a run in the page, the worst of every class first
-    #[arg(long, value_name = "N", default_value_t = Limits::default().samples)]
-    samples: usize,
+    /// Keep pictures and maps in a folder `data` beside the page, which loads what is looked at:
+    /// for runs that are too large for one file
+    #[arg(long, conflicts_with = "megabytes")]
+    split: bool,
+
+    /// Most pictures of a run in the page, the worst of every class first (500; all with --split)
+    #[arg(long, value_name = "N")]
+    samples: Option<usize>,
 
     /// Most megabytes of pictures and maps in the page
     #[arg(long, value_name = "N", default_value_t = (Limits::default().bytes >> 20) as u16)]
@@ -43,12 +48,7 @@ pub fn run(args: &ReportArgs) -> Result<String, CliError> {
             pictures,
         })
         .collect();
-    let limits = Limits {
-        samples: args.samples,
-        bytes: usize::from(args.megabytes) << 20,
-    };
-    let page = render(&entries, None, limits);
-    write_file(&args.out, page.html.as_bytes())?;
+    let page = write(args, &entries)?;
     for ((name, run), shown) in names.iter().zip(&runs).zip(&page.shown) {
         let all = run.samples.len();
         if *shown < all {
@@ -59,7 +59,36 @@ pub fn run(args: &ReportArgs) -> Result<String, CliError> {
         }
     }
     let size = page.html.len() as f64 / f64::from(1 << 20);
-    Ok(format!("{} ({size:.1} MB)\n", args.out.display()))
+    let data = args.out.with_file_name(DATA);
+    Ok(match args.split {
+        true => format!(
+            "{} ({size:.1} MB) and {}\n",
+            args.out.display(),
+            data.display()
+        ),
+        false => format!("{} ({size:.1} MB)\n", args.out.display()),
+    })
+}
+
+/// Writes the page where it was asked for.
+fn write(args: &ReportArgs, entries: &[Entry<'_>]) -> Result<Page, CliError> {
+    let one = Limits::default().samples;
+    let limits = Limits {
+        samples: args
+            .samples
+            .unwrap_or(if args.split { usize::MAX } else { one }),
+        bytes: usize::from(args.megabytes) << 20,
+    };
+    if args.split {
+        let folder = PageWithFolder::open(&args.out, DATA)?;
+        let mut put = |name: &str, bytes: &[u8]| folder.put(name, bytes);
+        let page = render_split(entries, None, limits, &mut put)?;
+        folder.commit(page.html.as_bytes())?;
+        return Ok(page);
+    }
+    let page = render(entries, None, limits);
+    write_file(&args.out, page.html.as_bytes())?;
+    Ok(page)
 }
 
 /// What a run is called: its folder.

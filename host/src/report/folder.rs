@@ -80,6 +80,10 @@ impl OutputFolder {
     /// # Errors
     /// As [`OutputFolder::stage`].
     pub fn commit(mut self) -> Result<(), WriteError> {
+        self.finish()
+    }
+
+    fn finish(&mut self) -> Result<(), WriteError> {
         self.made.clear();
         for (temporary, last) in std::mem::take(&mut self.staged) {
             std::fs::rename(&temporary, &last).map_err(|e| failed(&last, e))?;
@@ -115,6 +119,83 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     folder.commit()
 }
 
+/// A page with a folder of files beside it, both of them or none.
+#[derive(Debug)]
+pub struct PageWithFolder {
+    page: PathBuf,
+    folder: PathBuf,
+    /// Where the files are until all of them are there.
+    aside: PathBuf,
+    parent: OutputFolder,
+}
+
+impl PageWithFolder {
+    /// Begins a page, and a folder called `name` beside it.
+    ///
+    /// # Errors
+    /// A page or a folder that is there already, since files of two pages would
+    /// be mixed up; a place that cannot be written to.
+    pub fn open(page: &Path, name: &str) -> Result<Self, WriteError> {
+        let parent = page.parent().filter(|p| !p.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new("."));
+        let folder = parent.join(name);
+        for place in [page, &folder] {
+            if std::fs::symlink_metadata(place).is_ok() {
+                let advice = "it is there already: remove it, or give a folder of its own";
+                let there = std::io::ErrorKind::AlreadyExists;
+                return Err(failed(place, std::io::Error::new(there, advice)));
+            }
+        }
+        let parent = OutputFolder::open(parent)?;
+        let aside = parent.temporary(name);
+        std::fs::create_dir(&aside).map_err(|e| failed(&folder, e))?;
+        Ok(Self {
+            page: page.to_path_buf(),
+            folder,
+            aside,
+            parent,
+        })
+    }
+
+    /// Writes a file of the folder.
+    ///
+    /// # Errors
+    /// The disk is full, the folder is gone, ..
+    pub fn put(&self, name: &str, bytes: &[u8]) -> Result<(), WriteError> {
+        std::fs::write(self.aside.join(name), bytes).map_err(|e| failed(&self.folder, e))
+    }
+
+    /// Writes the page and gives both their names.
+    ///
+    /// # Errors
+    /// As [`PageWithFolder::put`].
+    pub fn commit(mut self, page: &[u8]) -> Result<(), WriteError> {
+        let name = self
+            .page
+            .file_name()
+            .map(|n| n.to_string_lossy().into_owned());
+        let Some(name) = name else {
+            return Err(failed(
+                &self.page,
+                std::io::ErrorKind::InvalidFilename.into(),
+            ));
+        };
+        self.parent.stage(&name, page)?;
+        std::fs::rename(&self.aside, &self.folder).map_err(|e| failed(&self.folder, e))?;
+        self.parent.finish().inspect_err(|_| {
+            // The error says what went wrong first.
+            let _ = std::fs::remove_dir_all(&self.folder);
+        })
+    }
+}
+
+impl Drop for PageWithFolder {
+    fn drop(&mut self) {
+        // It has its own name once the page is committed.
+        let _ = std::fs::remove_dir_all(&self.aside);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +220,31 @@ mod tests {
         folder.stage("x.txt", b"1").unwrap();
         folder.commit().unwrap();
         assert_eq!(names(&path), ["x.txt"]);
+    }
+
+    #[test]
+    fn a_page_and_its_folder_appear_together_or_not_at_all() {
+        let top = tempfile::tempdir().unwrap();
+        let page = top.path().join("a/report.html");
+        let begun = PageWithFolder::open(&page, "data").unwrap();
+        begun.put("0-0.js", b"1").unwrap();
+        drop(begun);
+        assert!(names(top.path()).is_empty());
+        let begun = PageWithFolder::open(&page, "data").unwrap();
+        begun.put("0-0.js", b"1").unwrap();
+        begun.commit(b"page").unwrap();
+        let mut found = names(&top.path().join("a"));
+        found.sort();
+        assert_eq!(found, ["data", "report.html"]);
+        assert_eq!(names(&top.path().join("a/data")), ["0-0.js"]);
+        // Neither a page nor a folder is overwritten.
+        for gone in ["report.html", "data"] {
+            let message = PageWithFolder::open(&page, "data").unwrap_err().to_string();
+            assert!(message.contains("there already"), "{message}");
+            let gone = top.path().join("a").join(gone);
+            let _ = std::fs::remove_file(&gone);
+        }
+        assert_eq!(names(&top.path().join("a")), ["data"]);
     }
 
     #[test]

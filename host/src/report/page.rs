@@ -5,6 +5,12 @@
 //! PNGs at the method's own resolution with their range beside them; the page
 //! colours them. The same run gives the same bytes.
 //!
+//! Of runs that are too large for one file, [`render_split`] keeps pictures,
+//! maps and curves in scripts beside the page: what opens from a disk may load
+//! scripts and nothing else. Each hands JSON to the page, `[name, [[picture,
+//! [[[[map, curves], ..], [training picture, ..]], ..]], ..]]`, where pictures
+//! and maps are `data:` addresses.
+//!
 //! * `select`: which pictures fit in. `encode`: pictures and maps as text.
 //! * `data`: what the scripts read. `statistics`: numbers of the whole run.
 //! * `shell`: the page around it.
@@ -81,6 +87,9 @@ pub struct Page {
     pub shown: Vec<usize>,
 }
 
+/// Folder of the files beside a page that is split.
+pub const DATA: &str = "data";
+
 /// Writes the page of one or more runs. A map or a picture that cannot be
 /// fetched is shown as such, with its reason.
 pub fn render(entries: &[Entry<'_>], lead: Option<&Lead>, limits: Limits) -> Page {
@@ -91,6 +100,31 @@ pub fn render(entries: &[Entry<'_>], lead: Option<&Lead>, limits: Limits) -> Pag
     let runs: Vec<data::RunData<'_>> = entries.iter().map(|e| data::collect(e, share)).collect();
     Page {
         shown: runs.iter().map(|r| r.samples.len()).collect(),
-        html: shell::html(&runs, lead),
+        html: shell::html(&runs, lead, false),
     }
+}
+
+/// Writes the page of one or more runs that keeps its pictures, maps and curves
+/// in files beside it, and loads each when it is looked at: [`DATA`] says where.
+/// `put` gets each file's name and bytes. Of `limits` only the number of
+/// pictures counts.
+///
+/// # Errors
+/// What `put` reports.
+pub fn render_split<E>(
+    entries: &[Entry<'_>],
+    lead: Option<&Lead>,
+    limits: Limits,
+    put: &mut dyn FnMut(&str, &[u8]) -> Result<(), E>,
+) -> Result<Page, E> {
+    let mut part = |name: &str, held: &[data::Beside<'_>]| {
+        put(&format!("{name}.js"), shell::part(name, &held).as_bytes())
+    };
+    let runs = entries.iter().enumerate();
+    let runs = runs.map(|(i, entry)| data::collect_split((i, entry), limits, &mut part));
+    let runs: Vec<data::RunData<'_>> = runs.collect::<Result<_, E>>()?;
+    Ok(Page {
+        shown: runs.iter().map(|r| r.samples.len()).collect(),
+        html: shell::html(&runs, lead, true),
+    })
 }

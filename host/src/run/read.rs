@@ -3,7 +3,7 @@
 
 mod shard;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
@@ -13,10 +13,12 @@ use image::RgbImage;
 
 use super::RunError;
 use super::columns::{Rows, Table};
+use super::data::{DataOptions, DataSet};
 use super::manifest::Manifest;
 use super::shard::{Seal, is_done, place};
 use super::tables::{MAPS, PICTURES};
 use super::view::{FetchError, MapValues, MethodInfo, MetricInfo, Pictures, Provenance, Run};
+use crate::photo;
 use shard::ShardReader;
 
 /// A run's folder, opened.
@@ -30,6 +32,8 @@ pub struct RunFolder {
     /// number of answers before it.
     index: OnceLock<Vec<Place>>,
     last: Mutex<Option<Cached>>,
+    /// Files of the training pictures by name, or why they are not known.
+    training: OnceLock<Result<BTreeMap<String, PathBuf>, String>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +80,7 @@ impl RunFolder {
             shards,
             index: OnceLock::new(),
             last: Mutex::new(None),
+            training: OnceLock::new(),
         })
     }
 
@@ -175,6 +180,21 @@ impl RunFolder {
         found.ok_or_else(|| gone(format!("there is no picture number {sample}")))
     }
 
+    /// Files of the training pictures, where they were and still are.
+    fn training_files(&self) -> Result<BTreeMap<String, PathBuf>, String> {
+        let config = &self.manifest.config;
+        let train = config.train.as_ref();
+        let train = train.ok_or_else(|| String::from("this run has no training pictures"))?;
+        let model = &self.manifest.model;
+        let (options, labels) = (DataOptions::default(), &model.card.labels);
+        let set = DataSet::open(&train.path, &options, labels, model.classes);
+        let set = set.map_err(|e| e.to_string())?;
+        match set.hash == train.sha256 {
+            true => Ok(set.items.into_iter().map(|i| (i.name, i.path)).collect()),
+            false => Err(format!("{} has changed since", train.path.display())),
+        }
+    }
+
     /// Hands row number `row` of a table to `work`.
     fn row<R>(
         &self,
@@ -254,6 +274,19 @@ impl Pictures for RunFolder {
                     .map_err(|e| rows.wrong(e.to_string())),
             }
         })
+    }
+
+    fn training(&self, name: &str) -> Result<RgbImage, FetchError> {
+        let gone = |reason: String| FetchError {
+            what: name.to_string(),
+            reason,
+        };
+        let files = self.training.get_or_init(|| self.training_files());
+        let files = files.as_ref().map_err(|reason| gone(reason.clone()))?;
+        let file = files.get(name);
+        let file = file.ok_or_else(|| gone(String::from("no training picture")))?;
+        let bytes = photo::read(file).map_err(|e| gone(e.to_string()))?;
+        photo::decode(&bytes).map(|i| i.to_rgb8()).map_err(gone)
     }
 }
 

@@ -233,4 +233,10 @@ pub trait Pictures {
     /// # Errors
     /// A file that is missing or damaged.
     fn picture(&self, sample: usize) -> Result<image::RgbImage, FetchError>;
+
+    /// A training picture, by the name that [`Answer::nearest`] gives.
+    ///
+    /// # Errors
+    /// A picture that is gone, or never was among the training pictures.
+    fn training(&self, name: &str) -> Result<image::RgbImage, FetchError>;
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{page, screenshots};
 
-const PAGES: [&str; 5] = [
+pub const PAGES: [&str; 5] = [
     "overview",
     "gallery",
     "sample",
@@ -20,7 +20,7 @@ const PAGES: [&str; 5] = [
 ];
 
 /// A browser with a page in a file.
-fn opened(html: &str) -> Option<(Browser, tempfile::TempDir, std::path::PathBuf)> {
+pub fn opened(html: &str) -> Option<(Browser, tempfile::TempDir, std::path::PathBuf)> {
     let browser = Browser::start()?;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("report.html");
@@ -29,7 +29,7 @@ fn opened(html: &str) -> Option<(Browser, tempfile::TempDir, std::path::PathBuf)
 }
 
 /// Nothing was complained about, nothing but the file asked for.
-fn quiet(browser: &mut Browser, file: &Path) {
+pub fn quiet(browser: &mut Browser, file: &Path) {
     assert_eq!(browser.complaints(), [""; 0]);
     let asked: Vec<&String> = browser.requests().iter().collect();
     for url in asked {
@@ -88,7 +88,7 @@ fn every_page_is_quiet_in_every_form() {
 }
 
 /// Elements and names of attributes, from the top down.
-const SHAPE: &str = "[...document.body.querySelectorAll('*')].map(e => e.tagName + ' ' + \
+pub const SHAPE: &str = "[...document.body.querySelectorAll('*')].map(e => e.tagName + ' ' + \
     [...e.attributes].map(a => a.name).sort().join(' ')).join('\\n')";
 
 #[test]

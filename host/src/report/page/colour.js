@@ -32,7 +32,7 @@ function greys(map) {
       resolve(out);
     };
     image.onerror = function () { reject(new Error('map')); };
-    image.src = map.src;
+    mapSource(map).then(function (address) { image.src = address; }, reject);
   });
   decoded.set(map, promise);
   if (decoded.size > KEPT) {

@@ -121,7 +121,7 @@ function drawRegion(canvas, item, step) {
     canvas.height = h;
     canvas.classList.toggle('crisp', w <= 96);
     canvas.getContext('2d').putImageData(out, 0, 0);
-  });
+  }, function (error) { canvas.replaceWith(h('span', { class: 'badge fault' }, t('picture.missing', { why: error.message }))); });
 }
 
 function play() {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::encode::{MapData, PictureData, is_magnitude};
+use super::encode::{MapData, PictureData, Source, is_magnitude, thumbnail};
 use super::statistics::{Counts, count, place_number};
 use super::{Entry, Limits, select};
 use crate::run::evaluation::Evaluation;
@@ -86,9 +86,22 @@ pub struct SampleData<'a> {
     probabilities: Vec<(usize, f32)>,
     entropy: Option<f64>,
     margin: Option<f64>,
+    /// Name of the file of data that holds the rest, and the place in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<(String, usize)>,
     picture: PictureData,
     answers: Vec<AnswerData<'a>>,
 }
+
+/// What a page that was split keeps beside it of a picture: its address, and
+/// for each answer the addresses and curves of its maps and the addresses of
+/// the nearest training pictures.
+pub type Beside<'a> = (
+    Option<String>,
+    Vec<(Vec<MapBeside<'a>>, Vec<Option<String>>)>,
+);
+type MapBeside<'a> = (Option<String>, Vec<CurveData<'a>>);
+type CurveData<'a> = (&'a str, &'a [[f64; 2]]);
 
 #[derive(Serialize)]
 struct AnswerData<'a> {
@@ -106,7 +119,8 @@ struct AnswerData<'a> {
     /// Two methods, Spearman, overlap.
     agreement: Vec<(usize, usize, Option<f64>, f64)>,
     region: Option<RegionData<'a>>,
-    nearest: &'a [(String, f64)],
+    /// Name, distance, and what it looks like.
+    nearest: Vec<(&'a str, f64, Option<Source>)>,
 }
 
 #[derive(Serialize)]
@@ -114,7 +128,8 @@ struct MapEntry<'a> {
     #[serde(flatten)]
     map: MapData,
     scores: Vec<ScoreData<'a>>,
-    curves: Vec<(&'a str, &'a [[f64; 2]])>,
+    /// `None` where they lie beside the page.
+    curves: Option<Vec<CurveData<'a>>>,
 }
 
 /// A number, or why there is none.
@@ -138,8 +153,47 @@ enum RegionData<'a> {
     Missing(&'a str),
 }
 
-/// Everything about a run that goes into a page.
+/// Everything about a run that goes into one page.
 pub fn collect<'a>(entry: &Entry<'a>, limits: Limits) -> RunData<'a> {
+    with(entry, samples(entry, limits))
+}
+
+/// A file of data beside the page ends when it has so many bytes.
+const PART: usize = 256 << 10;
+
+/// Everything about run number `number` that goes into a page that is split;
+/// pictures, maps and curves go to `put`, a file at a time, with its name.
+///
+/// # Errors
+/// What `put` reports.
+pub fn collect_split<'a, E>(
+    (number, entry): (usize, &Entry<'a>),
+    limits: Limits,
+    put: &mut dyn FnMut(&str, &[Beside<'_>]) -> Result<(), E>,
+) -> Result<RunData<'a>, E> {
+    let mut chosen: Vec<usize> = select::order(entry.run);
+    chosen.truncate(limits.samples);
+    chosen.sort_unstable();
+    let (mut samples, mut part, mut bytes) = (Vec::new(), Vec::new(), 0);
+    let mut parts = 0;
+    for i in chosen {
+        let mut data = sample(entry, i);
+        bytes += data.len();
+        part.push(data.split(&format!("{number}-{parts}"), part.len()));
+        samples.push(data);
+        if bytes > PART {
+            put(&format!("{number}-{parts}"), &std::mem::take(&mut part))?;
+            (parts, bytes) = (parts + 1, 0);
+        }
+    }
+    if !part.is_empty() {
+        put(&format!("{number}-{parts}"), &part)?;
+    }
+    Ok(with(entry, samples))
+}
+
+/// A run with these of its pictures.
+fn with<'a>(entry: &Entry<'a>, samples: Vec<SampleData<'a>>) -> RunData<'a> {
     let run = entry.run;
     RunData {
         name: entry.name,
@@ -148,7 +202,7 @@ pub fn collect<'a>(entry: &Entry<'a>, limits: Limits) -> RunData<'a> {
         threshold: run.threshold,
         methods: run.methods.iter().map(method).collect(),
         metrics: run.metrics.iter().map(metric).collect(),
-        samples: samples(entry, limits),
+        samples,
         counts: count(run),
         evaluation: Evaluation::of(run),
     }
@@ -228,6 +282,7 @@ fn sample<'a>(entry: &Entry<'a>, number: usize) -> SampleData<'a> {
         probabilities: probabilities(sample),
         entropy: sample.entropy,
         margin: sample.margin,
+        part: None,
         picture: match &sample.failure {
             Some(reason) => PictureData::missing(reason.clone()),
             None => PictureData::new(&pictures.picture(number)),
@@ -242,7 +297,28 @@ impl SampleData<'_> {
     /// Bytes of its picture and maps.
     fn len(&self) -> usize {
         let maps = self.answers.iter().flat_map(|a| &a.maps);
-        self.picture.len() + maps.map(|m| m.map.len()).sum::<usize>()
+        let near = self.answers.iter().flat_map(|a| &a.nearest);
+        let near = near.map(|(_, _, seen)| Source::len(seen.as_ref()));
+        self.picture.len() + maps.map(|m| m.map.len()).sum::<usize>() + near.sum::<usize>()
+    }
+}
+
+impl<'a> SampleData<'a> {
+    /// Takes out what lies beside the page: at place `at` of the file `part`.
+    fn split(&mut self, part: &str, at: usize) -> Beside<'a> {
+        self.part = Some((String::from(part), at));
+        let answers = self.answers.iter_mut().map(|answer| {
+            let maps = answer.maps.iter_mut();
+            let maps = maps.map(|entry| {
+                let curves = entry.curves.take().unwrap_or_default();
+                (Source::take(&mut entry.map.src), curves)
+            });
+            let near = answer.nearest.iter_mut();
+            let near = near.map(|(_, _, seen)| Source::take(seen));
+            (maps.collect(), near.collect())
+        });
+        let answers = answers.collect();
+        (Source::take(&mut self.picture.src), answers)
     }
 }
 
@@ -294,7 +370,12 @@ fn answer<'a>(
                     .collect(),
             },
         }),
-        nearest: &answer.nearest,
+        nearest: (answer.nearest.iter())
+            .map(|(name, distance)| {
+                let seen = thumbnail(&entry.pictures.training(name));
+                (&name[..], *distance, seen)
+            })
+            .collect(),
     }
 }
 
@@ -330,6 +411,6 @@ fn map<'a>(entry: &Entry<'a>, at: [usize; 3], info: &'a MapInfo) -> MapEntry<'a>
             MapData::new((&m.spec, m.signed), &info.outcome, values)
         }),
         scores: info.scores.iter().map(score).collect(),
-        curves: info.curves.iter().map(curve).collect(),
+        curves: Some(info.curves.iter().map(curve).collect()),
     }
 }

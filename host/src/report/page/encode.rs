@@ -4,7 +4,7 @@ use foveola_core::explain::Outcome;
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder, RgbImage};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::report::colour::ColourScale;
 use crate::report::html::base64;
@@ -16,13 +16,56 @@ const SMALL: usize = 6 << 10;
 /// Quality of the JPEGs of larger ones.
 const QUALITY: u8 = 88;
 
+/// Where the bytes of a picture or a map are.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Source {
+    /// In the page: a `data:` address.
+    Here(String),
+    /// In a file of data beside the page.
+    Beside,
+}
+
+impl Source {
+    /// Puts the bytes aside: what is left says that they lie beside the page.
+    pub fn take(place: &mut Option<Self>) -> Option<String> {
+        match place.take() {
+            Some(Self::Here(address)) => {
+                *place = Some(Self::Beside);
+                Some(address)
+            }
+            other => {
+                *place = other;
+                None
+            }
+        }
+    }
+
+    /// Bytes in the page.
+    pub fn len(place: Option<&Self>) -> usize {
+        match place {
+            Some(Self::Here(address)) => address.len(),
+            _ => 0,
+        }
+    }
+}
+
+impl Serialize for Source {
+    /// An address, or `true`.
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Here(address) => to.serialize_str(address),
+            Self::Beside => to.serialize_bool(true),
+        }
+    }
+}
+
 /// What the network saw.
 #[derive(Serialize)]
 pub struct PictureData {
     /// Width and height in pixels; 0 where there is none.
     size: [u32; 2],
-    /// A `data:` address.
-    src: Option<String>,
+    /// `None` if there is none.
+    pub src: Option<Source>,
     /// Why there is none.
     why: Option<String>,
 }
@@ -33,7 +76,7 @@ impl PictureData {
         match picture {
             Ok(picture) => Self {
                 size: [picture.width(), picture.height()],
-                src: Some(picture_address(picture)),
+                src: Some(Source::Here(picture_address(picture))),
                 why: None,
             },
             Err(error) => Self::missing(error.to_string()),
@@ -51,8 +94,26 @@ impl PictureData {
 
     /// Bytes in the page.
     pub fn len(&self) -> usize {
-        self.src.as_ref().map_or(0, String::len)
+        Source::len(self.src.as_ref())
     }
+}
+
+/// Longest side of a training picture's thumbnail, in pixels.
+const THUMBNAIL: u32 = 96;
+
+/// A training picture, small; `None` if it is gone.
+pub fn thumbnail(picture: &Result<RgbImage, FetchError>) -> Option<Source> {
+    let picture = picture.as_ref().ok()?;
+    let longest = picture.width().max(picture.height());
+    let small = match longest > THUMBNAIL {
+        true => {
+            let side = |side: u32| (side * THUMBNAIL / longest).max(1);
+            let (w, h) = (side(picture.width()), side(picture.height()));
+            picture_address(&image::imageops::thumbnail(picture, w, h))
+        }
+        false => picture_address(picture),
+    };
+    Some(Source::Here(small))
 }
 
 /// PNG keeps small pictures exact; photos are JPEGs where that is shorter.
@@ -87,8 +148,8 @@ pub struct MapData {
     signed: bool,
     /// Where colours end if few values outshine all others.
     clip: Option<[f32; 2]>,
-    /// A `data:` address; `None` if there is nothing to see.
-    src: Option<String>,
+    /// `None` if there is nothing to see.
+    pub src: Option<Source>,
     /// `ok`, `flat`, `undefined`, `partial`, `missing`.
     outcome: &'static str,
     /// More about the outcome.
@@ -155,10 +216,10 @@ impl MapData {
             high: range.high,
             signed: range.signed,
             clip: clip(&map.values, range.signed),
-            src: Some(format!(
+            src: Some(Source::Here(format!(
                 "data:image/png;base64,{}",
                 base64(&grey_png(&grey, map.grid))
-            )),
+            ))),
             outcome,
             why,
             place: place.map(|p| (p.region, p.share, p.border)),
@@ -167,7 +228,7 @@ impl MapData {
 
     /// Bytes in the page.
     pub fn len(&self) -> usize {
-        self.src.as_ref().map_or(0, String::len)
+        Source::len(self.src.as_ref())
     }
 }
 
@@ -274,7 +335,9 @@ mod tests {
 
     /// The bytes that a PNG decoder of others reads back.
     fn read_back(data: &MapData) -> Vec<u8> {
-        let text = data.src.as_ref().unwrap();
+        let Some(Source::Here(text)) = &data.src else {
+            panic!("a map in the page");
+        };
         let coded = text.strip_prefix("data:image/png;base64,").unwrap();
         let digit = |c: u8| match c {
             b'A'..=b'Z' => c - b'A',

@@ -144,7 +144,7 @@ function firstPart(run) {
 }
 
 function thumbnail(sample) {
-  return sample.picture.src ? h('img', { src: sample.picture.src, alt: '', loading: 'lazy', decoding: 'async' }) : h('span', { class: 'blank', 'aria-hidden': 'true' }, '\u2205');
+  return sample.picture.src ? imageFrom(sample.picture.src, function () { return pictureSource(sample); }, { alt: '', loading: 'lazy', decoding: 'async' }, true) : h('span', { class: 'blank', 'aria-hidden': 'true' }, '\u2205');
 }
 
 function provenancePart(run) {

@@ -36,7 +36,7 @@ function boxLines(sample) {
 
 function pictureImage(run, sample) {
   if (!sample.picture.src) return h('div', { class: 'badge fault' }, t('picture.missing', { why: sample.picture.why || '' }));
-  return h('img', { class: 'picture' + (sample.picture.size[0] <= 96 ? ' crisp' : ''), src: sample.picture.src, alt: pictureWords(run, sample), draggable: 'false', decoding: 'async' });
+  return imageFrom(sample.picture.src, function () { return pictureSource(sample); }, { class: 'picture' + (sample.picture.size[0] <= 96 ? ' crisp' : ''), alt: pictureWords(run, sample), draggable: 'false', decoding: 'async' }, false);
 }
 
 /* A pane of the picture (`answer` null) or of a map over it. */
@@ -66,8 +66,8 @@ function pane(run, sample, answer, method) {
 function paintPane(whole) {
   var map = whole.map;
   if (!map.greys) {
-    greys(map).then(function () { paintPane(whole); }, function () {
-      whole.append(h('div', { class: 'badge fault' }, t('map.missing', { why: '' })));
+    greys(map).then(function () { paintPane(whole); }, function (error) {
+      whole.append(h('div', { class: 'badge fault' }, t('map.missing', { why: error.message })));
     });
     return;
   }

@@ -61,7 +61,7 @@ function panesPart() {
 
 /* The curve of a map whose name holds a word. */
 function curveOf(map, word) {
-  var found = map ? map.curves.filter(function (curve) { return curve[0].indexOf(word) >= 0 && curve[1].length > 1; })[0] : null;
+  var found = map && map.curves ? map.curves.filter(function (curve) { return curve[0].indexOf(word) >= 0 && curve[1].length > 1; })[0] : null;
   return found ? found[1] : null;
 }
 
@@ -84,7 +84,7 @@ function topkPart() {
 /* The pixels of the picture, once it is there. */
 function picturePixels(sample) {
   if (!sample.pixels) {
-    sample.pixels = new Promise(function (resolve) {
+    sample.pixels = new Promise(function (resolve, reject) {
       var image = new Image();
       image.onload = function () {
         var canvas = document.createElement('canvas');
@@ -94,7 +94,7 @@ function picturePixels(sample) {
         context.drawImage(image, 0, 0);
         resolve(context.getImageData(0, 0, canvas.width, canvas.height));
       };
-      image.src = sample.picture.src;
+      pictureSource(sample).then(function (address) { image.src = address; }, reject);
     });
   }
   return sample.pixels;
@@ -125,6 +125,8 @@ function ranking(run, map, h, w) {
 function refreshTopk() {
   var v = sampleView, k = v.topk, map = v.answer.maps[k.method];
   k.slider.show(Math.round(100 * state.share));
+  /* What cannot be loaded is said by the panes. */
+  if (!map.curves) mapCurves(map).then(function () { if (v === sampleView && v.topk === k) topkWords(v, k, map); }, function () {});
   Promise.all([picturePixels(v.sample), greys(map)]).then(function (parts) {
     if (v !== sampleView) return;
     var picture = parts[0], w = picture.width, h = picture.height;
@@ -132,7 +134,12 @@ function refreshTopk() {
     for (var i = 0; i < count; i++) strong[order[i]] = 1;
     drawKept(k.keep, picture, strong, 1);
     drawKept(k.remove, picture, strong, 0);
-  });
+  }, function () {});
+  topkWords(v, k, map);
+}
+
+/* What the curves say at the chosen share. */
+function topkWords(v, k, map) {
   var insertion = curveOf(map, 'insertion'), deletion = curveOf(map, 'deletion');
   k.keepWords.textContent = insertion ? t('sample.keep.p', { p: percent(along(insertion, state.share)) }) : t('sample.nocurve');
   k.removeWords.textContent = deletion ? t('sample.remove.p', { p: percent(along(deletion, state.share)) }) : t('sample.nocurve');
@@ -228,7 +235,8 @@ function probabilitiesPart() {
 function nearestPart() {
   var v = sampleView;
   if (!v.answer || !v.answer.nearest.length) return null;
-  return h('section', { class: 'panel' }, h('h2', null, t('sample.nearest')), h('ol', { class: 'nearest' }, v.answer.nearest.map(function (near) {
-    return h('li', null, data(near[0]), ' ', h('span', { class: 'faint num' }, t('sample.distance', { d: number(near[1]) })));
+  return h('section', { class: 'panel' }, h('h2', null, t('sample.nearest')), h('ol', { class: 'nearest' }, v.answer.nearest.map(function (near, i) {
+    var seen = near[2] ? imageFrom(near[2], function () { return nearestSource(v.sample, v.answer, i); }, { alt: '', decoding: 'async' }, false) : h('span', { class: 'blank', 'aria-hidden': 'true' }, '\u2205');
+    return h('li', null, seen, h('span', { class: 'item-text' }, data(near[0]), h('span', { class: 'faint num' }, t('sample.distance', { d: number(near[1]) }))));
   })));
 }

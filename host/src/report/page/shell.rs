@@ -14,10 +14,11 @@ const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("style.css");
 /// In the order in which they run: each uses only what stands before it, but
 /// for what happens after the start.
-const SCRIPTS: [&str; 14] = [
+const SCRIPTS: [&str; 15] = [
     include_str!("words.js"),
     include_str!("dom.js"),
     include_str!("state.js"),
+    include_str!("parts.js"),
     include_str!("colour.js"),
     include_str!("pane.js"),
     include_str!("filter.js"),
@@ -31,8 +32,8 @@ const SCRIPTS: [&str; 14] = [
     include_str!("start.js"),
 ];
 
-/// The whole file.
-pub fn html(runs: &[RunData<'_>], lead: Option<&Lead>) -> String {
+/// The whole file. A page that was `split` may load scripts beside it.
+pub fn html(runs: &[RunData<'_>], lead: Option<&Lead>, split: bool) -> String {
     let script = format!("(function(){{'use strict';\n{}}})();\n", SCRIPTS.concat());
     let names: Vec<String> = (0..runs.len()).map(|i| format!("run-{i}")).collect();
     let mut data = block("colours", &colours()) + &block("lead", &lead);
@@ -41,7 +42,7 @@ pub fn html(runs: &[RunData<'_>], lead: Option<&Lead>) -> String {
     }
     let title = lead.map_or("Foveola", |l| &l.title);
     let parts = [
-        ("{{policy}}", policy(&script)),
+        ("{{policy}}", policy(&script, split)),
         ("{{title}}", escape(title)),
         ("{{style}}", String::from(STYLE)),
         ("{{data}}", data),
@@ -64,20 +65,34 @@ fn fill(template: &str, parts: &[(&str, String)]) -> String {
     out + rest
 }
 
-fn policy(script: &str) -> String {
+/// What the page may do. Of files beside a page on a disk, browsers disagree
+/// whether they are its own: hence `file:`.
+fn policy(script: &str, split: bool) -> String {
+    let beside = if split { " 'self' file:" } else { "" };
     let digest = |text: &str| base64(&Sha256::digest(text));
     format!(
-        "default-src 'none'; img-src data: blob:; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'",
+        "default-src 'none'; img-src data: blob:; style-src 'sha256-{}'; script-src 'sha256-{}'{beside}; base-uri 'none'; form-action 'none'",
         digest(STYLE),
         digest(script)
     )
 }
 
-/// A block of data. No label can end it: what could is escaped.
+/// A file of data: hands what it holds to the page under the file's name.
+pub fn part(name: &str, value: &impl Serialize) -> String {
+    format!("window.foveola.push({});\n", escaped(&(name, value)))
+}
+
+/// A block of data.
 fn block(id: &str, value: &impl Serialize) -> String {
+    let text = escaped(value);
+    format!("<script type=\"application/json\" id=\"{id}\">{text}</script>\n")
+}
+
+/// JSON that no label can end: what could is escaped.
+fn escaped(value: &impl Serialize) -> String {
     // Plain data, whose keys are strings, has nothing that can fail.
     let text = serde_json::to_string(value).unwrap_or_default();
-    let mut out = format!("<script type=\"application/json\" id=\"{id}\">");
+    let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
             '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
@@ -86,7 +101,7 @@ fn block(id: &str, value: &impl Serialize) -> String {
             other => out.push(other),
         }
     }
-    out + "</script>\n"
+    out
 }
 
 /// 256 colours each, six hexadecimal digits a colour.

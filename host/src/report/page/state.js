@@ -38,7 +38,7 @@ function runAt(i) {
       sample.probability = new Map(sample.probabilities);
       sample.answers.forEach(function (answer, number) {
         answer.at = number;
-        answer.maps.forEach(function (map, method) { map.signed = map.signed || false; map.method = method; });
+        answer.maps.forEach(function (map, method) { map.signed = map.signed || false; map.method = method; map.of = { sample: sample, answer: number }; });
       });
     });
     loadedRuns[i] = run;
