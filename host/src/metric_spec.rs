@@ -12,8 +12,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use foveola_core::Score;
+use foveola_core::explain::MethodRow;
 use foveola_core::explain::hoc::{Step, Storage, UNUSED_WINDOW};
-use foveola_core::metric::{METRICS, Metric, MetricRow, SufficientRegion};
+use foveola_core::metric::{METRICS, Metric, MetricRow, Needs, SufficientRegion};
 use serde_json::Value;
 
 use crate::method_spec::{Baseline, Given, SpecError};
@@ -25,7 +26,7 @@ const MOST_STEPS: usize = 1 << 12;
 /// One metric as asked for.
 #[derive(Clone)]
 pub struct MetricSpec {
-    /// Its row in the metric table.
+    /// Its row in the metric table, as it holds for these parameters.
     pub row: &'static MetricRow,
     /// What hides what the metric takes away: the subject's fill. `None` for
     /// metrics that hide nothing.
@@ -109,6 +110,18 @@ impl MetricSpec {
         }
     }
 
+    /// Whether this says anything of the maps of a method.
+    ///
+    /// # Errors
+    /// Why not, in words.
+    pub fn suits(&self, method: Option<&MethodRow>) -> Result<(), &'static str> {
+        let additive = method.is_some_and(MethodRow::is_additive);
+        match self.row.needs == Needs::Additive && !additive {
+            true => Err("its maps do not mean to add up to the score"),
+            false => Ok(()),
+        }
+    }
+
     /// The parameters for the report; what is left to the metric is absent.
     pub fn to_json(&self) -> BTreeMap<&'static str, Value> {
         let value = |text: &str| match text.parse::<f64>() {
@@ -138,6 +151,7 @@ impl FromStr for MetricSpec {
         let given = Given::split(row.name, row.parameters, rest)?;
         let made = make(&given)?;
         let baseline = baseline(row, &given)?;
+        let row = stated(row, &given)?;
         let all = row.parameters.iter();
         let found = all.filter_map(|p| Some((p.key, given.values.get(p.key)?.clone())));
         Ok(Self {
@@ -147,6 +161,18 @@ impl FromStr for MetricSpec {
             made,
         })
     }
+}
+
+/// The row as it holds for what was given.
+fn stated(row: &'static MetricRow, given: &Given<'_>) -> Result<&'static MetricRow, SpecError> {
+    let has = |key| row.parameters.iter().any(|p| p.key == key);
+    let logit = has("score") && score(given)? == Score::Logit;
+    let asked = if logit {
+        Score::Logit
+    } else {
+        Score::Probability
+    };
+    Ok(row.stated(asked, has("compat") && mindspore(given)?))
 }
 
 /// What hides, if the metric hides anything; the row states the default.

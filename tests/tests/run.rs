@@ -7,7 +7,10 @@ mod room;
 mod run {
     pub mod scenes;
 
+    mod anew;
+    mod crowded;
     mod killed;
+    mod pages;
     mod parts;
     mod refused;
     mod tables;

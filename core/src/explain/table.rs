@@ -49,6 +49,19 @@ pub struct MethodRow {
     pub parameters: &'static [Parameter],
 }
 
+/// Methods whose map means to add up to what it explains, the score of the
+/// picture less that of a baseline.
+const ADDITIVE: &[&str] = &["integrated-gradients", "kernel-shap", "lrp"];
+
+impl MethodRow {
+    /// Whether the sum of a map means to be what the score of the picture has
+    /// beyond that of a baseline; derivatives, layers and shares of masks do not.
+    #[must_use]
+    pub fn is_additive(&self) -> bool {
+        ADDITIVE.contains(&self.name)
+    }
+}
+
 const fn parameter(key: &'static str, default: &'static str, help: &'static str) -> Parameter {
     Parameter { key, default, help }
 }

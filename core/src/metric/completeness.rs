@@ -17,7 +17,7 @@ pub(super) const ROW: MetricRow = MetricRow {
     family: Family::Faithfulness,
     range: [0.0, f64::INFINITY],
     better: Better::Lower,
-    needs: Needs::Scores,
+    needs: Needs::Additive,
     per_class: true,
     paper: "Sundararajan et al. 2017, arXiv 1703.01365",
     parameters: &[baseline("black")],
@@ -26,7 +26,8 @@ pub(super) const ROW: MetricRow = MetricRow {
 /// |sum - (f(x) - f(b))| / |f(x) - f(b)|, where the sum is that of the raw
 /// attribution, f the score that it explains, x the picture and b the
 /// subject's fill in its place: 0 if the attribution adds up. Says something
-/// only of attributions that mean to add up, which derivatives do not.
+/// only of attributions that mean to add up: whoever asks sees to it, since an
+/// attribution does not say which method made it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Completeness;
 

@@ -25,6 +25,12 @@ pub(super) const ROW: MetricRow = MetricRow {
     parameters: &[STEPS, SCORE, baseline("black"), COMPAT],
 };
 
+/// Under [`Deletion::mindspore`].
+pub(super) const MINDSPORE: MetricRow = MetricRow {
+    range: [0.5, 1.5],
+    ..ROW
+};
+
 pub(super) const STEPS: Parameter =
     parameter("steps", "32", "points of the curve behind the first");
 

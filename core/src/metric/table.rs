@@ -7,6 +7,7 @@ use super::{
     insertion, iosr, keep_only, lipschitz, max_sensitivity, mu_fidelity, pic, pointing_game,
     randomisation, relevance, remove_only, road, robustness, sparseness, sufficient_region, top_k,
 };
+use crate::classifier::Score;
 use crate::explain::Parameter;
 
 /// What a metric asks about.
@@ -46,6 +47,9 @@ pub enum Needs {
     Maps,
     /// Maps of the network with random weights.
     Weights,
+    /// Scores of changed pictures, and a map that means to add up: see
+    /// [`MethodRow::is_additive`](crate::explain::MethodRow::is_additive).
+    Additive,
 }
 
 /// A row of [`METRICS`].
@@ -69,6 +73,34 @@ pub struct MetricRow {
     pub paper: &'static str,
     /// Its parameters.
     pub parameters: &'static [Parameter],
+}
+
+impl MetricRow {
+    /// The row as it holds for this score and these numbers: logits have no
+    /// bounds, and MindSpore XAI's deletion has others.
+    #[must_use]
+    pub fn stated(&'static self, score: Score, mindspore: bool) -> &'static Self {
+        let found = STATED.iter().find(|(own, of, row)| {
+            row.name == self.name && *of == score && own.is_none_or(|own| own == mindspore)
+        });
+        found.map_or(self, |(_, _, row)| row)
+    }
+}
+
+/// Rows that hold for some parameters only: whether MindSpore XAI's numbers are
+/// wanted where it matters, the score, and the row.
+const STATED: &[(Option<bool>, Score, MetricRow)] = &[
+    (Some(true), Score::Probability, deletion::MINDSPORE),
+    (None, Score::Logit, unbounded(deletion::ROW)),
+    (None, Score::Logit, unbounded(insertion::ROW)),
+    (None, Score::Logit, unbounded(road::ROW)),
+];
+
+const fn unbounded(row: MetricRow) -> MetricRow {
+    MetricRow {
+        range: [f64::NEG_INFINITY, f64::INFINITY],
+        ..row
+    }
 }
 
 /// All metrics, family by family.

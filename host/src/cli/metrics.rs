@@ -37,6 +37,7 @@ fn describe(metric: &MetricRow) -> String {
         Needs::Region => "a map, and where the object is",
         Needs::Maps => "maps of changed pictures or of other classes",
         Needs::Weights => "maps of the network with random weights: the core backend",
+        Needs::Additive => "a map that means to add up, and scores of changed pictures",
     };
     let mut rows = vec![
         row([&"  asks", &about]),

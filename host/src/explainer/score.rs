@@ -126,6 +126,9 @@ impl<'a> Judge<'a> {
         explain: &mut dyn Explain,
         notes: &mut Notes<'_>,
     ) -> Result<Result<f64, String>, ExplainError> {
+        if let Err(reason) = self.metric.suits(Some(self.map.spec.row)) {
+            return Ok(Err(String::from(reason)));
+        }
         let hidden = self.metric.baseline.map(|b| self.photo.hidden(b));
         let hidden = match hidden.transpose() {
             Err(reason) => return Ok(Err(reason)),

@@ -44,6 +44,44 @@ fn stated_defaults_are_the_defaults() {
     }
 }
 
+/// MindSpore XAI's deletion lies around 1 (1 + (1 + area) / 2, areas from -1 to
+/// 1), its insertion from 0 to 1; logits have no bounds.
+#[test]
+fn rows_state_the_range_that_holds() {
+    let range = |text: &str| parse(text).row.range;
+    let none = [f64::NEG_INFINITY, f64::INFINITY];
+    assert_eq!(range("deletion"), [0.0, 1.0]);
+    assert_eq!(range("deletion:compat=mindspore"), [0.5, 1.5]);
+    assert_eq!(range("insertion:compat=mindspore"), [0.0, 1.0]);
+    for text in ["deletion", "insertion", "road"] {
+        assert_eq!(range(&format!("{text}:score=logit")), none);
+    }
+    assert_eq!(range("deletion:score=logit,compat=mindspore"), none);
+    // Correlations keep theirs.
+    assert_eq!(range("mu-fidelity:score=logit"), [-1.0, 1.0]);
+    let own = MetricRow {
+        range: [0.0, 1.0],
+        ..*parse("deletion:compat=mindspore").row
+    };
+    assert_eq!(own, *parse("deletion").row);
+}
+
+#[test]
+fn completeness_is_for_what_adds_up() {
+    use foveola_core::explain::METHODS;
+    let asked = parse("completeness");
+    let gradient = METHODS.iter().find(|row| row.name == "gradient").unwrap();
+    let additive = MethodRow {
+        name: "integrated-gradients",
+        ..*gradient
+    };
+    assert_eq!(asked.suits(Some(&additive)), Ok(()));
+    for other in [Some(gradient), None] {
+        assert!(asked.suits(other).unwrap_err().contains("add up"));
+        assert_eq!(parse("deletion").suits(other), Ok(()));
+    }
+}
+
 #[test]
 fn it_reads_back_what_it_writes() {
     let spec = parse("deletion:baseline=12.5,steps=8");

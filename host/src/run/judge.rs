@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use foveola_core::explain::{Cost, Outcome, Progress};
+use foveola_core::explain::{Cost, MethodRow, Outcome, Progress};
 use foveola_core::metric::{Attribution, Explain, Needs, Scored, Subject, Witness, baseline};
 use foveola_core::{Classifier, Error, Fill, Picture, Score, Shape};
 
@@ -36,6 +36,8 @@ pub struct Judges<'a> {
 
 /// The map that is judged.
 struct Map<'a> {
+    /// `None` for a baseline.
+    method: Option<&'static MethodRow>,
     shape: Shape,
     values: &'a [f32],
     score: Score,
@@ -122,6 +124,7 @@ impl<'a> Judges<'a> {
         };
         let (shape, values) = found.raw();
         let map = Map {
+            method: Some(found.map.spec.row),
             shape,
             values,
             score: found.map.score,
@@ -143,6 +146,7 @@ impl<'a> Judges<'a> {
         let mut evidence = vec![0.0; h * w];
         blank.fill(&mut evidence);
         let map = Map {
+            method: None,
             shape: Shape::new(h, w, 1),
             values: &evidence,
             score: Score::Probability,
@@ -196,6 +200,7 @@ impl<'a> Judges<'a> {
         if matches!(asker, Asker::Blank(_)) && metric.row.needs == Needs::Weights {
             return Err(String::from("a baseline asks no weights"));
         }
+        metric.suits(map.method)?;
         let region = self.seen.regions.of(self.targets[i]);
         if metric.row.needs == Needs::Region && region.is_none() {
             return Err(String::from("nobody said where it is"));

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
 use arrow_array::types::Float32Type;
-use foveola_core::metric::METRICS;
 use image::RgbImage;
 
 use super::RunError;
@@ -18,6 +17,8 @@ use super::manifest::Manifest;
 use super::shard::{Seal, is_done, place};
 use super::tables::{MAPS, PICTURES};
 use super::view::{FetchError, MapValues, MethodInfo, MetricInfo, Pictures, Provenance, Run};
+use crate::method_spec::SpecError;
+use crate::metric_spec::MetricSpec;
 use crate::photo;
 use shard::ShardReader;
 
@@ -129,14 +130,13 @@ impl RunFolder {
             ..
         } = &self.manifest;
         let metrics = config.metrics.iter().map(|spec| {
-            let name = spec.split(':').next().unwrap_or_default();
-            let row = METRICS.iter().find(|row| row.name == name);
-            let unknown = || RunError::Damaged {
+            let unknown = |e: SpecError| RunError::Damaged {
                 what: self.path.display().to_string(),
-                reason: format!("this version knows no metric `{name}`"),
+                reason: format!("this version knows no metric `{spec}`: {e}"),
             };
+            let MetricSpec { row, .. } = spec.parse().map_err(unknown)?;
             let spec = spec.clone();
-            row.map(|row| MetricInfo { spec, row }).ok_or_else(unknown)
+            Ok(MetricInfo { spec, row })
         });
         let file = model.path.file_name().unwrap_or_default();
         let methods = config.methods.iter().map(|m| MethodInfo {
@@ -162,7 +162,7 @@ impl RunFolder {
             labels: labels.map(|class| model.card.label(class)).collect(),
             threshold: config.threshold,
             methods: methods.collect(),
-            metrics: metrics.collect::<Result<_, _>>()?,
+            metrics: metrics.collect::<Result<_, RunError>>()?,
             samples: Vec::new(),
         })
     }

@@ -1,5 +1,6 @@
 //! The runner: what is asked of a data set, planned, computed and written.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::RunError;
@@ -8,7 +9,7 @@ use super::inquiry::{Inquiry, Train};
 use super::manifest::{MANIFEST, Manifest};
 use super::nearest::{Features, NearestError, Neighbours};
 use super::pool;
-use super::shard::{UNFINISHED, is_done, tidy};
+use super::shard::{UNFINISHED, in_folder, is_done, tidy};
 use crate::backend::core::Arithmetic;
 use crate::card::{Card, Labels, PartialCard};
 use crate::explainer::DEFAULT_SEED;
@@ -322,18 +323,18 @@ impl Runner {
     /// [`RunError::Other`], and what [`Runner::plan`] reports.
     pub fn prepare(&mut self, folder: &Path) -> Result<Manifest, RunError> {
         let manifest = self.plan()?;
-        if folder.join(MANIFEST).exists() {
-            let there = Manifest::open(folder)?;
-            return match there.difference(&manifest) {
-                None => Ok(there),
-                Some(difference) => Err(RunError::Other {
-                    path: folder.to_path_buf(),
-                    difference,
-                }),
-            };
+        if !folder.join(MANIFEST).exists() {
+            put_manifest(folder, &manifest)?;
         }
-        put_manifest(folder, &manifest)?;
-        Ok(manifest)
+        // Of two processes that begin at once one was first.
+        let there = Manifest::open(folder)?;
+        match there.difference(&manifest) {
+            None => Ok(there),
+            Some(difference) => Err(RunError::Other {
+                path: folder.to_path_buf(),
+                difference,
+            }),
+        }
     }
 
     /// Computes the shards of `part` that are not there yet, and puts each in
@@ -400,18 +401,25 @@ impl Runner {
     }
 }
 
-/// Puts a manifest in its place by one rename.
+/// Puts a manifest in its place, whole, unless there is one.
 pub(super) fn put_manifest(folder: &Path, manifest: &Manifest) -> Result<(), RunError> {
     let unfinished = folder.join(UNFINISHED);
     let write = |path: &Path, e: &dyn std::fmt::Display| RunError::write(path, e);
-    std::fs::create_dir_all(&unfinished).map_err(|e| write(&unfinished, &e))?;
     let path = folder.join(MANIFEST);
     let bytes = manifest.to_bytes().map_err(|e| write(&path, &e))?;
     let aside = unfinished.join(format!("{MANIFEST}.{}", std::process::id()));
-    std::fs::write(&aside, bytes).map_err(|e| write(&aside, &e))?;
-    std::fs::rename(&aside, &path).map_err(|e| write(&path, &e))?;
+    in_folder(&unfinished, || std::fs::write(&aside, &bytes))?;
+    // A rename would replace what another process has put there.
+    let placed = match std::fs::hard_link(&aside, &path) {
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
+        // Not every file system has links.
+        Err(_) => std::fs::rename(&aside, &path),
+        Ok(()) => Ok(()),
+    };
+    // After a rename it is gone.
+    let _ = std::fs::remove_file(&aside);
     tidy(folder, false);
-    Ok(())
+    placed.map_err(|e| write(&path, &e))
 }
 
 /// The card of a manifest, before every other.

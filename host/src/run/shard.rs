@@ -75,14 +75,17 @@ impl Claim {
     /// A folder that cannot be written to.
     pub fn take(run: &Path, shard: u64) -> Result<Option<Self>, RunError> {
         let unfinished = run.join(UNFINISHED);
-        make(&unfinished)?;
         let lock = unfinished.join(format!("{shard:05}.lock"));
-        let held = File::create(&lock).map_err(|e| RunError::write(&lock, e))?;
-        match held.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(e)) => return Err(RunError::write(&lock, e)),
-        }
+        let held = loop {
+            let held = in_folder(&unfinished, || File::create(&lock))?;
+            match held.try_lock() {
+                Ok(()) if is_same(&held, &lock) => break held,
+                // Its owner removed it in between: the lock of no shard.
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(e)) => return Err(RunError::write(&lock, e)),
+            }
+        };
         let work = unfinished.join(format!("{shard:05}"));
         clear(&work)?;
         make(&work)?;
@@ -129,6 +132,39 @@ impl Drop for Claim {
 
 fn make(folder: &Path) -> Result<(), RunError> {
     std::fs::create_dir_all(folder).map_err(|e| RunError::write(folder, e))
+}
+
+/// How often a folder that another process tidies away is made again.
+const TRIES: usize = 100;
+
+/// Makes a file in a folder, and the folder as often as another process that
+/// has finished takes it away.
+pub(super) fn in_folder<R>(
+    folder: &Path,
+    work: impl Fn() -> std::io::Result<R>,
+) -> Result<R, RunError> {
+    for _ in 1..TRIES {
+        make(folder)?;
+        match work() {
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            done => return done.map_err(|e| RunError::write(folder, e)),
+        }
+    }
+    work().map_err(|e| RunError::write(folder, e))
+}
+
+/// Whether a path still names an open file.
+#[cfg(unix)]
+fn is_same(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let id = |of: std::io::Result<std::fs::Metadata>| of.map(|m| (m.dev(), m.ino())).ok();
+    id(file.metadata()).is_some_and(|own| id(std::fs::metadata(path)) == Some(own))
+}
+
+/// Elsewhere a file that is open cannot be removed.
+#[cfg(not(unix))]
+fn is_same(_file: &File, path: &Path) -> bool {
+    path.exists()
 }
 
 /// Removes a folder and everything in it, if it is there.

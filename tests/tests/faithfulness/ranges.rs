@@ -133,13 +133,19 @@ impl Scene {
 }
 
 fn specs() -> impl Iterator<Item = MetricSpec> {
-    let finished = METRICS
-        .iter()
-        .filter(|row| matches!(row.needs, Needs::Map | Needs::Scores | Needs::Region));
+    let finished = METRICS.iter().filter(|row| {
+        matches!(
+            row.needs,
+            Needs::Map | Needs::Scores | Needs::Region | Needs::Additive
+        )
+    });
     let more = [
         "pic:measure=accuracy",
         "background-swap:keep=region",
         "infidelity:perturbation=gaussian",
+        "deletion:compat=mindspore",
+        "insertion:compat=mindspore",
+        "road:score=logit",
     ];
     let names = finished.map(|row| row.name).chain(more);
     names.map(|name| name.parse().expect("a metric"))
