@@ -104,6 +104,9 @@ pub fn render(entries: &[Entry<'_>], lead: Option<&Lead>, limits: Limits) -> Pag
     }
 }
 
+/// Takes a file beside a page: its name and its bytes.
+pub type PutFile<'p, E> = dyn FnMut(&str, &[u8]) -> Result<(), E> + 'p;
+
 /// Writes the page of one or more runs that keeps its pictures, maps and curves
 /// in files beside it, and loads each when it is looked at: [`DATA`] says where.
 /// `put` gets each file's name and bytes. Of `limits` only the number of
@@ -115,7 +118,7 @@ pub fn render_split<E>(
     entries: &[Entry<'_>],
     lead: Option<&Lead>,
     limits: Limits,
-    put: &mut dyn FnMut(&str, &[u8]) -> Result<(), E>,
+    put: &mut PutFile<'_, E>,
 ) -> Result<Page, E> {
     let mut part = |name: &str, held: &[data::Beside<'_>]| {
         put(&format!("{name}.js"), shell::part(name, &held).as_bytes())

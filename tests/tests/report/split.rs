@@ -249,3 +249,38 @@ fn a_file_that_is_missing_is_named() {
         }
     }
 }
+
+/// Milliseconds until something was painted, and megabytes of the page.
+fn first_paint(browser: &mut Browser, file: &Path) -> [f64; 2] {
+    browser.size(1400, 950);
+    let mut best = f64::INFINITY;
+    for _ in 0..3 {
+        browser.open(file, "#page=gallery");
+        browser.settle();
+        let paint = "performance.getEntriesByName('first-contentful-paint')[0].startTime";
+        best = best.min(browser.evaluate(paint).as_f64().expect("milliseconds"));
+    }
+    [
+        best,
+        std::fs::metadata(file).unwrap().len() as f64 / f64::from(1 << 20),
+    ]
+}
+
+/// A page of 25 MB, and one that is split. Only with nothing else running:
+/// `cargo test --release -p foveola-tests --test report -- --ignored --nocapture`.
+#[test]
+#[ignore = "a time: with nothing else running"]
+fn the_first_paint_takes_less_than_a_second() {
+    let single = page(500, &[], Limits::default()).html;
+    let Some((mut browser, folder, file)) = opened_split(10_000, &[]) else {
+        return;
+    };
+    let other = folder.path().join("single.html");
+    std::fs::write(&other, single).unwrap();
+    for (name, file, least) in [("single", &other, 20.0), ("split", &file, 1.0)] {
+        let [took, size] = first_paint(&mut browser, file);
+        println!("{name}, {size:.1} MB: first paint after {took:.0} ms");
+        assert!(size > least, "{name}: {size} MB");
+        assert!(took < 1000.0, "{name}: {took} ms");
+    }
+}

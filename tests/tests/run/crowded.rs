@@ -60,7 +60,7 @@ fn of_two_questions_at_once_one_is_refused() {
         said.sort_by_key(|s| s.code);
         let [first, second] = &said;
         assert_eq!([first.code, second.code], [Some(0), Some(2)], "{said:?}");
-        let advice = "holds another run: config.threshold";
+        let advice = "holds another run: `config.threshold`";
         assert!(second.err.contains(advice), "{second:?}");
         assert!(second.err.contains("give another folder"), "{second:?}");
         assert_eq!(files(&room.path(&folder)).len(), 1, "the manifest alone");

@@ -38,6 +38,16 @@ fn neighbours(page: &Value) -> Vec<(String, Value)> {
         .collect()
 }
 
+/// What an address shows.
+fn picture(address: &str) -> image::RgbImage {
+    let coded = address.strip_prefix("data:image/").expect("a picture");
+    let coded = coded.split_once(";base64,").expect("base64").1;
+    let bytes = foveola_tests::browser::decode(coded);
+    image::load_from_memory(&bytes)
+        .expect("a picture")
+        .to_rgb8()
+}
+
 #[test]
 fn neighbours_are_seen_while_they_are_there() {
     let room = room();
@@ -46,15 +56,16 @@ fn neighbours_are_seen_while_they_are_there() {
     let found = neighbours(&data(&room, "near.html"));
     assert!(found.len() >= 25, "{}", found.len());
     for (name, seen) in &found {
-        // The pixels of the file, which is small enough to stay as it is.
-        let address = seen.as_str().expect("an address");
-        let coded = address
-            .strip_prefix("data:image/png;base64,")
-            .expect("a PNG");
-        let bytes = foveola_tests::browser::decode(coded);
-        let shown = image::load_from_memory(&bytes).expect("a PNG").to_rgb8();
-        let file = image::open(room.path("train").join(name)).expect("a file");
-        assert_eq!(shown, file.to_rgb8(), "{name}");
+        let shown = picture(seen.as_str().expect("an address"));
+        // Of all training pictures it is nearest to the one with its name.
+        let off = |i: &u32| {
+            let file = image::open(room.path(&format!("train/{i:02}.png"))).expect("a file");
+            let pairs = file.to_rgb8().into_raw();
+            let pairs = pairs.iter().zip(shown.as_raw());
+            pairs.map(|(a, b)| u64::from(a.abs_diff(*b))).sum::<u64>()
+        };
+        let nearest = (0..8).min_by_key(off).expect("a picture");
+        assert_eq!(format!("{nearest:02}.png"), *name);
     }
     look(&room);
     // Without a picture its name stays; another set of names is not trusted.

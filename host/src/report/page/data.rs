@@ -100,6 +100,8 @@ pub type Beside<'a> = (
     Option<String>,
     Vec<(Vec<MapBeside<'a>>, Vec<Option<String>>)>,
 );
+/// Takes a file of data: its name, and what it keeps of each picture.
+pub type PutPart<'p, E> = dyn FnMut(&str, &[Beside<'_>]) -> Result<(), E> + 'p;
 type MapBeside<'a> = (Option<String>, Vec<CurveData<'a>>);
 type CurveData<'a> = (&'a str, &'a [[f64; 2]]);
 
@@ -169,7 +171,7 @@ const PART: usize = 256 << 10;
 pub fn collect_split<'a, E>(
     (number, entry): (usize, &Entry<'a>),
     limits: Limits,
-    put: &mut dyn FnMut(&str, &[Beside<'_>]) -> Result<(), E>,
+    put: &mut PutPart<'_, E>,
 ) -> Result<RunData<'a>, E> {
     let mut chosen: Vec<usize> = select::order(entry.run);
     chosen.truncate(limits.samples);
