@@ -170,11 +170,10 @@ impl FloatNetwork {
         let ranges = calibration.ranges(&self.graph, rule, input)?;
         let lowered = lower::lower(&self.graph, &scales::Scales::new(&self.graph, &ranges))?;
         let options = crate::compile::CompileOptions {
-            taps: Vec::new(),
             layers: layers.to_vec(),
-            fold: false,
             prune,
             goal: model.goal,
+            ..Default::default()
         };
         let mut compiled = compile(lowered.graph, &model.card, &options)?;
         compiled.report.folded += self.report.folded;
