@@ -7,6 +7,7 @@
 //! * [`tensor`], [`mask`], [`rng`], [`error`], [`picture`], [`relevance`], [`classifier`]:
 //!   the words of the field. A [`classifier::Classifier`] is whatever turns
 //!   a masked picture into scores.
+//! * [`segment`]: pictures cut into pieces that are kept or hidden as a whole.
 //! * [`net`]: a network read in place from a `.fov` file, run in an arena.
 //!   Its [`net::session::Session`] is a `Classifier`.
 //! * [`explain`]: one file per method; each asks a `Classifier` questions and
@@ -88,8 +89,10 @@ pub mod mask;
 pub mod metric;
 pub mod net;
 pub mod picture;
+pub mod quasi;
 pub mod relevance;
 pub mod rng;
+pub mod segment;
 pub mod tensor;
 pub mod uncertainty;
 pub mod wire;

@@ -111,6 +111,13 @@ pub enum Mask<'a> {
     Even(f32),
     /// A channel of a layer, brought to 0..1 and enlarged to the picture.
     Enlarged(Enlarged<'a>),
+    /// One weight a segment.
+    Segments {
+        /// The segment of each pixel, row by row.
+        labels: &'a [u16],
+        /// The weight of each segment, 0..1.
+        weights: &'a [f32],
+    },
 }
 
 /// A picture behind a mask, with a fill for what the mask hides:

@@ -39,6 +39,15 @@ pub enum Purpose {
     GradientNoise = 48,
     /// Start of a power iteration: block = channel / 4.
     PowerStart = 49,
+    /// Whether a segment is kept, a coin each: sample = mask, block = segment / 128,
+    /// one bit a segment.
+    SegmentCoins = 64,
+    /// The size of a coalition of segments: sample = pair of coalitions, word 0.
+    CoalitionSize = 65,
+    /// The members of a coalition: sample = pair of coalitions, block = segment / 4.
+    Coalition = 66,
+    /// Key of the scrambling of a Sobol sequence: index = dimension, word 0.
+    Scramble = 67,
 }
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];

@@ -112,6 +112,27 @@ impl Progress for StopAfter {
     }
 }
 
+/// Keeps the numbers beside the maps.
+#[derive(Default)]
+pub(crate) struct Figures(pub(crate) Vec<(usize, &'static str, f64)>);
+
+impl Figures {
+    pub(crate) fn of(&self, target: usize, name: &str) -> f64 {
+        let found = self.0.iter().find(|f| f.0 == target && f.1 == name);
+        found.unwrap().2
+    }
+}
+
+impl Progress for Figures {
+    fn step(&mut self, _done: u64, _total: u64) -> bool {
+        true
+    }
+
+    fn note(&mut self, target: usize, name: &'static str, value: f64) {
+        self.0.push((target, name, value));
+    }
+}
+
 pub(crate) fn tensor(shape: Shape, data: &[f32]) -> Picture<'_> {
     Picture::Tensor { shape, data }
 }

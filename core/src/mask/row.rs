@@ -21,6 +21,7 @@ impl Mask<'_> {
             Self::Ranked { ranks, .. } => enough(shape.area(), ranks.len()),
             Self::Even(weight) => even(weight).map(|_| ()),
             Self::Enlarged(channel) => channel.check(),
+            Self::Segments { labels, .. } => enough(shape.area(), labels.len()),
         }
     }
 
@@ -58,6 +59,7 @@ impl Mask<'_> {
             } => put(out, ranked(ranks, from..to, reveal, shape, y)?),
             Self::Even(weight) => out.fill(even(weight)?),
             Self::Enlarged(channel) => put(out, channel.weights(shape, y)),
+            Self::Segments { labels, weights } => put(out, segments(labels, weights, shape, y)?),
         }
         Ok(())
     }
@@ -128,6 +130,9 @@ impl Masked<'_> {
             } => self.blend(y, ranked(ranks, from..to, reveal, shape, y)?, out),
             Mask::Even(weight) => self.blend(y, core::iter::repeat(even(weight)?), out),
             Mask::Enlarged(channel) => self.blend(y, channel.weights(shape, y), out),
+            Mask::Segments { labels, weights } => {
+                self.blend(y, segments(labels, weights, shape, y)?, out)
+            }
         }
     }
 
@@ -271,6 +276,23 @@ fn ranked(
             0.0
         }
     }))
+}
+
+/// Row `y` of a mask of segments.
+fn segments<'m>(
+    labels: &'m [u16],
+    weights: &'m [f32],
+    shape: Shape,
+    y: usize,
+) -> Result<impl Iterator<Item = f32> + 'm, Error> {
+    let row = mask_row(labels, shape, y)?;
+    let weight = |label: &u16| weights.get(usize::from(*label)).copied();
+    let fits = |label: &u16| weight(label).is_some_and(|w| (0.0..=1.0).contains(&w));
+    if row.iter().all(fits) {
+        Ok(row.iter().map(move |label| weight(label).unwrap_or(1.0)))
+    } else {
+        Err(Error::BadParameter("weight of a mask"))
+    }
 }
 
 fn mask_row<T>(weights: &[T], shape: Shape, y: usize) -> Result<&[T], Error> {
@@ -531,6 +553,34 @@ mod tests {
                 Err(Error::BufferTooSmall { need: 25, have: 24 })
             );
         }
+    }
+
+    /// Segments are a soft mask that repeats a weight for all of their pixels.
+    #[test]
+    fn segments_weigh_their_pixels() {
+        let (data, other) = (pixels(7), pixels(11));
+        let labels: Vec<u16> = (0..24).map(|i| [2, 0, 1][i * 7 % 3]).collect();
+        let weights = [0.0, 1.0, 0.25];
+        let soft: Vec<f32> = labels
+            .iter()
+            .map(|l| [0.0, 1.0, 0.25][usize::from(*l)])
+            .collect();
+        let masked = |mask| Masked {
+            picture: picture(&data),
+            fill: Fill::Picture(picture(&other)),
+            mask,
+        };
+        let of = |labels, weights| masked(Mask::Segments { labels, weights });
+        let found = all(&of(&labels, &weights)).unwrap();
+        assert_eq!(found, all(&masked(Mask::Soft(&soft))).unwrap());
+        let mut row = [9.0; 6];
+        of(&labels, &weights).mask.row(SHAPE, 1, &mut row).unwrap();
+        assert_eq!(row, soft[6..12]);
+        let short = Err(Error::BufferTooSmall { need: 24, have: 23 });
+        assert_eq!(all(&of(&labels[1..], &weights)), short);
+        let bad = Err(Error::BadParameter("weight of a mask"));
+        assert_eq!(all(&of(&labels, &weights[..2])), bad);
+        assert_eq!(all(&of(&labels, &[0.0, 1.0, f32::NAN])), bad);
     }
 
     #[test]
