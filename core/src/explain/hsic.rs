@@ -243,7 +243,7 @@ mod tests {
         }
         // Segments 1, 3 and 4 do not matter.
         let of = |s: usize| found[0][2 * s];
-        assert!([1, 3, 4].iter().all(|s| of(*s) < 0.25 * of(2)) && of(2) < of(0));
+        assert!([1, 3, 4].iter().all(|s| of(*s) < 0.25 * of(0)) && of(2) < of(0));
     }
 
     #[test]
