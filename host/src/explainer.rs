@@ -4,10 +4,13 @@ mod again;
 mod answer;
 mod consensus;
 mod counting;
+mod figures;
 mod map;
 mod region;
 mod score;
+mod segmented;
 pub(crate) mod setting;
+mod stability;
 mod target;
 
 use std::path::Path;
@@ -24,9 +27,11 @@ pub use again::Again;
 pub use answer::explain_running;
 pub(crate) use answer::{explain_known, explain_other};
 pub use consensus::{Consensus, consensus};
+pub use figures::Figures;
 pub use map::{Passes, SaliencyMap, evidence_of, score_name};
 pub use region::{Layer, Region, Step};
 pub use score::MapScore;
+pub use stability::{SEEDS, Stability, is_sampled};
 pub(crate) use target::best;
 pub use target::{Target, TargetError};
 
@@ -139,11 +144,28 @@ impl Watch for Unwatched {
     }
 }
 
-struct Steps<'a>(&'a mut dyn Watch);
+/// Watched steps, and the numbers beside the maps, target by target.
+struct Steps<'a> {
+    watch: &'a mut dyn Watch,
+    figures: Vec<Figures>,
+}
+
+impl<'a> Steps<'a> {
+    fn new(watch: &'a mut dyn Watch, targets: usize) -> Self {
+        let figures = vec![Figures::new(); targets];
+        Self { watch, figures }
+    }
+}
 
 impl Progress for Steps<'_> {
     fn step(&mut self, done: u64, total: u64) -> bool {
-        self.0.step(done, total)
+        self.watch.step(done, total)
+    }
+
+    fn note(&mut self, target: usize, name: &'static str, value: f64) {
+        if let Some(figures) = self.figures.get_mut(target) {
+            figures.insert(name, value);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Methods as people write them: `NAME[:key=value,...]`, lists with `/`.
 
 mod parse;
+mod segmented;
 mod values;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use foveola_core::explain::{MethodRow, Needs};
 use serde_json::Value;
 
 pub(crate) use parse::Given;
+pub use segmented::{Asking, Cutting, Hiding, Segmented};
 
 /// Why a method or a metric cannot be understood.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -121,6 +123,8 @@ pub enum Parameters {
         /// What hides.
         baseline: Baseline,
     },
+    /// A method over segments.
+    Segmented(Segmented),
 }
 
 /// One method as asked for.
@@ -184,6 +188,12 @@ pub fn title(name: &str) -> &'static str {
         "occlusion" => "Occlusion",
         "rise" => "RISE",
         "hoc" => "HOC",
+        "feature-ablation" => "Feature ablation",
+        "lime" => "LIME",
+        "kernel-shap" => "Kernel SHAP",
+        "anchors" => "Anchors",
+        "sobol" => "Sobol",
+        "hsic" => "HSIC",
         _ => "Method",
     }
 }

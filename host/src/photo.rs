@@ -1,6 +1,7 @@
 //! The picture to explain: a photo brought to the network's input as the card
 //! says, or a tensor in the model's own input space.
 
+mod cut;
 mod frame;
 mod hide;
 mod npy;

@@ -22,7 +22,20 @@ METRICS = re.compile(
     r"^((curve|auc)_(deletion|insertion)_(zero|blur)|infidelity_\w+|sensitivity_max_saliency)$"
 )
 MAPS = re.compile(r"^(saliency|ig_riemann_middle)$")
+SEGMENTED = re.compile(r"^(feature_ablation_(slic|grid)|lime_coef|lime_intercept_r2|shapley_exact_grid)$")
 here = pathlib.Path(__file__).parent
+
+
+def of_segments(key, golden, inputs):
+    """A map over segments as one value a segment; other answers as they are."""
+    method = key.split(".")[-1]
+    if not method.startswith("feature_ablation"):
+        return golden[key]
+    cut = inputs["seg_grid"] if method.endswith("grid") else inputs[f"{key.split('.')[0]}.seg_slic"]
+    values = golden[key].reshape(cut.shape)
+    each = [values[cut == s] for s in range(cut.max() + 1)]
+    assert all((v == v[0]).all() for v in each), key
+    return np.array([v[0] for v in each], np.float32)
 
 
 def wanted(key):
@@ -68,3 +81,14 @@ for folder in sorted(pathlib.Path(sys.argv[1]).glob("n?")):
         arrays = {k: golden[k] for k in golden.files if k in scores or k in maps}
         stored = {k: inputs[k] for k in inputs.files if re.match(r"i0\.(pert|blur|delmap_t\d+)$", k)}
         np.savez_compressed(out / "metrics.npz", **arrays, **stored)
+    # Methods over segments, and the segments and designs that they were asked with.
+    all_entries = json.loads((folder / "manifest.json").read_text())["entries"]
+    cuts = {k: inputs[k].astype(np.uint8) for k in inputs.files if re.search(r"seg_|lime_Z", k)}
+    kept = {
+        k: {part: e[part] for part in ("atol", "peer", "score")}
+        for k, e in all_entries.items()
+        if SEGMENTED.match(k.split(".")[-1]) and e.get("gate", True)
+    }
+    (out / "segments.json").write_text(json.dumps(kept, sort_keys=True) + "\n")
+    answers = {k: of_segments(k, golden, inputs) for k in sorted(kept)}
+    np.savez_compressed(out / "segments.npz", **cuts, **answers)

@@ -72,7 +72,22 @@ const COMPAT: Parameter = parameter(
     "mindspore: MindSpore XAI's numbers and defaults",
 );
 
-/// All methods, from the cheapest to the dearest.
+const SEGMENTS: Parameter = parameter("segments", "slic", CUTS);
+
+const COUNT: Parameter = parameter("count", "50", "about how many segments grid and slic make");
+
+const CELLS: Parameter = parameter("segments", "grid", CUTS);
+
+const COUNT_OF_CELLS: Parameter =
+    parameter("count", "64", "about how many segments grid and slic make");
+
+const CUTS: &str = "grid, slic, quickshift or a file: .npy, H,W, whole numbers";
+
+const HIDES_SEGMENTS: &str = "what hides: segment (its mean colour), blur, black, mean or a number";
+
+const DESIGN: &str = "masks to use: .npy, N,segments, 0 hides and 1 keeps";
+
+/// All methods: those for single pixels, layers and boxes, then those over segments.
 pub const METHODS: &[MethodRow] = &[
     MethodRow {
         name: "gradient",
@@ -194,6 +209,96 @@ pub const METHODS: &[MethodRow] = &[
                 "blur",
                 "what hides: blur, black, mean or a number",
             ),
+        ],
+    },
+    MethodRow {
+        name: "feature-ablation",
+        summary: "what the score loses when a segment is hidden",
+        needs: Needs::Scores,
+        map: MapKind::Pixels,
+        paper: "Zeiler and Fergus 2014, arXiv 1311.2901, over segments",
+        parameters: &[
+            SEGMENTS,
+            COUNT,
+            parameter("baseline", "black", HIDES_SEGMENTS),
+        ],
+    },
+    MethodRow {
+        name: "lime",
+        summary: "coefficients of a linear model of the segments, near the picture",
+        needs: Needs::Scores,
+        map: MapKind::Pixels,
+        paper: "Ribeiro et al. 2016, arXiv 1602.04938",
+        parameters: &[
+            SEGMENTS,
+            COUNT,
+            parameter("baseline", "segment", HIDES_SEGMENTS),
+            parameter("samples", "1000", "number of random masks"),
+            parameter("kernel", "0.25", "width of the kernel that weighs masks"),
+            parameter("alpha", "1", "penalty of the ridge"),
+            parameter("design", "none", DESIGN),
+        ],
+    },
+    MethodRow {
+        name: "kernel-shap",
+        summary: "Shapley values of the segments",
+        needs: Needs::Scores,
+        map: MapKind::Pixels,
+        paper: "Lundberg and Lee 2017, arXiv 1705.07874",
+        parameters: &[
+            SEGMENTS,
+            COUNT,
+            parameter("baseline", "black", HIDES_SEGMENTS),
+            parameter(
+                "samples",
+                "2 a segment and 2048",
+                "most coalitions; all of them where there are no more",
+            ),
+            parameter("design", "none", DESIGN),
+        ],
+    },
+    MethodRow {
+        name: "anchors",
+        summary: "segments that decide the class whatever becomes of the others",
+        needs: Needs::Scores,
+        map: MapKind::Pixels,
+        paper: "Ribeiro et al. 2018, AAAI 32(1)",
+        parameters: &[
+            SEGMENTS,
+            COUNT,
+            parameter("baseline", "segment", HIDES_SEGMENTS),
+            parameter("threshold", "0.95", "precision sought, 0 to 1"),
+            parameter("delta", "0.1", "share of wrong bounds, 0 to 1"),
+            parameter("tau", "0.15", "overlap at which two sets count as equal"),
+            parameter("batch", "100", "masks a set and round"),
+            parameter("beam", "1", "sets that grow at once, 1 to 8"),
+            parameter("passes", "20000", "most masks a class"),
+        ],
+    },
+    MethodRow {
+        name: "sobol",
+        summary: "share of the score's variance that a segment takes part in",
+        needs: Needs::Scores,
+        map: MapKind::Pixels,
+        paper: "Fel et al. 2021, arXiv 2111.04138",
+        parameters: &[
+            CELLS,
+            COUNT_OF_CELLS,
+            parameter("baseline", "black", HIDES_SEGMENTS),
+            parameter("designs", "32", "rows of the design, best a power of two"),
+        ],
+    },
+    MethodRow {
+        name: "hsic",
+        summary: "how much the score depends on whether a segment shows",
+        needs: Needs::Scores,
+        map: MapKind::Pixels,
+        paper: "Novello et al. 2022, arXiv 2206.06219",
+        parameters: &[
+            CELLS,
+            COUNT_OF_CELLS,
+            parameter("baseline", "black", HIDES_SEGMENTS),
+            parameter("samples", "500", "number of random masks"),
         ],
     },
 ];

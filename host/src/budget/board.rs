@@ -137,6 +137,11 @@ mod tests {
             let measured = board.measured();
             assert!(measured.program > 10_000, "{}", board.name);
             for row in foveola_core::explain::METHODS {
+                let spec = row.name.parse().expect("a method");
+                // What a device cannot be asked for has no stack there.
+                if crate::link::call(&spec, &|_| None).is_err() {
+                    continue;
+                }
                 assert!(measured.stack[row.name] > 1000, "{}", board.name);
             }
         }

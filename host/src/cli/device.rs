@@ -327,6 +327,7 @@ fn saliency(
         },
         seconds: 0.0,
         region: None,
+        figures: Default::default(),
     };
     map.shown_at(photo.shape(), spec.row.map)
 }

@@ -14,8 +14,8 @@ use super::{CliError, Ending, note, print};
 use crate::backend::core::Arithmetic;
 use crate::card::Card;
 use crate::explainer::{
-    Consensus, DEFAULT_SEED, Explainer, Explanation, MapScore, Question, SaliencyMap, Target,
-    Watch, consensus,
+    Consensus, DEFAULT_SEED, Explainer, Explanation, MapScore, Question, SaliencyMap, Stability,
+    Target, Watch, consensus,
 };
 use crate::method_spec::{MethodSpec, Parameters};
 use crate::metric_spec::MetricSpec;
@@ -56,6 +56,10 @@ pub struct ExplainArgs {
     /// Also show what the methods agree on, class by class, and where they do not
     #[arg(long)]
     pub consensus: bool,
+
+    /// Also ask every method that samples with nine seeds: how much of a map is chance
+    #[arg(long)]
+    pub stability: bool,
 
     /// Class: top, predicted (all above the threshold), an index or a label; repeats [default: top]
     #[arg(
@@ -128,6 +132,7 @@ struct Answered {
     measured: Option<(Setting, Uncertainty)>,
     scores: Vec<Vec<MapScore>>,
     consensus: Vec<Consensus>,
+    stability: Vec<Stability>,
 }
 
 /// Runs the command.
@@ -158,6 +163,7 @@ pub fn run(args: &ExplainArgs) -> Result<Ending, CliError> {
             explanation: &answered.explanation,
             scores: &answered.scores,
             consensus: &answered.consensus,
+            stability: &answered.stability,
             raw: args.raw,
             uncertainty: answered.measured.as_ref(),
         },
@@ -189,11 +195,16 @@ fn answer(
         true => consensus(&explanation.maps),
         false => Vec::new(),
     };
+    let stability = match args.stability {
+        true => explainer.stability(photo, &explanation.maps, &mut terminal)?,
+        false => Vec::new(),
+    };
     Ok(Answered {
         explanation,
         measured,
         scores,
         consensus,
+        stability: stability.into_iter().flatten().collect(),
     })
 }
 
@@ -203,6 +214,12 @@ fn tell(args: &ExplainArgs, card: &Card, answered: &Answered, place: &Path) {
         print(&words(card, setting, found, &explanation.targets));
     }
     print(&sentences(explanation, &answered.consensus, place));
+    for found in &answered.stability {
+        print(&(found.sentence() + "\n"));
+    }
+    if args.stability && answered.stability.is_empty() {
+        note("no stability: none of the methods samples, or fewer than two seeds give a map");
+    }
     if args.consensus && answered.consensus.is_empty() {
         note("no consensus: fewer than two maps of a class have evidence");
     }

@@ -53,6 +53,11 @@ fn cost(name: &str) -> &'static str {
         "occlusion" => "1 forward pass a window, for all classes together",
         "rise" => "1 forward pass a mask, for all classes together",
         "hoc" => "tens to thousands of forward passes a class, as the picture has it",
+        "feature-ablation" => "1 forward pass a segment and 1, for all classes together",
+        "lime" | "hsic" => "1 forward pass a sample, for all classes together",
+        "kernel-shap" => "1 forward pass a coalition and 2, for all classes together",
+        "anchors" => "hundreds to thousands of forward passes a class, as the picture has it",
+        "sobol" => "1 forward pass a design and segment and 1 a design, for all classes together",
         _ => "see `foveola budget`",
     }
 }

@@ -110,7 +110,7 @@ fn fill(spec: &MethodSpec, photo: &Photo, picture: usize) -> (usize, usize) {
         Parameters::Occlusion { baseline, .. }
         | Parameters::Rise { baseline, .. }
         | Parameters::Hoc { baseline, .. } => baseline,
-        Parameters::Plain | Parameters::GradCam { .. } => return (0, 0),
+        _ => return (0, 0),
     };
     if *baseline != Baseline::Blur {
         return (0, 0);

@@ -8,7 +8,8 @@ use foveola_core::{Classifier, Error, Masked, Score, Shape};
 use super::counting::Counting;
 use super::setting::Setting;
 use super::{
-    ExplainError, Explanation, Passes, Question, Region, SaliencyMap, Steps, Watch, region, target,
+    ExplainError, Explanation, Figures, Passes, Question, Region, SaliencyMap, Steps, Watch,
+    region, target,
 };
 use crate::card::label;
 use crate::method_spec::MethodSpec;
@@ -97,6 +98,7 @@ fn run(
             passes: raw.passes.unwrap_or(answer.passes),
             seconds,
             region: raw.region,
+            figures: raw.figures,
         };
         map.shown_at(photo.shape(), kind)
     };
@@ -168,7 +170,7 @@ pub(crate) fn explain_other(
 }
 
 /// The answer of one method, and the seconds that it took.
-fn timed(
+pub(super) fn timed(
     setting: &Setting,
     classifier: &mut dyn Classifier,
     query: &Query<'_>,
@@ -194,6 +196,7 @@ pub(super) struct Raw {
     pub(super) values: Vec<f32>,
     pub(super) outcome: Outcome,
     pub(super) region: Option<Region>,
+    pub(super) figures: Figures,
     pub(super) passes: Option<Passes>,
 }
 
@@ -206,7 +209,7 @@ pub(super) fn answer(
 ) -> Result<Answer, Error> {
     let mut counting = Counting::new(classifier);
     if let Some(hoc) = setting.hoc() {
-        return region::search(hoc, &mut counting, query, &mut Steps(watch));
+        return region::search(hoc, &mut counting, query, &mut Steps::new(watch, 0));
     }
     setting.with_method(|method| ask(method, &mut counting, query, cost, watch))
 }
@@ -222,7 +225,7 @@ fn ask(
     let mut maps = vec![0.0; shape.len() * query.targets.len()];
     let mut outcomes = vec![Outcome::Flat; query.targets.len()];
     let mut scratch = vec![0.0; cost.scratch];
-    let mut steps = Steps(watch);
+    let mut steps = Steps::new(watch, query.targets.len());
     method.explain(
         classifier,
         query,
@@ -232,16 +235,17 @@ fn ask(
         &mut steps,
     )?;
     let maps = maps.chunks_exact(shape.len().max(1));
-    let raw = |(values, outcome): (&[f32], Outcome)| Raw {
+    let raw = |((values, outcome), figures): ((&[f32], Outcome), Figures)| Raw {
         values: values.to_vec(),
         outcome,
         region: None,
+        figures,
         passes: None,
     };
     Ok(Answer {
         shape,
         passes: classifier.passes(),
-        maps: maps.zip(outcomes).map(raw).collect(),
+        maps: maps.zip(outcomes).zip(steps.figures).map(raw).collect(),
     })
 }
 

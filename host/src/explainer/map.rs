@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::Region;
 use super::answer::is_elements;
+use super::figures::{self, Figures};
 use crate::method_spec::MethodSpec;
 use crate::photo::Photo;
 use crate::report::overlay::{Figure, draw};
@@ -66,6 +67,8 @@ pub struct SaliencyMap {
     pub seconds: f64,
     /// The tree of HOC.
     pub region: Option<Region>,
+    /// Numbers that the method found beside the map, by name.
+    pub figures: Figures,
 }
 
 impl SaliencyMap {
@@ -150,8 +153,12 @@ impl SaliencyMap {
             Some(found) => found.sentence(),
             None => String::from("nothing speaks for the class"),
         };
-        match &self.region {
-            Some(region) => format!("{}; {lies}", region.statement()),
+        let found = match &self.region {
+            Some(region) => Some(region.statement()),
+            None => figures::statement(self.spec.row.name, &self.figures),
+        };
+        match found {
+            Some(found) => format!("{found}; {lies}"),
             None => lies,
         }
     }

@@ -6,10 +6,10 @@ use foveola_core::explain::{Hoc, Outcome, Progress, Query};
 use foveola_core::{Classifier, Error, Score, Window};
 use serde::{Deserialize, Serialize};
 
-use super::Passes;
 use super::answer::{Answer, Raw};
 use super::counting::Counting;
 use super::map::percent;
+use super::{Figures, Passes};
 
 /// Steps that a tree may have.
 const MOST_STEPS: usize = 1 << 15;
@@ -153,6 +153,7 @@ fn search_one(
         values,
         outcome,
         region,
+        figures: Figures::new(),
         passes: Some(Passes {
             forward,
             backward: 0,

@@ -13,6 +13,7 @@ use foveola_core::{At, Classifier, Error, Fill, Score, Shape};
 use serde_json::Value;
 
 use super::ExplainError;
+use super::segmented::Segmented;
 use crate::method_spec::{Baseline, MethodSpec, Parameters, sides};
 use crate::model::Running;
 use crate::photo::{Hidden, Photo, PhotoError, read, read_masks};
@@ -23,6 +24,7 @@ pub struct Setting {
     layer: Option<At>,
     hidden: Option<Hidden>,
     masks: Option<Vec<f32>>,
+    segmented: Option<Segmented>,
 }
 
 impl Setting {
@@ -47,12 +49,17 @@ impl Setting {
             layer: None,
             hidden: None,
             masks: None,
+            segmented: None,
         };
         match &spec.parameters {
             Parameters::GradCam { layer, .. } => setting.take_layer(layer.as_deref(), running)?,
             Parameters::Rise {
                 file: Some(path), ..
             } => setting.masks = Some(masks(path, photo.shape())?.map_err(fail)?),
+            Parameters::Segmented(parameters) => {
+                let segmented = Segmented::new(parameters, photo)?.map_err(fail)?;
+                setting.segmented = Some(segmented);
+            }
             _ => {}
         }
         if let Some(baseline) = baseline(&spec.parameters) {
@@ -104,6 +111,9 @@ impl Setting {
         targets: usize,
     ) -> Result<Cost, ExplainError> {
         let input = classifier.input();
+        if let Some(segmented) = &self.segmented {
+            segmented.expect(targets);
+        }
         let cost = self.with_method(|method| {
             method.map_shape(classifier)?;
             method.cost(classifier, targets)
@@ -117,6 +127,9 @@ impl Setting {
     /// The parameters as they were used.
     pub fn parameters(&self, classifier: &dyn Classifier) -> BTreeMap<&'static str, Value> {
         let mut all = self.spec.to_json();
+        if let Some(segmented) = &self.segmented {
+            all.insert("pieces", Value::from(segmented.count()));
+        }
         let input = classifier.input();
         if let Parameters::Occlusion {
             window,
@@ -210,6 +223,9 @@ impl Setting {
         }
         if let Some(rise) = self.rise() {
             return work(&rise);
+        }
+        if let Some(segmented) = &self.segmented {
+            return segmented.with_method(work);
         }
         match &self.spec.parameters {
             Parameters::GradCam { relu, .. } => work(&GradCam {

@@ -43,6 +43,7 @@ pub fn call(spec: &MethodSpec, layer: &dyn Fn(&str) -> Option<u16>) -> Result<Ca
             baseline: sent(*baseline).map_err(unfit)?,
             mindspore: *mindspore,
         },
+        Parameters::Segmented(_) => return Err(unfit("devices have no segments yet")),
         Parameters::Rise { file: Some(_), .. } => {
             return Err(unfit("it takes no masks from files"));
         }

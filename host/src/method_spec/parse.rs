@@ -28,7 +28,7 @@ impl FromStr for MethodSpec {
             "occlusion" => given.occlusion()?,
             "rise" => given.rise()?,
             "hoc" => given.hoc()?,
-            _ => Parameters::Plain,
+            _ => given.segmented(name)?.unwrap_or(Parameters::Plain),
         };
         Ok(Self { row, parameters })
     }

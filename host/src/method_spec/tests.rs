@@ -70,6 +70,12 @@ fn what_is_written_reads_back() {
         "occlusion:baseline=blur,stride=2/3,window=1/4/5",
         "rise:baseline=mean,compat=mindspore,keep=0.25,masks=100",
         "hoc:baseline=0,mode=cover,threshold=0.75,windows=9/4",
+        "feature-ablation:baseline=blur,count=12,segments=grid",
+        "lime:alpha=0.5,baseline=segment,design=z.npy,kernel=0.25,samples=90,segments=a,b.npy",
+        "kernel-shap:samples=64,segments=quickshift",
+        "anchors:batch=50,beam=2,passes=900,tau=0.1,threshold=0.9",
+        "sobol:designs=8",
+        "hsic:baseline=3,samples=64",
     ] {
         let spec = parse(text);
         assert_eq!(parse(&spec.to_string()), spec, "{spec}");
@@ -93,6 +99,12 @@ fn mistakes_name_the_nearest() {
         ("hoc:mode=hide", "reveal or cover"),
         ("occlusion:baseline=inf", "blur, black, mean or a number"),
         ("occlusion:window=1/2/3/4", "C/H/W"),
+        ("lime:samples=0", "from 1"),
+        ("lime:kernel=0", "above 0"),
+        ("lime:alpha=inf", "from 0"),
+        ("lime:count=5,segments=quickshift", "only grid and slic"),
+        ("anchors:threshold=1", "above 0, below 1"),
+        ("kernel-shap:baseline=red", "blur, black, mean or a number"),
     ];
     for (text, part) in cases {
         let message = fails(text);

@@ -9,16 +9,16 @@ use super::{Baseline, Parameters, sides};
 
 /// Values by name, built up one by one.
 #[derive(Default)]
-struct Values(BTreeMap<&'static str, Value>);
+pub(super) struct Values(BTreeMap<&'static str, Value>);
 
 impl Values {
-    fn put(mut self, key: &'static str, value: impl Serialize) -> Self {
+    pub(super) fn put(mut self, key: &'static str, value: impl Serialize) -> Self {
         self.0.insert(key, json!(value));
         self
     }
 
     /// A value, if there is one.
-    fn may(self, key: &'static str, value: Option<impl Serialize>) -> Self {
+    pub(super) fn may(self, key: &'static str, value: Option<impl Serialize>) -> Self {
         match value {
             Some(value) => self.put(key, value),
             None => self,
@@ -30,7 +30,7 @@ impl Values {
         self.may(key, (!list.is_empty()).then_some(list))
     }
 
-    fn baseline(self, baseline: Baseline) -> Self {
+    pub(super) fn baseline(self, baseline: Baseline) -> Self {
         match baseline {
             Baseline::Number(number) => self.put("baseline", decimal(number)),
             named => self.put("baseline", named.to_string()),
@@ -76,6 +76,7 @@ pub fn of(parameters: &Parameters) -> BTreeMap<&'static str, Value> {
             .list("windows", windows)
             .list("strides", strides)
             .baseline(*baseline),
+        Parameters::Segmented(segmented) => segmented.put(none),
     };
     values.0
 }

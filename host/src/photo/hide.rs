@@ -14,15 +14,20 @@ pub struct Hidden(Choice);
 #[derive(Clone, Debug)]
 enum Choice {
     Colour([f32; MAX_CHANNELS]),
-    Blurred(Box<Photo>),
+    Other(Box<Photo>),
 }
 
 impl Hidden {
+    /// A whole picture.
+    pub(super) fn picture(photo: Photo) -> Self {
+        Self(Choice::Other(Box::new(photo)))
+    }
+
     /// As `core` takes it.
     pub fn fill(&self) -> Fill<'_> {
         match &self.0 {
             Choice::Colour(colour) => Fill::Colour(*colour),
-            Choice::Blurred(photo) => Fill::Picture(photo.picture()),
+            Choice::Other(photo) => Fill::Picture(photo.picture()),
         }
     }
 }
@@ -38,7 +43,7 @@ impl Photo {
             Baseline::Black => Choice::Colour(self.colour(0.0)),
             Baseline::Number(number) => Choice::Colour(self.colour(number)),
             Baseline::Mean => Choice::Colour(self.mean_colour()),
-            Baseline::Blur => Choice::Blurred(Box::new(self.blurred()?)),
+            Baseline::Blur => Choice::Other(Box::new(self.blurred()?)),
         };
         Ok(Hidden(choice))
     }

@@ -16,7 +16,7 @@ use super::regions;
 use crate::backend::core::Arithmetic;
 use crate::card::Card;
 use crate::explainer::{
-    Consensus, Explanation, Layer, MapScore, Question, Region, SaliencyMap, Step, score_name,
+    Consensus, Explanation, Layer, MapScore, Question, Region, SaliencyMap, Stability, Step, score_name,
 };
 use crate::model::{BackendKind, OpenModel};
 use crate::photo::Photo;
@@ -50,6 +50,8 @@ pub struct Run<'a> {
     pub scores: &'a [Vec<MapScore>],
     /// What methods agree on, class by class; empty if it was not asked for.
     pub consensus: &'a [Consensus],
+    /// Certificates of stability; empty if none was asked.
+    pub stability: &'a [Stability],
     /// Whether arrays are written as the method made them.
     pub raw: bool,
     /// How sure the model is, and how that was measured, if it was asked for.
@@ -80,6 +82,8 @@ struct Record<'a> {
     maps: Vec<MapRecord<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     consensus: Vec<ConsensusRecord<'a>>,
+    #[serde(skip_serializing_if = "<[Stability]>::is_empty")]
+    stability: &'a [Stability],
     hoc: BTreeMap<usize, HocRecord<'a>>,
 }
 
@@ -104,6 +108,8 @@ struct MapRecord<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     sentence: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    figures: &'a BTreeMap<&'static str, f64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     metrics: Vec<ScoreRecord<'a>>,
 }
@@ -298,6 +304,7 @@ fn json(run: &Run<'_>) -> Vec<u8> {
             .map(|(i, m)| map_record(m, run.raw, run.scores.get(i).map_or(&[], Vec::as_slice)))
             .collect(),
         consensus: run.consensus.iter().map(consensus_record).collect(),
+        stability: run.stability,
         hoc: hoc_records(explanation),
     })
 }
@@ -325,6 +332,7 @@ fn map_record<'a>(map: &'a SaliencyMap, raw: bool, scores: &'a [MapScore]) -> Ma
         outcome: word,
         reason,
         sentence: map.sentence(),
+        figures: &map.figures,
         metrics: scores.iter().map(score_record).collect(),
     }
 }

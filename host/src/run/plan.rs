@@ -180,6 +180,7 @@ fn is_signed(spec: &MethodSpec) -> bool {
     match &spec.parameters {
         Parameters::Rise { .. } => false,
         Parameters::GradCam { relu, .. } => !relu,
+        Parameters::Segmented(segmented) => segmented.is_signed(),
         _ => spec.row.map == MapKind::Elements,
     }
 }

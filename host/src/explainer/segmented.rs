@@ -1,0 +1,155 @@
+//! A method over segments with what it borrows: labels, fill, design, storage.
+
+use std::cell::{Cell, RefCell};
+use std::path::Path;
+
+use foveola_core::Fill;
+use foveola_core::explain::anchors::Arm;
+use foveola_core::explain::{Anchors, FeatureAblation, Hsic, KernelShap, Lime, Method, Sobol};
+use foveola_core::segment::Segments;
+
+use super::ExplainError;
+use crate::method_spec::{Asking, Hiding, Segmented as Parameters};
+use crate::photo::{Hidden, Photo, PhotoError, read, read_any};
+
+/// Ready to run on one picture.
+pub struct Segmented {
+    parameters: Parameters,
+    labels: Vec<u16>,
+    hidden: Hidden,
+    design: Option<Vec<u8>>,
+    /// Most targets that were asked for, which storage is made for.
+    targets: Cell<usize>,
+}
+
+impl Segmented {
+    /// Cuts the picture; the inner error says what does not fit it.
+    pub fn new(
+        parameters: &Parameters,
+        photo: &Photo,
+    ) -> Result<Result<Self, String>, ExplainError> {
+        let labels = match photo.cut(&parameters.cutting)? {
+            Ok(labels) => labels,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let hidden = match parameters.hiding {
+            Hiding::Mean => Ok(photo.flattened(&labels)),
+            Hiding::Baseline(baseline) => photo.hidden(baseline),
+        };
+        let hidden = match hidden {
+            Ok(hidden) => hidden,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let design = parameters.design().map(|path| design(path)).transpose()?;
+        let segmented = Self {
+            parameters: parameters.clone(),
+            labels,
+            hidden,
+            design: design.as_ref().map(|(_, design)| design.clone()),
+            targets: Cell::new(1),
+        };
+        let count = segmented.count();
+        Ok(match design {
+            Some((width, _)) if width != count => Err(format!(
+                "its design has {width} columns, the picture {count} segments"
+            )),
+            _ => Ok(segmented),
+        })
+    }
+
+    /// Number of segments.
+    pub fn count(&self) -> usize {
+        Segments::new(&self.labels).count()
+    }
+
+    /// So many targets will be asked for.
+    pub fn expect(&self, targets: usize) {
+        self.targets.set(self.targets.get().max(targets));
+    }
+
+    /// Hands the method of `core` to `work`.
+    pub fn with_method<R>(&self, work: impl FnOnce(&dyn Method) -> R) -> R {
+        let (segments, fill) = (Segments::new(&self.labels), self.hidden.fill());
+        let (count, targets) = (segments.count(), self.targets.get());
+        let design = self.design.as_deref();
+        match self.parameters.asking {
+            Asking::FeatureAblation => work(&FeatureAblation { segments, fill }),
+            Asking::Hsic { samples } => work(&Hsic {
+                segments,
+                fill,
+                samples,
+            }),
+            Asking::Lime {
+                samples,
+                kernel,
+                alpha,
+                ..
+            } => work(&Lime {
+                segments,
+                fill,
+                samples,
+                kernel,
+                alpha,
+                design,
+                storage: RefCell::new(&mut vec![0.0; Lime::storage(count, targets)]),
+            }),
+            Asking::KernelShap { samples, .. } => work(&KernelShap {
+                segments,
+                fill,
+                samples,
+                design,
+                storage: RefCell::new(&mut vec![0.0; KernelShap::storage(count, targets)]),
+            }),
+            Asking::Sobol { designs } => work(&Sobol {
+                segments,
+                fill,
+                designs,
+                storage: RefCell::new(&mut vec![0.0; 2 * targets]),
+            }),
+            Asking::Anchors { .. } => self.with_anchors(segments, fill, work),
+        }
+    }
+
+    fn with_anchors<R>(
+        &self,
+        segments: Segments<'_>,
+        fill: Fill<'_>,
+        work: impl FnOnce(&dyn Method) -> R,
+    ) -> R {
+        let mut arms = Vec::new();
+        let mut anchors = Anchors::new(segments, fill, &mut arms);
+        if let Asking::Anchors {
+            threshold,
+            delta,
+            tau,
+            batch,
+            beam,
+            passes,
+        } = self.parameters.asking
+        {
+            (anchors.threshold, anchors.delta, anchors.tau) = (threshold, delta, tau);
+            (anchors.batch, anchors.beam, anchors.most) = (batch, beam, passes);
+        }
+        let mut arms = vec![Arm::default(); Anchors::arms(segments.count(), anchors.beam)];
+        anchors.storage = RefCell::new(&mut arms);
+        work(&anchors)
+    }
+}
+
+/// Columns and rows of a design: whole numbers 0 and 1.
+fn design(path: &Path) -> Result<(usize, Vec<u8>), PhotoError> {
+    let wrong = |reason: String| PhotoError::Decode {
+        path: path.to_path_buf(),
+        reason,
+    };
+    let (values, _) = read_any(&read(path)?).map_err(wrong)?;
+    let &[_, width] = values.shape() else {
+        let reason = "its shape is not masks, segments";
+        return Err(wrong(String::from(reason)));
+    };
+    if values.iter().any(|v| *v != 0.0 && *v != 1.0) {
+        return Err(wrong(String::from("it holds numbers other than 0 and 1")));
+    }
+    let bytes = values.iter().map(|v| u8::from(*v == 1.0)).collect();
+    Ok((width, bytes))
+}
