@@ -16,7 +16,8 @@ use super::regions;
 use crate::backend::core::Arithmetic;
 use crate::card::Card;
 use crate::explainer::{
-    Consensus, Explanation, Layer, MapScore, Question, Region, SaliencyMap, Stability, Step, score_name,
+    Consensus, Explanation, Layer, MapScore, Question, Region, SaliencyMap, Stability, Step,
+    score_name,
 };
 use crate::model::{BackendKind, OpenModel};
 use crate::photo::Photo;
