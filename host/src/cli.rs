@@ -14,6 +14,7 @@ mod device;
 mod diff;
 mod doctor;
 mod explain;
+mod gpus;
 mod inspect;
 mod methods;
 mod metrics;
@@ -101,6 +102,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Tell three networks apart by what they look at
     Demo(demo::DemoArgs),
+    /// List the GPUs within reach and what they can do
+    Gpus,
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -221,6 +224,7 @@ impl Cli {
             Some(Command::Budget(args)) => budget::run(&args)?,
             Some(Command::Methods) => methods::run(),
             Some(Command::Metrics) => metrics::run(),
+            Some(Command::Gpus) => gpus::run(),
             Some(Command::Report(args)) => report::run(&args)?,
             Some(Command::Completions(args)) => completions::run(&args),
         };

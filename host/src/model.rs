@@ -1,6 +1,7 @@
 //! A model file, opened: what it takes, what it says about itself, and the
 //! engines that can run it.
 
+mod gpu;
 mod random;
 mod running;
 
@@ -21,6 +22,7 @@ use crate::graph::{Graph, InputType, Layout, Quant};
 use crate::import::{self, ImportError, Imported};
 use crate::photo::Intake;
 
+pub use gpu::Device;
 pub use random::randomise;
 pub use running::Running;
 
@@ -114,6 +116,9 @@ pub enum ModelError {
         /// The layer.
         name: String,
     },
+    /// The GPU.
+    #[error("{0}")]
+    Gpu(String),
     /// The backend does not start.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -132,6 +137,8 @@ pub enum BackendKind {
     Core,
     /// tract: scores only, of any model that it runs.
     Tract,
+    /// Any GPU within reach: many pictures at once, f32 within rounding of core's.
+    Gpu,
 }
 
 /// How to open a model.
@@ -147,6 +154,9 @@ pub struct OpenOptions {
     pub allow_external: bool,
     /// Height and width, for a model that leaves them open.
     pub input_size: Option<[usize; 2]>,
+    /// The adapter of the backend `gpu`: its number or a part of its name;
+    /// `None` is the best one.
+    pub adapter: Option<String>,
 }
 
 impl OpenOptions {
@@ -200,6 +210,8 @@ pub struct OpenModel {
     pub arithmetic: Arithmetic,
     /// What the memory plan of its forward pass is to be where it is compiled.
     pub goal: Goal,
+    /// The device of the backend `gpu`, which then runs the network instead of `core`.
+    pub gpu: Option<Device>,
 }
 
 impl OpenModel {
@@ -245,14 +257,19 @@ impl OpenModel {
             engine,
             arithmetic: Arithmetic::Strict,
             goal: Goal::default(),
+            gpu: match options.backend {
+                Some(BackendKind::Gpu) => Some(gpu::open(options.adapter.as_deref())?),
+                _ => None,
+            },
         })
     }
 
     /// Which backend runs it.
     pub const fn backend(&self) -> BackendKind {
         match self.engine {
-            Engine::Graph(_) | Engine::File(_) => BackendKind::Core,
             Engine::Tract(_) => BackendKind::Tract,
+            _ if self.gpu.is_some() => BackendKind::Gpu,
+            Engine::Graph(_) | Engine::File(_) => BackendKind::Core,
         }
     }
 

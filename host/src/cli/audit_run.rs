@@ -83,6 +83,7 @@ fn open(path: &Path) -> Result<Bench, CliError> {
     let args = ModelArgs {
         model: path.to_path_buf(),
         backend: None,
+        adapter: None,
         threads: None,
         allow_external: false,
         input_size: None,

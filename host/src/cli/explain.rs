@@ -234,8 +234,8 @@ fn tell(args: &ExplainArgs, card: &Card, answered: &Answered, place: &Path) {
 /// The model, with the arithmetic that was asked for.
 fn opened(args: &ExplainArgs) -> Result<OpenModel, CliError> {
     let mut model = args.model.open()?;
-    if args.arithmetic != Arithmetic::Strict && model.backend() == BackendKind::Tract {
-        let reason = "--arithmetic is for the backend core; tract has its own";
+    if args.arithmetic != Arithmetic::Strict && model.backend() != BackendKind::Core {
+        let reason = "--arithmetic is for the backend core; others have their own";
         return Err(CliError::Usage(String::from(reason)));
     }
     model.arithmetic = args.arithmetic;
@@ -308,7 +308,7 @@ fn question(args: &ExplainArgs, model: &OpenModel) -> Result<Question, CliError>
 /// The default methods that the backend can run.
 fn usual_methods(model: &OpenModel) -> &'static [&'static str] {
     match model.backend() {
-        BackendKind::Core => &DEFAULT_METHODS,
+        BackendKind::Core | BackendKind::Gpu => &DEFAULT_METHODS,
         BackendKind::Tract => {
             note("tract gives scores only, so grad-cam is left out");
             &DEFAULT_METHODS[1..]

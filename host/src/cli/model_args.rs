@@ -15,7 +15,11 @@ pub struct ModelArgs {
 
     /// Engine [default: core, or tract where core lacks an operator]
     #[arg(long, value_enum)]
-    pub backend: Option<BackendKind>,
+    pub backend: Option<Backend>,
+
+    /// GPU for --backend gpu or auto: number or part of the name, see `foveola gpus`
+    #[arg(long, value_name = "NAME|INDEX")]
+    pub adapter: Option<String>,
 
     /// Threads; results do not depend on it [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -34,6 +38,30 @@ pub struct ModelArgs {
         next_help_heading = "Preprocessing (before the card's values)"
     )]
     pub card: CardArgs,
+}
+
+/// The engines that may be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Backend {
+    /// A GPU if there is one that is no software and that takes the network, else as without the flag
+    Auto,
+    /// Foveola's own network code on the processor: the same bits on every machine
+    Core,
+    /// A GPU: many pictures at once, within rounding of core
+    Gpu,
+    /// tract: scores only, of any model that it runs
+    Tract,
+}
+
+impl Backend {
+    const fn kind(self) -> Option<BackendKind> {
+        match self {
+            Self::Auto => None,
+            Self::Core => Some(BackendKind::Core),
+            Self::Gpu => Some(BackendKind::Gpu),
+            Self::Tract => Some(BackendKind::Tract),
+        }
+    }
 }
 
 /// Heading of the flags that go before a card's values.
@@ -92,10 +120,15 @@ impl ModelArgs {
     /// Opens the model and says what was assumed.
     pub fn open(&self) -> Result<OpenModel, CliError> {
         let card = &self.card;
-        let model = OpenModel::open(
+        if self.adapter.is_some() && !matches!(self.backend, Some(Backend::Gpu | Backend::Auto)) {
+            let reason = "--adapter is for --backend gpu and --backend auto";
+            return Err(CliError::Usage(String::from(reason)));
+        }
+        let mut model = OpenModel::open(
             &self.model,
             &OpenOptions {
-                backend: self.backend,
+                backend: self.backend.and_then(Backend::kind),
+                adapter: self.adapter.clone(),
                 card_file: card.card.clone(),
                 card: PartialCard {
                     size: None,
@@ -110,6 +143,9 @@ impl ModelArgs {
                 input_size: self.input_size,
             },
         )?;
+        if self.backend == Some(Backend::Auto) {
+            model.prefer_gpu(self.adapter.as_deref());
+        }
         for text in &model.notes {
             note(text);
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use foveola_core::net::model::{Model, Pass};
 use foveola_core::{At, Classifier, TensorId};
 
-use super::{Engine, ModelError, OpenModel};
+use super::{Engine, ModelError, OpenModel, gpu};
 use crate::backend::core::{CoreBackend, ModelFile};
 use crate::backend::tract::TractBackend;
 use crate::compile::{CompileOptions, compile};
@@ -40,7 +40,6 @@ impl OpenModel {
     /// # Errors
     /// An unknown layer, a network that does not compile, no threads.
     pub fn start(&self, layers: &[String], threads: usize) -> Result<Running, ModelError> {
-        let isa = self.arithmetic.isa();
         match &self.engine {
             Engine::Tract(model) => {
                 let backend = TractBackend::new(Arc::clone(model), self.card.activation, threads)?;
@@ -48,13 +47,28 @@ impl OpenModel {
             }
             Engine::File(file) => {
                 let layers = file_layers(file.model(), layers)?;
-                let classifier = Box::new(CoreBackend::with_isa(Arc::clone(file), threads, isa)?);
+                let classifier = self.classifier(Arc::clone(file), threads)?;
                 Ok(Running { classifier, layers })
             }
             Engine::Graph(_) => {
                 let (file, layers) = self.compile_for(&as_trained(layers))?;
-                let classifier = Box::new(CoreBackend::with_isa(Arc::new(file), threads, isa)?);
+                let classifier = self.classifier(Arc::new(file), threads)?;
                 Ok(Running { classifier, layers })
+            }
+        }
+    }
+
+    /// What runs a file: the device that was chosen, or `core`.
+    fn classifier(
+        &self,
+        file: Arc<ModelFile>,
+        threads: usize,
+    ) -> Result<Box<dyn Classifier>, ModelError> {
+        match &self.gpu {
+            Some(device) => gpu::start(device, file),
+            None => {
+                let isa = self.arithmetic.isa();
+                Ok(Box::new(CoreBackend::with_isa(file, threads, isa)?))
             }
         }
     }

@@ -195,6 +195,7 @@ fn with_file(model: &OpenModel, file: Arc<ModelFile>) -> OpenModel {
         engine: Engine::File(file),
         arithmetic: model.arithmetic,
         goal: model.goal,
+        gpu: None,
     }
 }
 

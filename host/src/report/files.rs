@@ -285,6 +285,7 @@ fn json(run: &Run<'_>) -> Vec<u8> {
                 Arithmetic::Fused => "fused",
             },
             BackendKind::Tract => "tract",
+            BackendKind::Gpu => "gpu",
         },
         seed: question.seed,
         threshold: question.threshold,

@@ -238,6 +238,7 @@ impl Manifest {
         match self.config.backend {
             BackendKind::Core => "core",
             BackendKind::Tract => "tract",
+            BackendKind::Gpu => "gpu",
         }
     }
 
@@ -245,7 +246,7 @@ impl Manifest {
     pub fn backend_word(&self) -> String {
         let name = self.backend_name();
         match self.config.arithmetic.as_str() {
-            "strict" => String::from(name),
+            "strict" | "gpu" => String::from(name),
             other => format!("{name}, {other}"),
         }
     }

@@ -76,8 +76,8 @@ impl Runner {
         if !(0.0..=1.0).contains(&inquiry.threshold) {
             return wrong("the threshold is a probability from 0 to 1");
         }
-        if inquiry.uncertainty.is_some() && inquiry.model.backend() == BackendKind::Tract {
-            return wrong("uncertainty is for the backend core; tract has no dropout");
+        if inquiry.uncertainty.is_some() && inquiry.model.backend() != BackendKind::Core {
+            return wrong("uncertainty is for the backend core; others have no dropout");
         }
         let is_hoc = |m: &MethodSpec| matches!(m.parameters, Parameters::Hoc { .. });
         match inquiry.hoc.as_ref().is_none_or(is_hoc) {
@@ -134,9 +134,10 @@ impl Runner {
 
     fn config(&self, methods: Vec<MethodRecord>) -> Config {
         let inquiry = &self.inquiry;
-        let arithmetic = match inquiry.model.arithmetic.here() {
-            Arithmetic::Strict => "strict",
-            Arithmetic::Fused => "fused",
+        let arithmetic = match (inquiry.model.backend(), inquiry.model.arithmetic.here()) {
+            (BackendKind::Gpu, _) => "gpu",
+            (_, Arithmetic::Strict) => "strict",
+            (_, Arithmetic::Fused) => "fused",
         };
         Config {
             backend: inquiry.model.backend(),
@@ -218,7 +219,9 @@ fn command(manifest: &Manifest) -> Vec<String> {
     flag("seed", config.seed.to_string());
     flag("shard-size", manifest.shards.size.to_string());
     flag("backend", manifest.backend_name().to_string());
-    flag("arithmetic", config.arithmetic.clone());
+    if config.backend != BackendKind::Gpu {
+        flag("arithmetic", config.arithmetic.clone());
+    }
     let named = [
         ("truth", &data.labels),
         ("boxes", &data.boxes),

@@ -258,6 +258,7 @@ impl Runner {
             card: partial(&model.card),
             allow_external: config.allow_external,
             input_size: config.input_size,
+            adapter: None,
         };
         let mut open = OpenModel::open(&model.path, &options)?;
         if config.arithmetic != "strict" {

@@ -164,8 +164,8 @@ impl Question {
     /// Opens model and data, and asks.
     pub fn runner(&self) -> Result<Runner, CliError> {
         let mut model = self.model.open()?;
-        if self.arithmetic != Arithmetic::Strict && model.backend() == BackendKind::Tract {
-            let reason = "--arithmetic is for the backend core; tract has its own";
+        if self.arithmetic != Arithmetic::Strict && model.backend() != BackendKind::Core {
+            let reason = "--arithmetic is for the backend core; others have their own";
             return Err(CliError::Usage(String::from(reason)));
         }
         model.arithmetic = self.arithmetic;
@@ -219,7 +219,7 @@ impl Question {
             return Ok(self.methods.clone());
         }
         let usual: &[&str] = match model.backend() {
-            BackendKind::Core => &WHITE_BOX,
+            BackendKind::Core | BackendKind::Gpu => &WHITE_BOX,
             BackendKind::Tract => &BLACK_BOX,
         };
         let specs = usual.iter().map(|name| name.parse());

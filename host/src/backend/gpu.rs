@@ -1,0 +1,129 @@
+//! The backend `gpu`: any adapter that wgpu reaches, many pictures at once.
+//!
+//! Its f32 products are contracted as the adapter likes, so scores agree with
+//! `core` within rounding, not bit for bit; what comes back says so.
+
+mod cache;
+pub mod device;
+pub mod kernels;
+mod layers;
+mod memory;
+mod program;
+mod question;
+mod rounds;
+mod steps;
+
+use std::sync::Arc;
+
+use foveola_core::classifier::{Sink, Views};
+use foveola_core::net::model::Model;
+use foveola_core::{Classifier, Error, Layers, Masked, Score, Shape};
+
+use super::core::ModelFile;
+pub use device::{AdapterFacts, Gpu, GpuError, Preparation, list};
+pub use kernels::Storage;
+use memory::{Sharing, Uploads};
+use program::{Program, Room};
+use question::Questions;
+use rounds::Readback;
+
+/// Runs a model file on an adapter.
+#[derive(Debug)]
+pub struct GpuBackend {
+    gpu: Arc<Gpu>,
+    file: Arc<ModelFile>,
+    storage: Storage,
+    uploads: Uploads,
+    room: Room,
+    program: Program,
+    readback: Readback,
+    white: Option<layers::White>,
+}
+
+impl GpuBackend {
+    /// Uploads the weights of a model and makes what runs it.
+    ///
+    /// # Errors
+    /// A node that does not run here, too little memory, a device that fails.
+    pub fn new(gpu: Arc<Gpu>, file: Arc<ModelFile>, storage: Storage) -> Result<Self, GpuError> {
+        let model = file.model();
+        let sharing = Sharing::forward(model, false);
+        let mut uploads = Uploads::new(storage);
+        let mut room = Room::new(&gpu, sharing, storage, None)?;
+        let steps = steps::forward(model, storage, false)?;
+        let program = Program::new(&gpu, model, &steps, &mut room, &mut uploads)?;
+        let readback = Readback::new(&gpu, room.batch * model.classes(), storage);
+        gpu.check()?;
+        gpu.keep_pipelines();
+        Ok(Self {
+            gpu,
+            storage,
+            uploads,
+            room,
+            program,
+            readback,
+            white: None,
+            file,
+        })
+    }
+
+    /// The device.
+    pub const fn gpu(&self) -> &Arc<Gpu> {
+        &self.gpu
+    }
+
+    /// Pictures that are computed at once.
+    pub const fn batch(&self) -> usize {
+        self.room.batch
+    }
+
+    fn model(&self) -> &Model<'_> {
+        self.file.model()
+    }
+
+    /// Keeps the reason for [`Gpu::failure`].
+    fn failed(&self, error: GpuError) -> Error {
+        self.gpu.failed(error);
+        Error::Backend
+    }
+}
+
+impl Classifier for GpuBackend {
+    fn input(&self) -> Shape {
+        self.model().input()
+    }
+
+    fn classes(&self) -> usize {
+        self.model().classes()
+    }
+
+    fn classify(&mut self, x: &Masked<'_>, score: Score, out: &mut [f32]) -> Result<(), Error> {
+        let (need, have) = (self.classes(), out.len());
+        let out = out
+            .get_mut(..need)
+            .ok_or(Error::BufferTooSmall { need, have })?;
+        let mut round = Questions::of(self.input());
+        round.add(x)?;
+        let round = self.submit(&mut round, 0, score);
+        out.copy_from_slice(&self.wait(round)?);
+        match out.iter().position(|s| !s.is_finite()) {
+            Some(class) => Err(Error::ScoreNotFinite { class }),
+            None => Ok(()),
+        }
+    }
+
+    fn classify_batch(
+        &mut self,
+        count: usize,
+        view: &Views<'_>,
+        score: Score,
+        _scores: &mut [f32],
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
+        self.rounds(count, view, score, sink)
+    }
+
+    fn layers(&mut self) -> Option<&mut dyn Layers> {
+        Some(self)
+    }
+}
