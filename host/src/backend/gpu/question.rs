@@ -280,7 +280,7 @@ impl Questions {
                 self.masks.extend(ranks.get(..area)?);
                 Some([4, start, 0, u32::from(reveal), from, to])
             }
-            Mask::Grid(_) => self.drawn(mask, start),
+            _ => self.drawn(mask, start),
         }
     }
 
