@@ -590,8 +590,20 @@ fn what_there_is_can_be_listed() {
         inspect.contains("/head/act/Clip_output_0") && inspect.contains("96x96x3"),
         "{inspect}"
     );
+    // Every subcommand that the help names is completed, and its options.
+    let help = room.succeed(&["--help"]);
+    let (_, listed) = help.split_once("Commands:").expect("a list");
+    let (listed, _) = listed.split_once("\n\n").expect("its end");
+    let named = |l: &&str| l.starts_with("  ") && !l.starts_with("   ");
+    let named: Vec<&str> = (listed.lines().filter(named))
+        .filter_map(|l| l.split_whitespace().next())
+        .collect();
+    assert!(named.len() > 20 && named.contains(&"report"), "{named:?}");
     for shell in ["bash", "zsh", "fish"] {
-        assert!(room.succeed(&["completions", shell]).contains("foveola"));
+        let script = room.succeed(&["completions", shell]);
+        for word in named.iter().chain(&["split", "shard", "weights"]) {
+            assert!(script.contains(*word), "{shell}: {word}");
+        }
     }
     for command in [
         "explain", "classify", "inspect", "compile", "budget", "demo",

@@ -237,6 +237,6 @@ function nearestPart() {
   if (!v.answer || !v.answer.nearest.length) return null;
   return h('section', { class: 'panel' }, h('h2', null, t('sample.nearest')), h('ol', { class: 'nearest' }, v.answer.nearest.map(function (near, i) {
     var seen = near[2] ? imageFrom(near[2], function () { return nearestSource(v.sample, v.answer, i); }, { alt: '', decoding: 'async' }, false) : h('span', { class: 'blank', 'aria-hidden': 'true' }, '\u2205');
-    return h('li', null, seen, h('span', { class: 'item-text' }, data(near[0]), h('span', { class: 'faint num' }, t('sample.distance', { d: number(near[1]) }))));
+    return h('li', { title: near[0] }, seen, h('span', { class: 'item-text' }, data(near[0]), h('span', { class: 'faint num' }, t('sample.distance', { d: number(near[1]) }))));
   })));
 }
