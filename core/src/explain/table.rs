@@ -50,8 +50,9 @@ pub struct MethodRow {
 }
 
 /// Methods whose map means to add up to what it explains, the score of the
-/// picture less that of a baseline.
-const ADDITIVE: &[&str] = &["integrated-gradients", "kernel-shap", "lrp"];
+/// picture less that of a baseline. Shapley values of segments do before they
+/// are painted on every pixel; relevance adds up to the score itself.
+const ADDITIVE: &[&str] = &["integrated-gradients"];
 
 impl MethodRow {
     /// Whether the sum of a map means to be what the score of the picture has
