@@ -62,6 +62,7 @@ fn open(path: &Path) -> OpenModel {
         assumed: vec![],
         notes: vec![],
         goal: foveola::compile::Goal::default(),
+        gpu: None,
         engine: Engine::Graph(Box::new(imported)),
         arithmetic: Default::default(),
     }
