@@ -1,10 +1,13 @@
 //! The backend `gpu`: any adapter that wgpu reaches, many pictures at once.
 //!
 //! Its f32 products are contracted as the adapter likes, so scores agree with
-//! `core` within rounding, not bit for bit; what comes back says so.
+//! `core` within rounding, not bit for bit; what comes back says so. int8 nodes
+//! are exact: their tensors are `core`'s bytes. What asks a network with int8
+//! nodes for layers or gradients is answered by `core` on one thread.
 
 mod cache;
 pub mod device;
+mod integers;
 pub mod kernels;
 mod layers;
 mod memory;
@@ -12,14 +15,16 @@ mod program;
 mod question;
 mod rounds;
 mod steps;
+mod sums;
 
 use std::sync::Arc;
 
-use foveola_core::classifier::{Sink, Views};
+use foveola_core::classifier::{Sink, Step, Views};
+use foveola_core::mask::MaskSums;
 use foveola_core::net::model::Model;
 use foveola_core::{Classifier, Error, Layers, Masked, Score, Shape};
 
-use super::core::ModelFile;
+use super::core::{CoreBackend, ModelFile};
 pub use device::{AdapterFacts, Gpu, GpuError, Preparation, list};
 pub use kernels::Storage;
 use memory::{Sharing, Uploads};
@@ -38,6 +43,8 @@ pub struct GpuBackend {
     program: Program,
     readback: Readback,
     white: Option<layers::White>,
+    /// What answers for the gradients of a network with int8 nodes.
+    processor: Option<CoreBackend>,
 }
 
 impl GpuBackend {
@@ -47,6 +54,11 @@ impl GpuBackend {
     /// A node that does not run here, too little memory, a device that fails.
     pub fn new(gpu: Arc<Gpu>, file: Arc<ModelFile>, storage: Storage) -> Result<Self, GpuError> {
         let model = file.model();
+        // Words of int8 take 4 bytes.
+        let storage = match integers::any(model) {
+            true => Storage::Full,
+            false => storage,
+        };
         let sharing = Sharing::forward(model, false);
         let mut uploads = Uploads::new(storage);
         let mut room = Room::new(&gpu, sharing, storage, None)?;
@@ -63,6 +75,7 @@ impl GpuBackend {
             program,
             readback,
             white: None,
+            processor: None,
             file,
         })
     }
@@ -123,7 +136,25 @@ impl Classifier for GpuBackend {
         self.rounds(count, view, score, sink)
     }
 
+    fn weigh_masks(
+        &mut self,
+        count: usize,
+        view: &Views<'_>,
+        score: Score,
+        _scores: &mut [f32],
+        sums: &mut MaskSums<'_>,
+        after: &mut Step<'_>,
+    ) -> Result<(), Error> {
+        self.weigh((count, view, score), sums, after)
+    }
+
     fn layers(&mut self) -> Option<&mut dyn Layers> {
-        Some(self)
+        if !integers::any(self.file.model()) {
+            return Some(self);
+        }
+        if self.processor.is_none() {
+            self.processor = CoreBackend::new(Arc::clone(&self.file), 1).ok();
+        }
+        self.processor.as_mut()?.layers()
     }
 }

@@ -7,11 +7,12 @@ mod pool;
 mod rows;
 
 use foveola_core::Shape;
+use foveola_core::mask::MAX_CELLS;
 use foveola_core::net::model::Model;
 use foveola_core::net::op::{Activation, Op};
 
-use super::GpuError;
 use super::steps::{Backward, Forward, Operand, Step, Work};
+use super::{GpuError, integers};
 
 pub(super) use convolution::weights as convolution_weights;
 
@@ -93,7 +94,22 @@ shaders! {
     LargestBack: "largest_back.wgsl" => [Read, Read, Write];
     Lrn: "lrn.wgsl" => [Read, Read, Write];
     Softmax: "softmax.wgsl" => [Read, Read, Write];
-    Input: "question.wgsl", "input.wgsl" => [Read, Read, Read, Write];
+    RiseCells: "philox.wgsl", "rise_cells.wgsl" => [Read, Write];
+    MaskSums: "rise.wgsl", "mask_sums.wgsl" => [Read, Read, Read, Read, Write];
+    Int8Conv: "int8.wgsl", "int8_conv.wgsl" => [Read, Read, Read, Write];
+    Int8ConvGroups: "int8.wgsl", "int8_conv_groups.wgsl" => [Read, Read, Read, Write];
+    Int8Depthwise: "int8.wgsl", "int8_depthwise.wgsl" => [Read, Read, Read, Write];
+    Int8Activate: "int8.wgsl", "int8_activate.wgsl" => [Read, Read, Read, Write];
+    Int8Binary: "int8.wgsl", "int8_binary.wgsl" => [Read, Read, Read, Write];
+    Int8Concat: "int8.wgsl", "int8_concat.wgsl" => [Read, Read, Read, Write];
+    Int8Move: "int8.wgsl", "int8_move.wgsl" => [Read, Read, Read, Write];
+    Int8Largest: "int8.wgsl", "int8_largest.wgsl" => [Read, Read, Read, Write];
+    Int8Average: "int8.wgsl", "int8_average.wgsl" => [Read, Read, Read, Write];
+    Int8Mean: "int8.wgsl", "int8_mean.wgsl" => [Read, Read, Read, Write];
+    Int8Softmax: "int8.wgsl", "int8_softmax.wgsl" => [Read, Read, Read, Write];
+    Int8Quantise: "int8.wgsl", "int8_quantise.wgsl" => [Read, Read, Read, Write];
+    Int8Dequantise: "int8.wgsl", "int8_dequantise.wgsl" => [Read, Read, Read, Write];
+    Input: "question.wgsl", "rise.wgsl", "input.wgsl" => [Read, Read, Read, Write];
 }
 
 impl Shader {
@@ -140,6 +156,11 @@ impl Words {
         self
     }
 
+    pub fn words(mut self, words: &[u32]) -> Self {
+        self.0.extend(words);
+        self
+    }
+
     pub fn flag(self, flag: bool) -> Self {
         self.sizes([usize::from(flag)])
     }
@@ -168,6 +189,20 @@ impl Words {
     }
 }
 
+/// The step that draws the round's RISE masks.
+pub(super) fn drawn(storage: Storage) -> Step {
+    Step {
+        shader: Shader {
+            kind: ShaderKind::RiseCells,
+            storage,
+        },
+        operands: vec![Operand::Questions, Operand::Masks],
+        words: Words::default().sizes([0]),
+        // A thread for each row of cells that there may be.
+        work: Work::Elements(usize::from(MAX_CELLS)),
+    }
+}
+
 /// The step that makes the network's input from the round's questions.
 pub(super) fn input(model: &Model<'_>, storage: Storage) -> Step {
     let Shape { h, w, c } = model.input();
@@ -189,6 +224,9 @@ pub(super) fn input(model: &Model<'_>, storage: Storage) -> Step {
 
 /// Adds the steps of a node.
 pub(super) fn forward(at: &mut Forward<'_, '_>) -> Result<(), GpuError> {
+    if integers::takes(&at.view) {
+        return integers::forward(at);
+    }
     match at.view.op {
         Op::Conv { .. } | Op::Dense => convolution::forward(at),
         Op::Depthwise { geometry } => convolution::depthwise(at, geometry),

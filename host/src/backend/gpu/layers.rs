@@ -3,11 +3,11 @@
 use foveola_core::{At, Error, Layers, Masked, Rule, Score, Shape, TensorId, Values};
 
 use super::device::GpuError;
-use super::memory::{Sharing, encode};
+use super::memory::{Sharing, elements, encode};
 use super::program::{Program, Room};
 use super::question::Questions;
 use super::rounds::{Coming, Readback};
-use super::{GpuBackend, steps};
+use super::{GpuBackend, integers, steps};
 
 /// What a run left on the adapter, and what came back.
 #[derive(Debug)]
@@ -59,6 +59,23 @@ impl GpuBackend {
         self.white.as_mut().ok_or(GpuError::NoAdapter)
     }
 
+    /// An int8 tensor of a masked picture as the adapter made it, HWC.
+    ///
+    /// # Errors
+    /// A picture that does not fit, [`Error::NoPlan`] for a tensor that is not
+    /// int8 or a constant, a device that fails.
+    pub fn stored(&mut self, x: &Masked<'_>, id: TensorId) -> Result<Vec<i8>, Error> {
+        let tensor = self.model().tensor(id);
+        let made = tensor.filter(|t| t.quant.is_some() && t.constant.is_none());
+        let shape = made.ok_or(Error::NoPlan)?.shape;
+        let mut question = Questions::of(self.model().input());
+        question.add(x)?;
+        let done = self.run_white(&mut question).and_then(|()| self.read(id));
+        done.map_err(|e| self.failed(e))?;
+        let words: Vec<u32> = self.came_back().iter().map(|v| v.to_bits()).collect();
+        Ok(integers::unpacked(shape, &words))
+    }
+
     fn run_white(&mut self, round: &mut Questions) -> Result<(), GpuError> {
         self.white()?;
         let (Some(white), gpu) = (self.white.as_mut(), &self.gpu) else {
@@ -74,7 +91,7 @@ impl GpuBackend {
 
     /// Reads a tensor of the last run back.
     fn read(&mut self, id: TensorId) -> Result<(), GpuError> {
-        let len = self.model().shape(id).len();
+        let len = elements(self.model(), id);
         let (gpu, storage) = (std::sync::Arc::clone(&self.gpu), self.storage);
         let white = self.white()?;
         let encoder = gpu.device.create_command_encoder(&Default::default());

@@ -8,6 +8,7 @@ use foveola_core::{Score, TensorId, Values};
 use half::f16;
 
 use super::device::{Gpu, GpuError};
+use super::integers;
 use super::kernels::{Storage, convolution_weights};
 use super::steps::Operand;
 
@@ -54,6 +55,15 @@ fn lives(model: &Model<'_>, keep: bool) -> Vec<Option<(usize, usize)>> {
     lives
 }
 
+/// Elements of a tensor for one picture; of int8, four make one of 4 bytes.
+pub(super) fn elements(model: &Model<'_>, id: TensorId) -> usize {
+    let shape = model.shape(id);
+    match model.tensor(id).is_some_and(|t| t.quant.is_some()) {
+        true => integers::words(shape),
+        false => shape.len(),
+    }
+}
+
 impl Sharing {
     /// Buffers for a forward pass: a tensor takes one that is free when it is
     /// made, the nearest in size. With `keep` each tensor has its own.
@@ -71,7 +81,7 @@ impl Sharing {
             let Some((birth, death)) = lives[id] else {
                 continue;
             };
-            let size = model.shape(TensorId(id as u16)).len();
+            let size = elements(model, TensorId(id as u16));
             let free = (0..busy.len()).filter(|slot| busy[*slot] < birth);
             let slot = free.min_by_key(|slot| sharing.sizes[*slot].abs_diff(size));
             let slot = slot.unwrap_or_else(|| {
@@ -134,6 +144,11 @@ pub(super) fn encode(values: &[f32], storage: Storage) -> Vec<u8> {
     };
     bytes.resize(bytes.len().next_multiple_of(4), 0);
     bytes
+}
+
+/// Words as bytes.
+pub(super) fn bytes_of(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
 /// `count` elements as f32.
@@ -229,11 +244,14 @@ impl Uploads {
                 let bias = model.node(index).map_or(&[][..], |view| view.bias);
                 encode(bias, Storage::Full)
             }
-            Operand::Value(id) => {
-                let constant = model.tensor(id).and_then(|t| t.constant);
-                let values = constant.map_or_else(Vec::new, |c: Values<'_>| c.iter().collect());
-                encode(&values, self.storage)
-            }
+            Operand::Value(id) => match model.tensor(id).and_then(|t| t.constant) {
+                Some(Values::Real(values)) => encode(values, self.storage),
+                Some(Values::Stored { data, .. }) => {
+                    bytes_of(&integers::packed(model.shape(id), data))
+                }
+                None => Vec::new(),
+            },
+            Operand::Integers(index) => bytes_of(&integers::numbers(model, index)),
             _ => Vec::new(),
         }
     }

@@ -99,6 +99,17 @@ impl Room {
         buffers.get((*sharing.of.get(usize::from(id.0))?)?)
     }
 
+    /// Questions and masks of the last round.
+    pub fn asked(&self) -> [&wgpu::Buffer; 2] {
+        let [questions, _, masks] = self.inbox.buffers();
+        [questions, masks]
+    }
+
+    /// What says how many pictures a round holds.
+    pub const fn round(&self) -> &wgpu::Buffer {
+        &self.round
+    }
+
     /// Where the gradient of a tensor lies.
     pub fn gradient(&self, id: TensorId) -> Option<&wgpu::Buffer> {
         let (sharing, buffers) = &self.gradients;

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use foveola_core::mask::{Fill, Window};
+use foveola_core::mask::{Fill, Grid, Window};
 use foveola_core::picture::{MAX_CHANNELS, Normalisation, Picture};
 use foveola_core::{Error, Mask, Masked, Shape};
 
@@ -28,6 +28,25 @@ pub(super) fn append(x: &Masked<'_>, input: Shape, out: &mut Vec<f32>) -> Result
 
 /// Words of one question; `question.wgsl` says what they are.
 const WORDS: usize = 32;
+
+/// Where the kind of a question's mask lies, and the kind that the adapter draws.
+const KIND: usize = 24;
+const RISE: u32 = 5;
+
+/// Shifts of a RISE mask along a side, and cells a pixel, as in `core`.
+fn axis(grid: &Grid, side: usize) -> (u32, f32) {
+    /// Pixels by which MindSpore's masks are larger than the picture.
+    const MARGIN: usize = 10;
+    let cells = usize::from(grid.cells);
+    let (upsampled, shifts) = match grid.mindspore {
+        true => (side + MARGIN, MARGIN + 1),
+        false => {
+            let cell = side.div_ceil(cells);
+            ((cells + 1) * cell, cell)
+        }
+    };
+    (shifts as u32, cells as f32 / upsampled as f32)
+}
 
 /// Words of pictures after which those of a batch are sent anew.
 const MOST_SOURCES: usize = 16 << 20;
@@ -280,6 +299,7 @@ impl Questions {
                 self.masks.extend(ranks.get(..area)?);
                 Some([4, start, 0, u32::from(reveal), from, to])
             }
+            Mask::Grid(grid) => self.rise(&grid, start),
             _ => self.drawn(mask, start),
         }
     }
@@ -292,6 +312,29 @@ impl Questions {
             self.masks.extend(row.iter().map(|w| w.to_bits()));
         }
         Some([2, start, 0, 0, 0, 0])
+    }
+
+    /// The record of a RISE mask, which the adapter draws; see `rise.wgsl`.
+    fn rise(&mut self, grid: &Grid, start: u32) -> Option<[u32; 6]> {
+        grid.check().ok()?;
+        let cells = usize::from(grid.cells);
+        let (shift_y, ratio_y) = axis(grid, self.input.h);
+        let (shift_x, ratio_x) = axis(grid, self.input.w);
+        self.masks
+            .extend([grid.seed as u32, (grid.seed >> 32) as u32]);
+        self.masks
+            .extend([grid.sample, u32::from(grid.cells), grid.keep.to_bits()]);
+        self.masks
+            .extend([shift_y, shift_x, ratio_y.to_bits(), ratio_x.to_bits()]);
+        // Its shift and its cells.
+        self.masks.extend(std::iter::repeat_n(0, 2 + 2 * cells));
+        Some([RISE, start, 0, 0, 0, 0])
+    }
+
+    /// Whether every question of the round has a RISE mask.
+    pub fn are_rise(&self) -> bool {
+        let mut questions = self.questions.chunks_exact(WORDS);
+        questions.all(|question| question[KIND] == RISE)
     }
 }
 

@@ -14,7 +14,7 @@ use super::memory::decode;
 use super::question::Questions;
 
 /// Rounds that are under way at once.
-const UNDER_WAY: usize = 2;
+pub(super) const UNDER_WAY: usize = 2;
 
 /// Buffers that scores come back through, in turn.
 #[derive(Debug)]
@@ -126,13 +126,12 @@ impl Coming {
 }
 
 impl GpuBackend {
-    /// Starts a round.
-    pub(super) fn submit(
+    /// Encodes a round; where its scores lie, and how many there are.
+    pub(super) fn encode_round(
         &mut self,
         round: &mut Questions,
-        start: usize,
         score: Score,
-    ) -> Result<Coming, GpuError> {
+    ) -> Result<(wgpu::CommandEncoder, wgpu::Buffer, usize), GpuError> {
         let (model, count) = (self.file.model(), round.len());
         let from = self.room.value(model.score_id(score));
         let from = from.cloned().ok_or_else(|| GpuError::Unsupported {
@@ -144,8 +143,19 @@ impl GpuBackend {
             .send(gpu, round, &mut self.room, &self.uploads)?;
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
         self.program.encode(&mut encoder, count);
-        let what = (count * model.classes(), self.storage);
-        let readback = &mut self.readback;
+        Ok((encoder, from, count * model.classes()))
+    }
+
+    /// Starts a round.
+    pub(super) fn submit(
+        &mut self,
+        round: &mut Questions,
+        start: usize,
+        score: Score,
+    ) -> Result<Coming, GpuError> {
+        let (encoder, from, count) = self.encode_round(round, score)?;
+        let (readback, what) = (&mut self.readback, (count, self.storage));
+        let gpu = &self.gpu;
         Ok(Coming::submit(gpu, readback, encoder, &from, what, start))
     }
 

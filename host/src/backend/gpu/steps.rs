@@ -29,6 +29,8 @@ pub(super) enum Operand {
     Pictures,
     /// The masks that they speak of.
     Masks,
+    /// What an int8 node reads besides its operands.
+    Integers(usize),
     /// Something that is bound and not read.
     Nothing,
     /// Something that is bound and not written.
@@ -200,14 +202,10 @@ impl Backward<'_, '_> {
 }
 
 fn view<'m>(model: &Model<'m>, index: usize) -> Result<NodeView<'m>, GpuError> {
-    let view = model.node(index).ok_or_else(|| GpuError::Unsupported {
+    model.node(index).ok_or_else(|| GpuError::Unsupported {
         node: index.to_string(),
         reason: "the model file does not hold it",
-    })?;
-    match view.integers {
-        None => Ok(view),
-        Some(_) => Err(unsupported(&view, "it computes with integers")),
-    }
+    })
 }
 
 /// The steps from questions to scores; `keep` winners for a backward pass.
@@ -216,7 +214,7 @@ pub(super) fn forward(
     storage: Storage,
     keep: bool,
 ) -> Result<Vec<Step>, GpuError> {
-    let mut steps = vec![kernels::input(model, storage)];
+    let mut steps = vec![kernels::drawn(storage), kernels::input(model, storage)];
     for index in 0..model.node_count() {
         kernels::forward(&mut Forward {
             model,

@@ -15,7 +15,7 @@ struct Source {
 struct Question {
     picture: Source,
     fill: Source,
-    // 0 keep, 1 boxes, 2 weights, 3 weights in bytes, 4 ranks.
+    // 0 keep, 1 boxes, 2 weights, 3 weights in bytes, 4 ranks, 5 RISE.
     mask: u32,
     start: u32,
     count: u32,
@@ -71,6 +71,7 @@ fn shown(q: u32, y: u32, x: u32, c: u32, width: u32) -> f32 {
             let inside = rank >= questions[q].first && rank < questions[q].end;
             return select(0.0, 1.0, inside == (questions[q].reveal != 0u));
         }
+        case 5u: { return rise_weight(start, y, x); }
         default: { return 1.0; }
     }
 }
@@ -82,5 +83,6 @@ fn question_value(q: u32, y: u32, x: u32, c: u32, width: u32, channels: u32) -> 
     if weight == 1.0 { return source_value(questions[q].picture, i, c); }
     let hidden = source_value(questions[q].fill, i, c);
     if weight == 0.0 { return hidden; }
-    return weight * source_value(questions[q].picture, i, c) + (1.0 - weight) * hidden;
+    let seen = rounded(weight * source_value(questions[q].picture, i, c));
+    return seen + rounded((1.0 - weight) * hidden);
 }
