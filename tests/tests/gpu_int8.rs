@@ -97,16 +97,16 @@ fn same_tensors(what: &str, backend: &mut GpuBackend, file: &ModelFile, x: &Mask
             continue;
         }
         let found = backend.stored(x, view.output).expect("it runs");
-        let first = found.iter().zip(&wanted[at]).position(|(a, b)| a != b);
-        assert_eq!(
-            (first, found.len()),
-            (None, wanted[at].len()),
-            "{what}: {} {:?} {:?} -> {:?}: {found:?} for {:?}",
+        // Layers that run row by row leave out rows that nothing reads.
+        let wanted = &wanted[at];
+        let first = found.iter().zip(wanted).position(|(a, b)| a != b);
+        assert!(
+            first.is_none() && found.len() >= wanted.len(),
+            "{what}: {} {:?} {:?} -> {:?}: {found:?} for {wanted:?}",
             view.name,
             view.op,
             view.input(0).map(|id| model.shape(id)),
             model.shape(view.output),
-            wanted[at],
         );
         *ops.entry(name(view.op)).or_default() += 1;
     }

@@ -66,8 +66,14 @@ impl GpuBackend {
         sums: &mut MaskSums<'_>,
         after: &mut Step<'_>,
     ) -> Result<(), Error> {
-        let rise = |i: usize| matches!(view(i).mask, Mask::Grid(_));
-        if count > 0 && (0..count).all(rise) {
+        // What the adapter cannot make by itself is made and added here.
+        let mut probe = Questions::of(self.input());
+        let mut rise = |i: usize| {
+            probe.clear();
+            let x = view(i);
+            matches!(x.mask, Mask::Grid(_)) && probe.add(&x).is_ok() && probe.are_rise()
+        };
+        if count > 0 && (0..count).all(&mut rise) {
             return self.weigh_there((count, view, score), sums, after);
         }
         self.weigh_here((count, view, score), sums, after)
@@ -124,10 +130,6 @@ impl GpuBackend {
             while next < end && wrong.is_ok() {
                 wrong = round.add(&view(next));
                 next += usize::from(wrong.is_ok());
-            }
-            // Only a picture that is not sound is no question about a RISE mask.
-            if !round.are_rise() {
-                return Err(Error::PictureNotFinite);
             }
             if next > start {
                 let sent = self.keep_round(&mut round, start, score, there);
