@@ -1,6 +1,10 @@
 //! The backend `gpu` against `core`. It runs where an adapter is found; with
 //! `CI` set there must be one.
 
+#[path = "gpu/adapters.rs"]
+mod adapters;
+#[path = "gpu/kernels.rs"]
+mod kernels;
 #[path = "gpu/networks.rs"]
 mod networks;
 #[path = "gpu/shaders.rs"]

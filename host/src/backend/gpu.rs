@@ -59,6 +59,12 @@ impl GpuBackend {
             true => Storage::Full,
             false => storage,
         };
+        if storage == Storage::Half && !gpu.facts().f16 {
+            return Err(GpuError::Start {
+                adapter: gpu.facts().name.clone(),
+                reason: String::from("it has no f16"),
+            });
+        }
         let sharing = Sharing::forward(model, false);
         let mut uploads = Uploads::new(storage);
         let mut room = Room::new(&gpu, sharing, storage, None)?;

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::CliError;
-use super::model_args::ModelArgs;
+use super::model_args::{ModelArgs, failed};
 use super::table::{lay_out, row};
 use super::uncertainty::{UncertaintyArgs, words};
+use super::{CliError, note};
 use crate::explainer::{DEFAULT_SEED, Explainer};
 use crate::model::BackendKind;
 
@@ -46,7 +46,11 @@ pub fn run(args: &ClassifyArgs) -> Result<String, CliError> {
     let setting = args.uncertainty.setting(args.seed, &model)?;
     let mut explainer = Explainer::new(model, args.model.threads());
     let photo = explainer.photo(&args.picture)?;
-    let (scores, probabilities) = explainer.classify(&photo)?;
+    let answer = explainer.classify(&photo);
+    let (scores, probabilities) = answer.map_err(|error| failed(error, explainer.model()))?;
+    if let Some(line) = explainer.model().device_line() {
+        note(&line);
+    }
     let integers = match args.quantised {
         true => Some(integers(&explainer, &scores)?),
         false => None,

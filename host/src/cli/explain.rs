@@ -6,7 +6,7 @@ use clap::Args;
 use foveola_core::Score;
 use foveola_core::metric::Better;
 
-use super::model_args::ModelArgs;
+use super::model_args::{ModelArgs, failed};
 use super::progress::{Terminal, catch_interrupts};
 use super::table::lay_out;
 use super::uncertainty::{UncertaintyArgs, words};
@@ -151,7 +151,8 @@ pub fn run(args: &ExplainArgs) -> Result<Ending, CliError> {
     let folder = OutputFolder::open(&args.out.clone().unwrap_or_else(default))?;
     let place = folder.path().to_path_buf();
     let mut explainer = Explainer::new(model, args.model.threads());
-    let answered = answer(args, &mut explainer, (&photo, &question), setting)?;
+    let answered = answer(args, &mut explainer, (&photo, &question), setting);
+    let answered = answered.map_err(|error| failed(error, explainer.model()))?;
     let command: Vec<String> = std::env::args().skip(1).collect();
     write(
         &Run {
@@ -170,6 +171,9 @@ pub fn run(args: &ExplainArgs) -> Result<Ending, CliError> {
         folder,
     )?;
     tell(args, &explainer.model().card, &answered, &place);
+    if let Some(line) = explainer.model().device_line() {
+        note(&line);
+    }
     match answered.explanation.stopped {
         true => Ok(Ending::Stopped),
         false => Ok(Ending::Done),

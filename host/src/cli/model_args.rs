@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::{CliError, note};
 use crate::card::{Channels, Labels, OutputActivation, PartialCard, Resize};
+use crate::explainer::ExplainError;
 use crate::model::{BackendKind, OpenModel, OpenOptions};
 
 #[derive(Clone, Debug, Args)]
@@ -113,6 +114,17 @@ fn size(text: &str) -> Result<[usize; 2], String> {
     match sides.as_deref() {
         Ok(&[h, w]) if h > 0 && w > 0 => Ok([h, w]),
         _ => Err(String::from("it takes height and width, as 224,224")),
+    }
+}
+
+/// Why a model failed; the reason of a GPU where that is what failed.
+pub fn failed(error: impl Into<CliError>, model: &OpenModel) -> CliError {
+    let error = error.into();
+    match &error {
+        CliError::Explain(ExplainError::Classifier(foveola_core::Error::Backend)) => {
+            model.failure().map_or(error, CliError::Model)
+        }
+        _ => error,
     }
 }
 

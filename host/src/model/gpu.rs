@@ -7,8 +7,8 @@ mod with {
     use foveola_core::Classifier;
 
     use crate::backend::core::ModelFile;
-    use crate::backend::gpu::{Gpu, GpuBackend, GpuError, Storage, list};
-    use crate::model::{BackendKind, Engine, ModelError, OpenModel};
+    use crate::backend::gpu::{Gpu, GpuBackend, GpuError, Preparation, Storage, list};
+    use crate::model::{Engine, ModelError, OpenModel};
 
     /// A device that a model runs on.
     pub type Device = Arc<Gpu>;
@@ -67,8 +67,19 @@ mod with {
         /// What the model runs on, in one line; nothing for the processor.
         pub fn device_line(&self) -> Option<String> {
             let gpu = self.gpu.as_ref()?;
-            debug_assert_eq!(self.backend(), BackendKind::Gpu);
-            Some(gpu.to_string())
+            let Preparation {
+                pipelines,
+                time,
+                kept,
+            } = gpu.preparation();
+            let before = match kept {
+                true => "with what an earlier run kept",
+                false => "faster next time where the driver keeps them",
+            };
+            let time = time.as_secs_f64();
+            Some(format!(
+                "on {gpu}: {pipelines} pipelines made in {time:.2} s, {before}"
+            ))
         }
     }
 }

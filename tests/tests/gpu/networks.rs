@@ -3,11 +3,16 @@
 use std::sync::Arc;
 
 use foveola::backend::core::{CoreBackend, ModelFile};
-use foveola::backend::gpu::{GpuBackend, Storage};
+use foveola::backend::gpu::{Gpu, GpuBackend, Storage};
 use foveola::card::{Card, Channels, OutputActivation, Resize};
 use foveola::compile::{CompileOptions, compile};
+use foveola::explainer::{Explainer, Question};
 use foveola::import;
-use foveola_core::{At, Classifier, Masked, Picture, Rule, Score};
+use foveola::model::{OpenModel, OpenOptions};
+use foveola::photo::Photo;
+use foveola_core::mask::{Fill, Grid, Window};
+use foveola_core::picture::Normalisation;
+use foveola_core::{At, Classifier, Error, Mask, Masked, Picture, Rule, Score};
 use foveola_tests::{Golden, to_hwc};
 
 use super::device;
@@ -84,4 +89,163 @@ fn golden_networks() {
             }
         }
     }
+}
+
+/// f16 keeps 11 bits, and rounds once a layer; sums are f32.
+#[test]
+fn half() {
+    let Some(gpu) = device().filter(|gpu| gpu.facts().f16) else {
+        return;
+    };
+    let (mut golden, file) = golden_file("n1");
+    let mut core = CoreBackend::new(Arc::clone(&file), 1).expect("core starts");
+    let mut ours = GpuBackend::new(gpu, file, Storage::Half).expect("gpu starts");
+    let shape = core.input();
+    let data = to_hwc(&golden.picture(0));
+    let x = Masked::whole(Picture::Tensor { shape, data: &data });
+    let [mut a, mut b] = [vec![0.0; core.classes()], vec![0.0; core.classes()]];
+    core.classify(&x, Score::Logit, &mut a).expect("core runs");
+    ours.classify(&x, Score::Logit, &mut b).expect("gpu runs");
+    close(&b, &a, 1e-2, "n1 in f16");
+    assert_ne!(a, b, "f16 rounds");
+}
+
+/// The same maps from both backends: gradients, held layers, boxes, RISE masks.
+#[test]
+fn explanations() {
+    let Some(gpu) = device() else { return };
+    let folder = Golden::open("n1").folder;
+    let question = Question::of([
+        "grad-cam",
+        "guided-backprop",
+        "occlusion:window=5",
+        "rise:masks=70",
+    ])
+    .expect("methods");
+    let maps = |gpu: Option<Arc<Gpu>>| {
+        let options = OpenOptions::default();
+        let mut model = OpenModel::open(&folder.join("model.onnx"), &options).expect("it opens");
+        model.gpu = gpu;
+        let shape = model.facts.input;
+        let values = to_hwc(&Golden::open("n1").picture(0));
+        let photo = Photo::tensor(shape, values);
+        let mut explainer = Explainer::new(model, 1);
+        let explained = explainer.explain(&photo, &question).expect("it explains");
+        explained
+            .maps
+            .into_iter()
+            .map(|map| map.values)
+            .collect::<Vec<_>>()
+    };
+    let (expected, found) = (maps(None), maps(Some(gpu)));
+    assert_eq!(expected.len(), 4);
+    for (i, (a, b)) in expected.iter().zip(&found).enumerate() {
+        close(b, a, 1e-4, &format!("map {i}"));
+    }
+}
+
+/// Masks of every kind, pixels and tensors as picture and fill, more questions
+/// than a batch holds, in order.
+#[test]
+fn masks() {
+    let Some(gpu) = device() else { return };
+    let (_, file) = golden_file("n1");
+    let mut core = CoreBackend::new(Arc::clone(&file), 1).expect("core starts");
+    let mut ours = GpuBackend::new(gpu, file, Storage::Full).expect("gpu starts");
+    let shape = core.input();
+    let count = ours.batch() + 5;
+    let pixels: Vec<u8> = (0..shape.len()).map(|i| (i * 37 % 251) as u8).collect();
+    let tensor: Vec<f32> = (0..shape.len())
+        .map(|i| (i * 29 % 97) as f32 / 97.0)
+        .collect();
+    let weights: Vec<f32> = (0..shape.area())
+        .map(|i| (i * 7 % 5) as f32 / 4.0)
+        .collect();
+    let bytes: Vec<u8> = (0..shape.area()).map(|i| (i * 11 % 256) as u8).collect();
+    let ranks: Vec<u32> = (0..shape.area() as u32).map(|i| i * 13 % 64).collect();
+    let normalisation = Normalisation {
+        mean: [120.0, 110.0, 100.0, 0.0],
+        scale: [0.02, 0.01, 0.03, 0.0],
+    };
+    let window = |y, x, h, w| Window {
+        y,
+        x,
+        c: 0,
+        h,
+        w,
+        d: shape.c,
+    };
+    let boxes = [window(1, 2, 4, 3), window(3, 0, 2, 90)];
+    let view = |i: usize| Masked {
+        picture: match i % 2 {
+            0 => Picture::Tensor {
+                shape,
+                data: &tensor,
+            },
+            _ => Picture::Pixels {
+                shape,
+                data: &pixels,
+                normalisation: &normalisation,
+            },
+        },
+        fill: match i % 3 {
+            0 => Fill::Colour([0.3, -0.2, 0.1, 0.0]),
+            1 => Fill::Picture(Picture::Tensor {
+                shape,
+                data: &tensor,
+            }),
+            _ => Fill::Picture(Picture::Pixels {
+                shape,
+                data: &pixels,
+                normalisation: &normalisation,
+            }),
+        },
+        mask: match i % 7 {
+            0 => Mask::Keep,
+            1 => Mask::Windows {
+                boxes: &boxes,
+                extra: Some(window(0, 0, 1 + i, 2)),
+                reveal: i % 4 < 2,
+            },
+            2 => Mask::Grid(Grid {
+                seed: 7,
+                sample: i as u32,
+                cells: 5,
+                keep: 0.5,
+                mindspore: false,
+            }),
+            3 => Mask::Soft(&weights),
+            4 => Mask::SoftBytes(&bytes),
+            _ => Mask::Ranked {
+                ranks: &ranks,
+                from: 3,
+                to: 20 + i as u32,
+                reveal: i % 4 < 2,
+            },
+        },
+    };
+    let mut scratch = vec![0.0; core.classes()];
+    let mut expected = Vec::new();
+    core.classify_batch(count, &view, Score::Logit, &mut scratch, &mut |_, s| {
+        expected.push(s.to_vec());
+        Ok(())
+    })
+    .expect("core runs");
+    let mut next = 0;
+    ours.classify_batch(count, &view, Score::Logit, &mut scratch, &mut |i, s| {
+        assert_eq!(i, next);
+        next += 1;
+        close(s, &expected[i], TOLERANCE, &format!("question {i}"));
+        Ok(())
+    })
+    .expect("gpu runs");
+    assert_eq!(next, count);
+    let stopped = ours.classify_batch(count, &view, Score::Logit, &mut scratch, &mut |i, _| {
+        if i == 3 { Err(Error::Stopped) } else { Ok(()) }
+    });
+    assert_eq!(stopped, Err(Error::Stopped));
+    let nan = vec![f32::NAN; shape.len()];
+    let x = Masked::whole(Picture::Tensor { shape, data: &nan });
+    let refused = ours.classify(&x, Score::Logit, &mut scratch);
+    assert_eq!(refused, Err(Error::PictureNotFinite));
 }

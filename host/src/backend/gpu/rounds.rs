@@ -2,7 +2,8 @@
 //! the one before is handed on.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use foveola_core::classifier::{Sink, Views};
 use foveola_core::{Error, Score};
@@ -55,7 +56,11 @@ impl Readback {
     }
 }
 
-type Mapped = Arc<Mutex<Option<Result<(), wgpu::BufferAsyncError>>>>;
+/// Longest time from the end of the work to the call that says so, which another
+/// thread may make.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+type Mapped = Receiver<Result<(), wgpu::BufferAsyncError>>;
 
 /// Elements that are on their way back.
 #[derive(Debug)]
@@ -82,10 +87,10 @@ impl Coming {
         let bytes = (elements * storage.size()).next_multiple_of(4) as u64;
         let buffer = readback.copy(&mut encoder, from, bytes);
         let submission = gpu.queue.submit([encoder.finish()]);
-        let mapped = Mapped::default();
-        let slot = Arc::clone(&mapped);
+        let (sender, mapped) = channel();
         buffer.map_async(wgpu::MapMode::Read, ..bytes, move |done| {
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
+            // Nobody waits any more where the receiver is gone.
+            let _ = sender.send(done);
         });
         Self {
             buffer,
@@ -109,11 +114,8 @@ impl Coming {
         });
         gpu.check()?;
         polled.map_err(|error| lost(error.to_string()))?;
-        let mapped = self.mapped.lock();
-        let mapped = mapped.unwrap_or_else(PoisonError::into_inner).take();
-        match mapped {
-            Some(Ok(())) => {}
-            _ => return Err(lost(String::from("its memory cannot be read"))),
+        if !matches!(self.mapped.recv_timeout(PATIENCE), Ok(Ok(()))) {
+            return Err(lost(String::from("its memory cannot be read")));
         }
         let bytes = (self.elements * self.storage.size()).next_multiple_of(4) as u64;
         let view = self.buffer.get_mapped_range(..bytes);

@@ -57,8 +57,8 @@ impl Work {
             Self::Rows(each) => (each * count, 1),
         };
         // 65,535 along an axis is what every adapter takes.
-        let across = wanted.clamp(1, 32_768);
-        [across, wanted.div_ceil(across), deep].map(|n| n as u32)
+        let rows = wanted.div_ceil(65_535).max(1);
+        [wanted.div_ceil(rows), rows, deep].map(|n| n as u32)
     }
 }
 
