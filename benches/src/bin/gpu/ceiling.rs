@@ -6,8 +6,8 @@ use std::time::Instant;
 use super::Result;
 
 const SHADER: &str = "
-@group(0) @binding(0) var<storage, read> from: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read_write> to: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> source: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> result: array<vec4<f32>>;
 
 // 16 sums of four numbers a thread, as a tile of a matrix product has them.
 @compute @workgroup_size(256)
@@ -16,8 +16,8 @@ fn products(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = group.x * 256u + local;
-    var a = array<vec4<f32>, 4>(from[0], from[1], from[2], from[3]);
-    let b = array<vec4<f32>, 4>(from[4], from[5], from[6], from[7]);
+    var a = array<vec4<f32>, 4>(source[0], source[1], source[2], source[3]);
+    let b = array<vec4<f32>, 4>(source[4], source[5], source[6], source[7]);
     var sums: array<vec4<f32>, 16>;
     for (var k = 0u; k < ROUNDSu; k += 1u) {
         for (var r = 0u; r < 4u; r += 1u) {
@@ -28,7 +28,7 @@ fn products(
     }
     var all = vec4<f32>();
     for (var s = 0u; s < 16u; s += 1u) { all += sums[s]; }
-    to[i] = all;
+    result[i] = all;
 }
 
 @compute @workgroup_size(256)
@@ -37,9 +37,9 @@ fn copies(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let all = arrayLength(&to);
+    let all = arrayLength(&result);
     for (var i = group.x * 256u + local; i < all; i += groups.x * 256u) {
-        to[i] = from[i];
+        result[i] = source[i];
     }
 }
 ";

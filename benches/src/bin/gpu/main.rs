@@ -22,7 +22,7 @@ use foveola_core::{Classifier, Masked, Picture, Score};
 
 use ceiling::Ceiling;
 use load::{Load, Watch};
-use networks::{Built, Network, build};
+use networks::{Network, build};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -58,7 +58,7 @@ impl Options {
     }
 
     const fn masks(&self) -> u32 {
-        if self.quick { 16 } else { 8000 }
+        if self.quick { 8 } else { 8000 }
     }
 
     /// Seconds that a figure takes at least.
@@ -82,7 +82,10 @@ struct Row {
 
 /// Asks again and again; pictures a second and the processor's load.
 fn rate(seconds: f64, pictures: usize, mut ask: impl FnMut() -> Result<()>) -> Result<(f64, Load)> {
-    ask()?;
+    // The first one warms up, where the time counts.
+    if seconds > 0.0 {
+        ask()?;
+    }
     let watch = Watch::start();
     let mut done = 0;
     loop {
@@ -137,26 +140,68 @@ fn forward(backend: &mut GpuBackend, pixels: &[u8], count: usize) -> Result<()> 
     Ok(())
 }
 
+/// A network on the adapter, and what a picture of it takes.
+struct Bench {
+    network: Network,
+    backend: GpuBackend,
+    pixels: Vec<u8>,
+    operations: f64,
+    bytes: f64,
+    seconds: f64,
+}
+
+/// What a question asks of a network.
+type Ask<'a> = &'a dyn Fn(&mut GpuBackend, &[u8]) -> Result<()>;
+
+impl Bench {
+    fn new(gpu: &Arc<Gpu>, network: Network, options: &Options) -> Result<Self> {
+        let built = build(network, options.side())?;
+        let storage = match options.half {
+            true => Storage::Half,
+            false => Storage::Full,
+        };
+        let backend = GpuBackend::new(Arc::clone(gpu), built.file, storage)?;
+        let len = backend.input().len();
+        Ok(Self {
+            network,
+            backend,
+            pixels: (0..len).map(|i| (i * 31 % 256) as u8).collect(),
+            operations: built.operations,
+            bytes: built.elements * storage.size() as f64,
+            seconds: options.seconds(),
+        })
+    }
+
+    /// One figure; only where all passes go forward, products tell how fast.
+    fn row(
+        &mut self,
+        what: String,
+        pictures: usize,
+        only_forward: bool,
+        ask: Ask<'_>,
+    ) -> Result<Row> {
+        let (backend, pixels) = (&mut self.backend, &self.pixels);
+        let (rate, load) = rate(self.seconds, pictures, || ask(backend, pixels))?;
+        eprintln!("{} {what}: {rate:.1} pictures/s", self.network.name());
+        Ok(Row {
+            network: self.network.name(),
+            what,
+            rate,
+            tera: only_forward.then_some(rate * self.operations / 1e12),
+            giga: only_forward.then_some(rate * self.bytes / 1e9),
+            load,
+        })
+    }
+}
+
 /// All figures of one network.
 fn measure(gpu: &Arc<Gpu>, network: Network, options: &Options) -> Result<Vec<Row>> {
-    let Built {
-        file,
-        operations,
-        elements,
-    } = build(network, options.side())?;
-    let storage = match options.half {
-        true => Storage::Half,
-        false => Storage::Full,
-    };
-    let bytes = elements * storage.size() as f64;
-    let mut backend = GpuBackend::new(Arc::clone(gpu), file, storage)?;
-    let len = backend.input().len();
-    let pixels: Vec<u8> = (0..len).map(|i| (i * 31 % 256) as u8).collect();
-    let batch = backend
-        .batch()
-        .min(if options.quick { 2 } else { usize::MAX });
+    let mut bench = Bench::new(gpu, network, options)?;
+    let batch = bench.backend.batch();
+    let many = if options.quick { 2 } else { 4 * batch };
+    let masks = options.masks();
     let rise = Rise {
-        masks: options.masks(),
+        masks,
         ..Rise::default()
     };
     let size = if options.quick { 16 } else { 32 };
@@ -165,36 +210,24 @@ fn measure(gpu: &Arc<Gpu>, network: Network, options: &Options) -> Result<Vec<Ro
         stride: Some([0, size / 2, size / 2]),
         ..Occlusion::default()
     };
-    let windows = occlusion.cost(&mut backend, 1)?.forward as usize;
-    let seconds = options.seconds();
-    let mut rows = Vec::new();
-    let mut add = |what: String, (rate, load): (f64, Load), forward: bool| {
-        let tera = forward.then_some(rate * operations / 1e12);
-        eprintln!("{} {what}: {rate:.1} pictures/s", network.name());
-        rows.push(Row {
-            network: network.name(),
-            what,
-            rate,
-            tera,
-            giga: forward.then_some(rate * bytes / 1e9),
-            load,
-        });
-    };
-    let many = batch * if options.quick { 1 } else { 4 };
-    let found = rate(seconds, many, || forward(&mut backend, &pixels, many))?;
-    add(format!("forward (batch {batch})"), found, true);
-    let masks = options.masks() as usize;
-    let found = rate(seconds, masks, || explain(&mut backend, &rise, &pixels))?;
-    add(format!("RISE {masks}"), found, true);
-    let found = rate(seconds, windows, || {
-        explain(&mut backend, &occlusion, &pixels)
-    })?;
-    add(format!("occlusion {size}/{}", size / 2), found, true);
-    let found = rate(seconds, 1, || {
-        explain(&mut backend, &GuidedBackprop, &pixels)
-    })?;
-    add(String::from("guided backprop"), found, false);
-    Ok(rows)
+    let windows = occlusion.cost(&mut bench.backend, 1)?.forward as usize;
+    let name = format!("forward (batch {})", batch.min(many));
+    let rows = [
+        bench.row(name, many, true, &|b, p| forward(b, p, many))?,
+        bench.row(format!("RISE {masks}"), masks as usize, true, &|b, p| {
+            explain(b, &rise, p)
+        })?,
+        bench.row(
+            format!("occlusion {size}/{}", size / 2),
+            windows,
+            true,
+            &|b, p| explain(b, &occlusion, p),
+        )?,
+        bench.row(String::from("guided backprop"), 1, false, &|b, p| {
+            explain(b, &GuidedBackprop, p)
+        })?,
+    ];
+    Ok(rows.into())
 }
 
 /// What the peers say, line by line.
