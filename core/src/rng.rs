@@ -48,6 +48,9 @@ pub enum Purpose {
     Coalition = 66,
     /// Key of the scrambling of a Sobol sequence: index = dimension, word 0.
     Scramble = 67,
+    /// Directions in which a mask is tried: sample = step, index = pair, block = cell / 32,
+    /// one bit of word 0 a cell.
+    MaskDirection = 68,
 }
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];

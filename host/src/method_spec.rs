@@ -107,6 +107,10 @@ pub enum Parameters {
         file: Option<PathBuf>,
         /// Whether each pixel is divided by its own coverage.
         by_coverage: bool,
+        /// Whether the mean score is subtracted.
+        centred: bool,
+        /// Disagreement of two halves that ends the masks.
+        tolerance: Option<f32>,
         /// MindSpore's numbers.
         mindspore: bool,
     },
@@ -125,6 +129,23 @@ pub enum Parameters {
     },
     /// A method over segments.
     Segmented(Segmented),
+    /// Meaningful perturbation.
+    MeaningfulPerturbation {
+        /// Cells along each side.
+        grid: Option<u16>,
+        /// Steps of the search.
+        steps: u32,
+        /// Adam's rate.
+        rate: f32,
+        /// Weight of what is taken away.
+        sparsity: f32,
+        /// Weight of the mask's slopes.
+        smoothness: f32,
+        /// Pairs of masks a step, without gradients.
+        pairs: u32,
+        /// What hides.
+        baseline: Baseline,
+    },
 }
 
 /// One method as asked for.
@@ -194,6 +215,7 @@ pub fn title(name: &str) -> &'static str {
         "anchors" => "Anchors",
         "sobol" => "Sobol",
         "hsic" => "HSIC",
+        "meaningful-perturbation" => "Meaningful perturbation",
         _ => "Method",
     }
 }

@@ -230,7 +230,7 @@ const fn between<'q>(query: &Query<'q>, fill: Fill<'q>, share: f32) -> Masked<'q
 }
 
 /// Writes picture minus baseline.
-fn subtract(query: &Query<'_>, fill: Fill<'_>, out: &mut [f32]) -> Result<(), Error> {
+pub(super) fn subtract(query: &Query<'_>, fill: Fill<'_>, out: &mut [f32]) -> Result<(), Error> {
     let fill = Masked {
         picture: query.picture,
         fill,

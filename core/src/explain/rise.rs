@@ -91,7 +91,7 @@ impl Rise<'_> {
     }
 
     /// Number of masks for an input.
-    fn count(&self, input: Shape) -> Result<usize, Error> {
+    pub(super) fn count(&self, input: Shape) -> Result<usize, Error> {
         if !(self.keep > 0.0 && self.keep <= 1.0) {
             return Err(Error::BadParameter("share of kept cells"));
         }
@@ -119,6 +119,14 @@ impl Rise<'_> {
         if self.by_coverage { input.area() } else { 0 }
     }
 
+    /// Mask `i` of a picture of `area` pixels.
+    pub(super) fn mask(&self, seed: u64, i: usize, area: usize) -> Mask<'_> {
+        match self.stored {
+            Some(stored) => stored.mask(i, area),
+            None => Mask::Grid(self.grid(seed, i as u32)),
+        }
+    }
+
     const fn grid(&self, seed: u64, sample: u32) -> Grid {
         Grid {
             seed,
@@ -135,7 +143,7 @@ impl Rise<'_> {
 const ROUNDING: f32 = 1e-5;
 
 /// Whether the masks made a difference to the score.
-fn differs(range: &[f32]) -> bool {
+pub(super) fn differs(range: &[f32]) -> bool {
     let [least, largest] = range else {
         return false;
     };
@@ -192,14 +200,10 @@ impl Method for Rise<'_> {
             row,
         };
         sums.clear();
-        let mask = |i: usize| match self.stored {
-            Some(stored) => stored.mask(i, input.area()),
-            None => Mask::Grid(self.grid(query.seed, i as u32)),
-        };
         let view = |i: usize| Masked {
             picture: query.picture,
             fill: self.fill,
-            mask: mask(i),
+            mask: self.mask(query.seed, i, input.area()),
         };
         let mut passes = Passes::new(progress, count as u64);
         let score = query.score.unwrap_or(Score::Probability);

@@ -179,6 +179,16 @@ pub const METHODS: &[MethodRow] = &[
                 "keep",
                 "keep: number of masks times keep; coverage: sum of each pixel's own weights",
             ),
+            parameter(
+                "estimator",
+                "raw",
+                "raw: the paper's; centred: by coverage, less the mean score",
+            ),
+            parameter(
+                "tolerance",
+                "none",
+                "ends the masks once two halves agree so closely, 0 to 1; for centred",
+            ),
             COMPAT,
         ],
     },
@@ -300,6 +310,30 @@ pub const METHODS: &[MethodRow] = &[
             COUNT_OF_CELLS,
             parameter("baseline", "black", HIDES_SEGMENTS),
             parameter("samples", "500", "number of random masks"),
+        ],
+    },
+    MethodRow {
+        name: "meaningful-perturbation",
+        summary: "smallest smooth part of the picture whose loss takes the class away",
+        needs: Needs::Scores,
+        map: MapKind::Pixels,
+        paper: "Fong and Vedaldi 2017, arXiv 1704.03296",
+        parameters: &[
+            parameter(
+                "grid",
+                "28 with gradients, 8 without",
+                "cells of the mask along each side, 1 to 64",
+            ),
+            parameter("steps", "300", "steps of the search"),
+            parameter("rate", "0.1", "Adam's rate"),
+            parameter("sparsity", "0.05", "weight of what is taken away"),
+            parameter("smoothness", "0.2", "weight of the mask's slopes"),
+            parameter("pairs", "8", "pairs of masks a step, without gradients"),
+            parameter(
+                "baseline",
+                "blur",
+                "what hides: blur, black, mean or a number",
+            ),
         ],
     },
 ];

@@ -14,8 +14,8 @@ use super::{CliError, Ending, note, print};
 use crate::backend::core::Arithmetic;
 use crate::card::Card;
 use crate::explainer::{
-    Consensus, DEFAULT_SEED, Explainer, Explanation, MapScore, Question, SaliencyMap, Stability,
-    Target, Watch, consensus,
+    Consensus, DEFAULT_SEED, Explainer, Explanation, MapScore, Question, Removal, SaliencyMap,
+    Stability, Target, Watch, consensus,
 };
 use crate::method_spec::{MethodSpec, Parameters};
 use crate::metric_spec::MetricSpec;
@@ -56,6 +56,10 @@ pub struct ExplainArgs {
     /// Also show what the methods agree on, class by class, and where they do not
     #[arg(long)]
     pub consensus: bool,
+
+    /// Also take away the segments that speak against the class and classify again
+    #[arg(long)]
+    pub remove_opposing: bool,
 
     /// Also ask every method that samples with nine seeds: how much of a map is chance
     #[arg(long)]
@@ -133,6 +137,7 @@ struct Answered {
     scores: Vec<Vec<MapScore>>,
     consensus: Vec<Consensus>,
     stability: Vec<Stability>,
+    removals: Vec<Removal>,
 }
 
 /// Runs the command.
@@ -165,6 +170,7 @@ pub fn run(args: &ExplainArgs) -> Result<Ending, CliError> {
             scores: &answered.scores,
             consensus: &answered.consensus,
             stability: &answered.stability,
+            removals: &answered.removals,
             raw: args.raw,
             uncertainty: answered.measured.as_ref(),
         },
@@ -203,12 +209,17 @@ fn answer(
         true => explainer.stability(photo, &explanation.maps, &mut terminal)?,
         false => Vec::new(),
     };
+    let removals = match args.remove_opposing {
+        true => explainer.without_opposing(photo, &explanation.maps)?,
+        false => Vec::new(),
+    };
     Ok(Answered {
         explanation,
         measured,
         scores,
         consensus,
         stability: stability.into_iter().flatten().collect(),
+        removals: removals.into_iter().flatten().collect(),
     })
 }
 
@@ -220,6 +231,12 @@ fn tell(args: &ExplainArgs, card: &Card, answered: &Answered, place: &Path) {
     print(&sentences(explanation, &answered.consensus, place));
     for found in &answered.stability {
         print(&(found.sentence() + "\n"));
+    }
+    for removal in &answered.removals {
+        print(&(removal.sentence(|class| card.label(class)) + "\n"));
+    }
+    if args.remove_opposing && answered.removals.is_empty() {
+        note("nothing to remove: no segment of a signed map speaks against its class");
     }
     if args.stability && answered.stability.is_empty() {
         note("no stability: none of the methods samples, or fewer than two seeds give a map");

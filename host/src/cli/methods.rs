@@ -57,6 +57,9 @@ fn cost(name: &str) -> &'static str {
         "lime" | "hsic" => "1 forward pass a sample, for all classes together",
         "kernel-shap" => "1 forward pass a coalition and 2, for all classes together",
         "anchors" => "hundreds to thousands of forward passes a class, as the picture has it",
+        "meaningful-perturbation" => {
+            "1 forward and 1 backward pass a step and class; without gradients 2 a pair"
+        }
         "sobol" => "1 forward pass a design and segment and 1 a design, for all classes together",
         _ => "see `foveola budget`",
     }

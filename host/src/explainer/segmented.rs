@@ -62,6 +62,11 @@ impl Segmented {
         Segments::new(&self.labels).count()
     }
 
+    /// What hides a segment.
+    pub fn fill(&self) -> Fill<'_> {
+        self.hidden.fill()
+    }
+
     /// So many targets will be asked for.
     pub fn expect(&self, targets: usize) {
         self.targets.set(self.targets.get().max(targets));

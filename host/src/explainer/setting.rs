@@ -6,8 +6,8 @@ use std::path::Path;
 
 use foveola_core::explain::hoc::{Mode, Storage};
 use foveola_core::explain::{
-    Cost, Deconvolution, GradCam, Gradient, GuidedBackprop, Hoc, HocMethod, Method, Occlusion,
-    Rise, StoredMasks,
+    CentredRise, Cost, Deconvolution, GradCam, Gradient, GuidedBackprop, Hoc, HocMethod,
+    MeaningfulPerturbation, Method, Occlusion, Rise, StoredMasks,
 };
 use foveola_core::{At, Classifier, Error, Fill, Score, Shape};
 use serde_json::Value;
@@ -157,6 +157,12 @@ impl Setting {
         all
     }
 
+    /// What hides a segment.
+    pub fn fill_of_segments(&self) -> Fill<'_> {
+        let none = Fill::Colour(Default::default());
+        self.segmented.as_ref().map_or(none, Segmented::fill)
+    }
+
     fn fill(&self) -> Fill<'_> {
         let none = Fill::Colour(Default::default());
         self.hidden.as_ref().map_or(none, Hidden::fill)
@@ -222,12 +228,37 @@ impl Setting {
             return work(&HocMethod { hoc, storage });
         }
         if let Some(rise) = self.rise() {
+            if let Parameters::Rise {
+                centred: true,
+                tolerance,
+                ..
+            } = self.spec.parameters
+            {
+                return work(&CentredRise { rise, tolerance });
+            }
             return work(&rise);
         }
         if let Some(segmented) = &self.segmented {
             return segmented.with_method(work);
         }
         match &self.spec.parameters {
+            &Parameters::MeaningfulPerturbation {
+                grid,
+                steps,
+                rate,
+                sparsity,
+                smoothness,
+                pairs,
+                ..
+            } => work(&MeaningfulPerturbation {
+                fill: self.fill(),
+                grid: grid.map(|cells| [usize::from(cells); 2]),
+                steps,
+                rate,
+                sparsity,
+                smoothness,
+                pairs,
+            }),
             Parameters::GradCam { relu, .. } => work(&GradCam {
                 layer: self.layer,
                 relu: *relu,
@@ -272,7 +303,8 @@ const fn baseline(parameters: &Parameters) -> Option<Baseline> {
     match parameters {
         Parameters::Occlusion { baseline, .. }
         | Parameters::Rise { baseline, .. }
-        | Parameters::Hoc { baseline, .. } => Some(*baseline),
+        | Parameters::Hoc { baseline, .. }
+        | Parameters::MeaningfulPerturbation { baseline, .. } => Some(*baseline),
         _ => None,
     }
 }

@@ -43,7 +43,13 @@ pub fn call(spec: &MethodSpec, layer: &dyn Fn(&str) -> Option<u16>) -> Result<Ca
             baseline: sent(*baseline).map_err(unfit)?,
             mindspore: *mindspore,
         },
+        Parameters::MeaningfulPerturbation { .. } => {
+            return Err(unfit("devices do not search for masks yet"));
+        }
         Parameters::Segmented(_) => return Err(unfit("devices have no segments yet")),
+        Parameters::Rise { centred: true, .. } => {
+            return Err(unfit("devices have no centred estimator yet"));
+        }
         Parameters::Rise { file: Some(_), .. } => {
             return Err(unfit("it takes no masks from files"));
         }

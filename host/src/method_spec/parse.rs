@@ -28,6 +28,7 @@ impl FromStr for MethodSpec {
             "occlusion" => given.occlusion()?,
             "rise" => given.rise()?,
             "hoc" => given.hoc()?,
+            "meaningful-perturbation" => given.meaningful_perturbation()?,
             _ => given.segmented(name)?.unwrap_or(Parameters::Plain),
         };
         Ok(Self { row, parameters })
@@ -198,7 +199,15 @@ impl<'a> Given<'a> {
     }
 
     fn rise(&self) -> Result<Parameters, SpecError> {
+        let centred = self.choice("estimator", &["raw", "centred"])? == 1;
+        const TAKES: &str = "with estimator=centred, a number above 0, below 1";
+        let tolerance = self.number::<f32>("tolerance", TAKES)?;
+        if tolerance.is_some_and(|t| !centred || !(t > 0.0 && t < 1.0)) {
+            return Err(self.wrong("tolerance", format!("it takes {TAKES}")));
+        }
         Ok(Parameters::Rise {
+            centred,
+            tolerance,
             masks: self.count("masks", "a whole number from 1")?,
             grid: self.grid()?,
             keep: self.share("keep", 0.5, true)?,
@@ -206,6 +215,26 @@ impl<'a> Given<'a> {
             file: self.values.get("file").map(PathBuf::from),
             by_coverage: self.choice("divisor", &["keep", "coverage"])? == 1,
             mindspore: self.choice("compat", &["none", "mindspore"])? == 1,
+        })
+    }
+
+    fn meaningful_perturbation(&self) -> Result<Parameters, SpecError> {
+        let weight = |key, usual| {
+            let takes = "a number from 0";
+            let value = self.number::<f32>(key, takes)?.unwrap_or(usual);
+            match value.is_finite() && value >= 0.0 {
+                true => Ok(value),
+                false => Err(self.wrong(key, format!("it takes {takes}"))),
+            }
+        };
+        Ok(Parameters::MeaningfulPerturbation {
+            grid: self.grid()?,
+            steps: self.count("steps", "a whole number from 1")?.unwrap_or(300),
+            rate: weight("rate", 0.1)?,
+            sparsity: weight("sparsity", 0.05)?,
+            smoothness: weight("smoothness", 0.2)?,
+            pairs: self.count("pairs", "a whole number from 1")?.unwrap_or(8),
+            baseline: self.baseline(Baseline::Blur)?,
         })
     }
 

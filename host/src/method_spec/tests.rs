@@ -69,12 +69,14 @@ fn what_is_written_reads_back() {
         "grad-cam:layer=/r3/act/Relu_output_0,relu=true",
         "occlusion:baseline=blur,stride=2/3,window=1/4/5",
         "rise:baseline=mean,compat=mindspore,keep=0.25,masks=100",
+        "rise:estimator=centred,masks=100,tolerance=0.1",
         "hoc:baseline=0,mode=cover,threshold=0.75,windows=9/4",
         "feature-ablation:baseline=blur,count=12,segments=grid",
         "lime:alpha=0.5,baseline=segment,design=z.npy,kernel=0.25,samples=90,segments=a,b.npy",
         "kernel-shap:samples=64,segments=quickshift",
         "anchors:batch=50,beam=2,passes=900,tau=0.1,threshold=0.9",
         "sobol:designs=8",
+        "meaningful-perturbation:grid=7,steps=30",
         "hsic:baseline=3,samples=64",
     ] {
         let spec = parse(text);
@@ -94,6 +96,8 @@ fn mistakes_name_the_nearest() {
         ("rise:masks=-5", "from 1"),
         ("rise:masks=0", "from 1"),
         ("rise:keep=0", "above 0"),
+        ("rise:tolerance=0.1", "estimator=centred"),
+        ("rise:estimator=centred,tolerance=1", "below 1"),
         ("rise:keep=nan", "above 0"),
         ("hoc:threshold=2", "from 0 to 1"),
         ("hoc:mode=hide", "reveal or cover"),

@@ -77,6 +77,22 @@ pub fn of(parameters: &Parameters) -> BTreeMap<&'static str, Value> {
             .list("strides", strides)
             .baseline(*baseline),
         Parameters::Segmented(segmented) => segmented.put(none),
+        Parameters::MeaningfulPerturbation {
+            grid,
+            steps,
+            rate,
+            sparsity,
+            smoothness,
+            pairs,
+            baseline,
+        } => none
+            .may("grid", *grid)
+            .put("steps", steps)
+            .put("rate", decimal(*rate))
+            .put("sparsity", decimal(*sparsity))
+            .put("smoothness", decimal(*smoothness))
+            .put("pairs", pairs)
+            .baseline(*baseline),
     };
     values.0
 }
@@ -89,6 +105,8 @@ fn rise(none: Values, parameters: &Parameters) -> Values {
         baseline,
         file,
         by_coverage,
+        centred,
+        tolerance,
         mindspore,
     } = parameters
     else {
@@ -101,5 +119,7 @@ fn rise(none: Values, parameters: &Parameters) -> Values {
         .baseline(*baseline)
         .may("file", file.as_ref())
         .put("divisor", divisor)
+        .may("estimator", centred.then_some("centred"))
+        .may("tolerance", tolerance.map(decimal))
         .compat(*mindspore)
 }

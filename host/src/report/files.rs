@@ -16,8 +16,8 @@ use super::regions;
 use crate::backend::core::Arithmetic;
 use crate::card::Card;
 use crate::explainer::{
-    Consensus, Explanation, Layer, MapScore, Question, Region, SaliencyMap, Stability, Step,
-    score_name,
+    Consensus, Explanation, Layer, MapScore, Question, Region, Removal, SaliencyMap, Stability,
+    Step, score_name,
 };
 use crate::model::{BackendKind, OpenModel};
 use crate::photo::Photo;
@@ -51,6 +51,8 @@ pub struct Run<'a> {
     pub scores: &'a [Vec<MapScore>],
     /// What methods agree on, class by class; empty if it was not asked for.
     pub consensus: &'a [Consensus],
+    /// Pictures without what speaks against a class; empty if none was asked.
+    pub removals: &'a [Removal],
     /// Certificates of stability; empty if none was asked.
     pub stability: &'a [Stability],
     /// Whether arrays are written as the method made them.
@@ -83,6 +85,8 @@ struct Record<'a> {
     maps: Vec<MapRecord<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     consensus: Vec<ConsensusRecord<'a>>,
+    #[serde(skip_serializing_if = "<[Removal]>::is_empty")]
+    removals: &'a [Removal],
     #[serde(skip_serializing_if = "<[Stability]>::is_empty")]
     stability: &'a [Stability],
     hoc: BTreeMap<usize, HocRecord<'a>>,
@@ -165,6 +169,10 @@ pub fn write(run: &Run<'_>, mut folder: OutputFolder) -> Result<(), WriteError> 
     }
     for found in run.consensus {
         stage_consensus(found, run.photo, &mut folder)?;
+    }
+    for removal in run.removals {
+        let picture = removal.picture(run.photo, |class| run.model.card.label(class));
+        folder.stage(&format!("{}.without.png", removal.map), &png(&picture))?;
     }
     folder.stage("explain.json", &json(run))?;
     folder.commit()
@@ -306,6 +314,7 @@ fn json(run: &Run<'_>) -> Vec<u8> {
             .map(|(i, m)| map_record(m, run.raw, run.scores.get(i).map_or(&[], Vec::as_slice)))
             .collect(),
         consensus: run.consensus.iter().map(consensus_record).collect(),
+        removals: run.removals,
         stability: run.stability,
         hoc: hoc_records(explanation),
     })

@@ -179,7 +179,7 @@ fn record(priced: &Priced) -> MethodRecord {
 /// Whether negative values of the method's maps speak against the class.
 fn is_signed(spec: &MethodSpec) -> bool {
     match &spec.parameters {
-        Parameters::Rise { .. } => false,
+        Parameters::Rise { centred, .. } => *centred,
         Parameters::GradCam { relu, .. } => !relu,
         Parameters::Segmented(segmented) => segmented.is_signed(),
         _ => spec.row.map == MapKind::Elements,
