@@ -407,7 +407,8 @@ mod tests {
 
     const SHAPE: Shape = Shape::new(4, 6, 1);
 
-    /// What a cell adds to a linear score of a picture of ones.
+    /// What a cell adds to a linear score of a picture of 1.5 over a fill of 0.5, which
+    /// keeps every ReLU open.
     fn gains() -> Vec<f32> {
         (0..24)
             .map(|i| [0.4, -0.1, 0.0, 0.3, 0.02][i * 7 % 5])
@@ -416,6 +417,7 @@ mod tests {
 
     fn method(smoothness: f32) -> MeaningfulPerturbation<'static> {
         MeaningfulPerturbation {
+            fill: Fill::Colour([0.5; MAX_CHANNELS]),
             grid: Some([4, 6]),
             sparsity: 24.0 * 0.1,
             smoothness,
@@ -436,7 +438,7 @@ mod tests {
     /// than its share of the sparsity: with gradients and without.
     #[test]
     fn a_linear_score_is_decided_cell_by_cell() {
-        let (x, gains) = (vec![1.0; 24], gains());
+        let (x, gains) = (vec![1.5; 24], gains());
         let expected: Vec<f32> = gains
             .iter()
             .map(|g| f32::from(u8::from(*g > 0.1)))
@@ -447,7 +449,8 @@ mod tests {
         assert_eq!((&map[0], outcomes), (&expected, vec![Outcome::Ok]));
         let kept: f32 = expected.iter().map(|gone| 1.0 - gone).sum();
         assert!((notes.of(0, "kept") - f64::from(kept / 24.0)).abs() < 1e-6);
-        let score: f32 = gains.iter().filter(|g| **g <= 0.1).sum::<f32>() + white.bias;
+        let kept = gains.iter().zip(&expected);
+        let score: f32 = kept.map(|(g, gone)| g * (1.5 - gone)).sum();
         assert!((notes.of(0, "score") - f64::from(score)).abs() < 1e-5);
         let weights = [gains];
         let mut black = Net::linear(SHAPE, &weights);
@@ -461,7 +464,7 @@ mod tests {
     /// Smoothness makes slopes shallower; coarse grids are enlarged.
     #[test]
     fn smoothness_and_grids() {
-        let x = vec![1.0; 24];
+        let x = vec![1.5; 24];
         let mut white = Tiny::new(SHAPE, false, vec![gains()]);
         let mut run = |method: MeaningfulPerturbation<'_>| {
             explain(&method, &mut white, &query(&x), &mut Figures::default())
@@ -482,7 +485,7 @@ mod tests {
 
     #[test]
     fn stopping_and_bad_parameters() {
-        let x = vec![1.0; 24];
+        let x = vec![1.5; 24];
         let mut white = Tiny::new(SHAPE, false, vec![gains()]);
         let stop = &mut StopAfter(9);
         let (_, outcomes) = explain(&method(0.0), &mut white, &query(&x), stop).unwrap();
