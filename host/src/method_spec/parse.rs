@@ -202,7 +202,7 @@ impl<'a> Given<'a> {
         let centred = self.choice("estimator", &["raw", "centred"])? == 1;
         const TAKES: &str = "with estimator=centred, a number above 0, below 1";
         let tolerance = self.number::<f32>("tolerance", TAKES)?;
-        if tolerance.is_some_and(|t| !centred || !(t > 0.0 && t < 1.0)) {
+        if tolerance.is_some_and(|t| !(centred && t > 0.0 && t < 1.0)) {
             return Err(self.wrong("tolerance", format!("it takes {TAKES}")));
         }
         Ok(Parameters::Rise {
