@@ -4,5 +4,4 @@ mod cli {
     pub mod bad_input;
     pub mod files;
     pub mod room;
-    pub mod segments;
 }
