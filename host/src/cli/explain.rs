@@ -256,7 +256,7 @@ fn tell(args: &ExplainArgs, card: &Card, answered: &Answered, place: &Path) {
 fn opened(args: &ExplainArgs) -> Result<OpenModel, CliError> {
     let mut model = args.model.open()?;
     if args.arithmetic != Arithmetic::Strict && model.backend() != BackendKind::Core {
-        let reason = "--arithmetic is for the backend core; others have their own";
+        let reason = "--arithmetic is for the backend core; tract has its own, and so has a GPU";
         return Err(CliError::Usage(String::from(reason)));
     }
     model.arithmetic = args.arithmetic;

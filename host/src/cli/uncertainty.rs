@@ -25,7 +25,7 @@ impl UncertaintyArgs {
     /// What is to be measured, if anything.
     pub fn setting(&self, seed: u64, model: &OpenModel) -> Result<Option<Setting>, CliError> {
         if self.uncertainty && model.backend() != BackendKind::Core {
-            let reason = "--uncertainty is for the backend core; tract has no dropout";
+            let reason = "--uncertainty is for the backend core; tract and GPUs have no dropout";
             return Err(CliError::Usage(String::from(reason)));
         }
         let setting = Setting::default();

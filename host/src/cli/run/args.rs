@@ -165,7 +165,8 @@ impl Question {
     pub fn runner(&self) -> Result<Runner, CliError> {
         let mut model = self.model.open()?;
         if self.arithmetic != Arithmetic::Strict && model.backend() != BackendKind::Core {
-            let reason = "--arithmetic is for the backend core; others have their own";
+            let reason =
+                "--arithmetic is for the backend core; tract has its own, and so has a GPU";
             return Err(CliError::Usage(String::from(reason)));
         }
         model.arithmetic = self.arithmetic;
