@@ -8,6 +8,7 @@ fn main() {
     println!("cargo:rustc-check-cfg=cfg(foveola_helium)");
     println!("cargo:rustc-check-cfg=cfg(foveola_dropout)");
     println!("cargo:rustc-check-cfg=cfg(foveola_relevance)");
+    println!("cargo:rustc-check-cfg=cfg(foveola_edits)");
     let target = std::env::var("TARGET").unwrap_or_default();
     // Programs for Armv6-M go into flashes that have no room for it.
     if !target.starts_with("thumbv6m") {
@@ -17,6 +18,7 @@ fn main() {
     // kept by the table of the trait that it belongs to.
     if !target.starts_with("thumbv6m") && !target.starts_with("thumbv7m") {
         println!("cargo:rustc-cfg=foveola_relevance");
+        println!("cargo:rustc-cfg=foveola_edits");
     }
     // The DSP extension is part of Armv7E-M. In Armv8-M it is an option, which
     // `Isa::detect` asks the processor about.

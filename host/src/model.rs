@@ -14,7 +14,7 @@ use foveola_core::net::op::Op;
 use foveola_core::{Error, Score};
 use sha2::{Digest, Sha256};
 
-use crate::backend::core::{Arithmetic, ModelFile, StartError};
+use crate::backend::core::{Arithmetic, Editing, ModelFile, StartError};
 use crate::backend::tract::{TractError, TractModel};
 use crate::card::{Card, CardError, Channels, NetworkFacts, PartialCard, Resize};
 use crate::compile::{CompileError, Goal};
@@ -208,6 +208,8 @@ pub struct OpenModel {
     pub engine: Engine,
     /// How `core` multiplies and adds f32; Strict unless set.
     pub arithmetic: Arithmetic,
+    /// How `core` evaluates edits of a picture; only what they reach unless set.
+    pub editing: Editing,
     /// What the memory plan of its forward pass is to be where it is compiled.
     pub goal: Goal,
     /// The device of the backend `gpu`, which then runs the network instead of `core`.
@@ -256,6 +258,7 @@ impl OpenModel {
             notes,
             engine,
             arithmetic: Arithmetic::Strict,
+            editing: Editing::default(),
             goal: Goal::default(),
             gpu: match options.backend {
                 Some(BackendKind::Gpu) => Some(gpu::open(options.adapter.as_deref())?),

@@ -3,6 +3,7 @@
 mod backward;
 mod dropout;
 mod forward;
+mod held;
 mod in_place;
 mod pixels;
 mod pour;
@@ -13,6 +14,7 @@ mod stream;
 mod stream_back;
 
 pub use forward::Tap;
+pub use held::{Held, Slot, held_len};
 pub use stream_back::gap_part;
 
 use core::ops::Range;
@@ -28,7 +30,9 @@ use super::model::{Buffer, Model, NodeView, Pass, Plan};
 use super::op::Activation;
 use super::ops::{Node, Operand};
 use super::quant::Quantisation;
-use crate::classifier::{At, Classifier, Dropout, DroppedSink, Layers, Pieces, Rule, Score};
+use crate::classifier::{
+    At, Classifier, Dropout, DroppedSink, Edits, Layers, Pieces, Rule, Score, Sink,
+};
 use crate::error::Error;
 use crate::mask::Masked;
 use crate::picture::Picture;
@@ -47,6 +51,8 @@ pub struct Session<'m, 'a> {
     dropping: Option<Dropping>,
     /// Whether nodes run without the activation that is merged into them.
     bare: bool,
+    /// Whether edits compute only what they can reach.
+    incremental: bool,
 }
 
 /// What the arena holds.
@@ -77,6 +83,7 @@ impl<'m, 'a> Session<'m, 'a> {
             last: None,
             dropping: None,
             bare: false,
+            incremental: true,
         })
     }
 
@@ -340,6 +347,32 @@ impl Classifier for Session<'_, '_> {
         self.forward(x)?;
         let plan = self.plan(Pass::Forward)?;
         copy_scores(self.values(&plan.value(self.model.score_id(score)))?, out)
+    }
+
+    fn classify_edits(
+        &mut self,
+        base: &Masked<'_>,
+        count: usize,
+        edit: &Edits<'_>,
+        score: Score,
+        scores: &mut [f32],
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
+        base.editable()?;
+        let (need, have) = (self.classes(), scores.len());
+        if self.edits_pay(count)
+            && let Ok(mut held) = self.hold(base)
+        {
+            let scores = scores.get_mut(..need);
+            let scores = scores.ok_or(Error::BufferTooSmall { need, have })?;
+            for i in 0..count {
+                held.classify(&edit(i), score, scores)?;
+                sink(i, scores)?;
+            }
+            return Ok(());
+        }
+        let base = *base;
+        self.classify_batch(count, &|i| base.edited(edit(i).window), score, scores, sink)
     }
 
     fn classify_dropped(

@@ -1,9 +1,11 @@
 //! The backend `core`: Foveola's own network code, one session a thread.
 
+mod edits;
+
 use std::ops::Range;
 use std::sync::Arc;
 
-use foveola_core::classifier::{Dropout, DroppedSink, Pieces, Saturation, Sink, Views};
+use foveola_core::classifier::{Dropout, DroppedSink, Edits, Pieces, Saturation, Sink, Views};
 use foveola_core::net::arch::Isa;
 use foveola_core::net::model::Model;
 use foveola_core::net::ops;
@@ -100,6 +102,16 @@ impl Arithmetic {
     }
 }
 
+/// How pictures are evaluated that differ from a base in one box each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Editing {
+    /// Only what the box can reach in each layer
+    #[default]
+    Incremental,
+    /// Each picture in full
+    Full,
+}
+
 /// Runs a model file on the processor. Results are the same bits for any
 /// number of threads.
 pub struct CoreBackend {
@@ -107,6 +119,7 @@ pub struct CoreBackend {
     sessions: SessionsCell,
     pool: rayon::ThreadPool,
     scores: Vec<f32>,
+    editing: Editing,
 }
 
 impl std::fmt::Debug for CoreBackend {
@@ -175,7 +188,16 @@ impl CoreBackend {
             sessions,
             pool,
             scores: Vec::new(),
+            editing: Editing::default(),
         })
+    }
+
+    /// Whether edits are evaluated incrementally (they are from the start): the
+    /// scores are the same bits.
+    #[must_use]
+    pub const fn editing(mut self, editing: Editing) -> Self {
+        self.editing = editing;
+        self
     }
 
     /// The model file.
@@ -198,10 +220,11 @@ impl CoreBackend {
     }
 }
 
-/// The largest plan and room for the fastest kernels.
+/// The largest plan or a held base, and room for the fastest kernels.
 fn arena_len(model: &Model<'_>, isa: Isa) -> usize {
     let plans = model.passes().filter_map(|pass| model.plan(pass));
     let arena = plans.map(|plan| plan.arena_len()).max().unwrap_or(0);
+    let arena = arena.max(edits::held_bytes(model).unwrap_or(0));
     let nodes = (0..model.node_count()).filter_map(|i| model.node(i));
     let scratch = nodes.map(|view| {
         let input = view
@@ -242,31 +265,32 @@ impl Classifier for CoreBackend {
         sink: &mut Sink<'_>,
     ) -> Result<(), Error> {
         let classes = self.classes();
-        let round = self.threads() * QUESTIONS_A_ROUND;
-        self.scores.resize(round * classes, 0.0);
         let (scores, pool) = (&mut self.scores, &self.pool);
+        let ask = |session: &mut Session<'_, '_>, i: usize, out: &mut [f32]| {
+            session.classify(&view(i), score, out)
+        };
         self.sessions.with_dependent_mut(|_, sessions| {
-            for start in (0..count).step_by(round) {
-                let here = round.min(count - start);
-                let failed = answer(
-                    pool,
-                    sessions,
-                    &mut scores[..here * classes],
-                    start,
-                    view,
-                    score,
-                );
-                for (i, scores) in scores.chunks_exact(classes).take(here).enumerate() {
-                    if let Some((at, error)) = failed
-                        && at == start + i
-                    {
-                        return Err(error);
-                    }
-                    sink(start + i, scores)?;
-                }
-            }
-            Ok(())
+            let room = (scores, classes);
+            in_rounds(pool, sessions, count, room, &ask, sink)
         })
+    }
+
+    fn classify_edits(
+        &mut self,
+        base: &Masked<'_>,
+        count: usize,
+        edit: &Edits<'_>,
+        score: Score,
+        scores: &mut [f32],
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
+        base.editable()?;
+        let threads = self.threads();
+        if self.editing == Editing::Full || count < edits::FEWEST * threads {
+            let view = |i| base.edited(edit(i).window);
+            return self.classify_batch(count, &view, score, scores, sink);
+        }
+        self.incremental(base, count, edit, score, sink)
     }
 
     fn classify_dropped(
@@ -298,29 +322,55 @@ impl Classifier for CoreBackend {
     }
 }
 
+/// Answers questions in rounds that all workers share, and hands the answers
+/// on in order. `room` are scores and the number of classes.
+fn in_rounds<W: Send>(
+    pool: &rayon::ThreadPool,
+    workers: &mut [W],
+    count: usize,
+    (scores, classes): (&mut Vec<f32>, usize),
+    ask: &(impl Fn(&mut W, usize, &mut [f32]) -> Result<(), Error> + Sync),
+    sink: &mut Sink<'_>,
+) -> Result<(), Error> {
+    let round = workers.len() * QUESTIONS_A_ROUND;
+    scores.resize(round * classes, 0.0);
+    for start in (0..count).step_by(round) {
+        let here = round.min(count - start);
+        let part = &mut scores[..here * classes];
+        let failed = answer(pool, workers, (part, classes), start, ask);
+        for (i, scores) in scores.chunks_exact(classes).take(here).enumerate() {
+            if let Some((at, error)) = failed
+                && at == start + i
+            {
+                return Err(error);
+            }
+            sink(start + i, scores)?;
+        }
+    }
+    Ok(())
+}
+
 /// Answers the questions `start..` in parallel, one chunk of `scores` each;
 /// returns the first that failed.
-fn answer(
+fn answer<W: Send>(
     pool: &rayon::ThreadPool,
-    sessions: &mut Sessions<'_>,
-    scores: &mut [f32],
+    workers: &mut [W],
+    (scores, classes): (&mut [f32], usize),
     start: usize,
-    view: &Views<'_>,
-    score: Score,
+    ask: &(impl Fn(&mut W, usize, &mut [f32]) -> Result<(), Error> + Sync),
 ) -> Option<(usize, Error)> {
-    let classes = sessions.first()?.classes();
-    let each = (scores.len() / classes).div_ceil(sessions.len()).max(1);
-    let work = |((j, session), part): ((usize, &mut Session<'_, '_>), &mut [f32])| {
+    let each = (scores.len() / classes).div_ceil(workers.len()).max(1);
+    let work = |((j, worker), part): ((usize, &mut W), &mut [f32])| {
         let first = start + j * each;
         part.chunks_exact_mut(classes)
             .enumerate()
             .find_map(|(i, out)| {
-                let failed = session.classify(&view(first + i), score, out).err();
+                let failed = ask(worker, first + i, out).err();
                 failed.map(|error| (first + i, error))
             })
     };
     pool.install(|| {
-        sessions
+        workers
             .par_iter_mut()
             .enumerate()
             .zip(scores.par_chunks_mut(each * classes))

@@ -16,6 +16,7 @@ use crate::audit::policy::PolicyError;
 use crate::audit::replay::{Replay, files};
 use crate::audit::rules::judge_all;
 use crate::audit::{LogFile, hex, replay as again, seal, story};
+use crate::backend::core::Editing;
 use crate::photo::Photo;
 use crate::report::files::png;
 use crate::report::folder::OutputFolder;
@@ -85,6 +86,7 @@ fn open(path: &Path) -> Result<Bench, CliError> {
         backend: None,
         adapter: None,
         threads: None,
+        edits: Editing::default(),
         allow_external: false,
         input_size: None,
         card: CardArgs::default(),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{CliError, note};
+use crate::backend::core::Editing;
 use crate::card::{Channels, Labels, OutputActivation, PartialCard, Resize};
 use crate::explainer::ExplainError;
 use crate::model::{BackendKind, OpenModel, OpenOptions};
@@ -25,6 +26,10 @@ pub struct ModelArgs {
     /// Threads; results do not depend on it [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+
+    /// How `core` evaluates a picture of which one box changed; results do not depend on it
+    #[arg(long, value_enum, default_value_t)]
+    pub edits: Editing,
 
     /// Read ONNX values from other files in the model's folder
     #[arg(long)]
@@ -158,6 +163,7 @@ impl ModelArgs {
         if self.backend == Some(Backend::Auto) {
             model.prefer_gpu(self.adapter.as_deref());
         }
+        model.editing = self.edits;
         for text in &model.notes {
             note(text);
         }

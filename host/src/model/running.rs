@@ -68,7 +68,8 @@ impl OpenModel {
             Some(device) => gpu::start(device, file),
             None => {
                 let isa = self.arithmetic.isa();
-                Ok(Box::new(CoreBackend::with_isa(file, threads, isa)?))
+                let backend = CoreBackend::with_isa(file, threads, isa)?;
+                Ok(Box::new(backend.editing(self.editing)))
             }
         }
     }

@@ -194,6 +194,7 @@ fn with_file(model: &OpenModel, file: Arc<ModelFile>) -> OpenModel {
         notes: Vec::new(),
         engine: Engine::File(file),
         arithmetic: model.arithmetic,
+        editing: model.editing,
         goal: model.goal,
         gpu: None,
     }

@@ -1,0 +1,248 @@
+//! Edits of a held base: what a box of the picture cannot reach is not
+//! computed again.
+//!
+//! [`Session::hold`] runs the base once and keeps every activation. An edit
+//! changes a rectangle of the picture; from node to node the rectangle that it
+//! can reach grows by the windows and shrinks by the strides. Only that
+//! rectangle of each output is computed, as an output of its own, by the usual
+//! kernels on the usual order of summation; so the scores have the bits of a
+//! run of the whole picture. Where the rectangle is most of an output all of it
+//! is computed. Means over the picture are taken anew, never adjusted.
+//!
+//! **Memory.** This pass has no plan in the model file: a plan chooses what
+//! shares memory, and here nothing of the base does. So every file can be
+//! edited, those too that lie in a flash already, and none grows. What the
+//! session needs of the arena is [`held_len`]: the activations once, what an
+//! edit changes (which shares memory as soon as nobody reads on, laid out for
+//! the worst edit), and the patch that one node reads. With less of an arena,
+//! edits are evaluated in full.
+
+mod area;
+mod compute;
+mod patch;
+mod room;
+
+pub use room::Slot;
+
+use zerocopy::FromBytes;
+
+use self::area::{Area, Run};
+use self::room::Room;
+use super::{Place, Session, Tap, copy_scores};
+use crate::classifier::{Classifier, Edit, Score};
+use crate::error::Error;
+use crate::mask::Masked;
+use crate::net::model::Model;
+use crate::tensor::{TensorId, Values};
+
+/// Whether it is part of the program.
+const AVAILABLE: bool = cfg!(foveola_edits);
+
+/// Fewest edits of a base for which holding it pays: it costs a run of its own.
+const FEWEST: usize = 3;
+
+/// Bytes of arena with which a session holds a base. `slots` are scratch, one
+/// for each tensor of the model.
+///
+/// # Errors
+/// [`Error::BufferTooSmall`] for too few slots, [`Error::Internal`] for more
+/// than 4 GiB.
+pub fn held_len(model: &Model<'_>, slots: &mut [Slot]) -> Result<usize, Error> {
+    let (need, have) = (model.tensor_count(), slots.len());
+    let slots = slots.get_mut(..need);
+    let slots = slots.ok_or(Error::BufferTooSmall { need, have })?;
+    Ok(room::lay_out(model, slots)?.end)
+}
+
+/// What nodes look at: the base, or the picture that an edit made of it.
+struct Sight<'x> {
+    picture: Masked<'x>,
+    edited: bool,
+}
+
+/// A base whose activations are kept, from [`Session::hold`].
+#[derive(Debug)]
+pub struct Held<'s, 'm, 'a, 'x> {
+    session: &'s mut Session<'m, 'a>,
+    base: Masked<'x>,
+    room: Room,
+    /// Whether something else has run in the arena.
+    stale: bool,
+}
+
+impl<'m, 'a> Session<'m, 'a> {
+    /// Whether [`Classifier::classify_edits`] computes only what an edit can
+    /// reach (it does from the start), or every picture in full. The scores are
+    /// the same bits.
+    pub const fn set_incremental(&mut self, incremental: bool) {
+        self.incremental = incremental;
+    }
+
+    /// Runs `base` and keeps every activation.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] for a mask that cannot be edited,
+    /// [`Error::ArenaTooSmall`] below [`held_len`], [`Error::NoPlan`] in
+    /// programs for Armv6-M and Armv7-M, where the code for it is left out, and
+    /// those of [`Session::forward`].
+    pub fn hold<'s, 'x>(&'s mut self, base: &Masked<'x>) -> Result<Held<'s, 'm, 'a, 'x>, Error> {
+        if !AVAILABLE {
+            return Err(Error::NoPlan);
+        }
+        base.editable()?;
+        base.check(self.model.input())?;
+        let mut held = Held {
+            session: self,
+            base: *base,
+            room: Room::default(),
+            stale: true,
+        };
+        held.run_base()?;
+        Ok(held)
+    }
+
+    /// Whether `count` edits of a base are worth holding it.
+    pub(super) const fn edits_pay(&self, count: usize) -> bool {
+        AVAILABLE && self.incremental && count >= FEWEST
+    }
+}
+
+impl<'x> Held<'_, '_, '_, 'x> {
+    /// Writes the scores of the edited base into `out`, one a class.
+    ///
+    /// # Errors
+    /// Those of [`Classifier::classify`] for the edited picture.
+    pub fn classify(&mut self, edit: &Edit, score: Score, out: &mut [f32]) -> Result<(), Error> {
+        if self.stale {
+            self.run_base()?;
+        }
+        let edited = self.sight(edit);
+        let id = self.session.model.score_id(score);
+        let done = self.run_edit(&edited, edit, None);
+        if let Ok(Values::Real(scores)) = done.and_then(|()| self.whole(id, &edited)) {
+            return copy_scores(scores, out);
+        }
+        // A run in full says what is wrong: which node sees NaN first depends
+        // on the plan.
+        self.stale = true;
+        self.session.classify(&edited.picture, score, out)
+    }
+
+    /// Shows every layer of the edited base to `tap`, in run order, each whole:
+    /// afterwards most of what the edit changed is gone, because its places are
+    /// used again.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`], [`Error::PictureNotFinite`], and what `tap` reports.
+    pub fn tap(&mut self, edit: &Edit, tap: &mut Tap<'_>) -> Result<(), Error> {
+        if self.stale {
+            self.run_base()?;
+        }
+        self.run_edit(&self.sight(edit), edit, Some(tap))
+    }
+
+    /// Share of a node's output that the last edit computed again, 0 to 1.
+    pub fn share(&self, node: usize) -> f32 {
+        let model = self.session.model;
+        let area = model.node(node).map(|view| {
+            let changed = self
+                .slot(view.output)
+                .map_or(0, |slot| slot.area().pixels());
+            changed as f32 / model.shape(view.output).area().max(1) as f32
+        });
+        area.unwrap_or(0.0)
+    }
+
+    fn run_base(&mut self) -> Result<(), Error> {
+        self.session.last = None;
+        let (model, have) = (self.session.model, self.session.arena.len());
+        let small = |need| Error::ArenaTooSmall { need, have };
+        let table = room::table_len(model);
+        if have < table {
+            return Err(small(table));
+        }
+        let room = room::lay_out(model, self.slots_mut()?)?;
+        if have < room.end {
+            return Err(small(room.end));
+        }
+        self.room = room;
+        let base = Sight {
+            picture: self.base,
+            edited: false,
+        };
+        for node in 0..model.node_count() {
+            self.compute(node, &base)?;
+        }
+        self.stale = false;
+        Ok(())
+    }
+
+    fn sight(&self, edit: &Edit) -> Sight<'x> {
+        Sight {
+            picture: self.base.edited(edit.window),
+            edited: true,
+        }
+    }
+
+    fn run_edit(
+        &mut self,
+        edited: &Sight<'_>,
+        edit: &Edit,
+        mut tap: Option<&mut Tap<'_>>,
+    ) -> Result<(), Error> {
+        let model = self.session.model;
+        let window = edit.window.cut(model.input());
+        let run = |from: usize, length: usize| Run {
+            from,
+            to: from + length,
+        };
+        let area = match window.d {
+            0 => Area::default(),
+            _ => Area {
+                y: run(window.y, window.h),
+                x: run(window.x, window.w),
+            },
+        };
+        self.slot_mut(model.input_id())?.set_area(area);
+        for index in 0..model.node_count() {
+            self.compute(index, edited)?;
+            if let Some(tap) = &mut tap {
+                let view = model.node(index).ok_or(Error::Internal)?;
+                tap(index, 0, self.whole(view.output, edited)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A tensor that somebody reads yet, all of it.
+    fn whole(&mut self, id: TensorId, sight: &Sight<'_>) -> Result<Values<'_>, Error> {
+        let all = Area::whole(self.session.model.shape(id));
+        let mut at = self.room.patches;
+        match self.patch(id, all, sight, &mut at)? {
+            Place::Constant(_, values) => Ok(values),
+            Place::Arena(.., range) => self.session.typed(id, range),
+        }
+    }
+
+    fn table(&self) -> core::ops::Range<usize> {
+        0..self.session.model.tensor_count() * size_of::<Slot>()
+    }
+
+    fn slots_mut(&mut self) -> Result<&mut [Slot], Error> {
+        let table = self.table();
+        let bytes = self.session.arena.get_mut(table).ok_or(Error::Internal)?;
+        <[Slot]>::mut_from_bytes(bytes).map_err(|_| Error::Internal)
+    }
+
+    fn slot(&self, id: TensorId) -> Result<Slot, Error> {
+        let bytes = self.session.arena.get(self.table());
+        let slots = <[Slot]>::ref_from_bytes(bytes.ok_or(Error::Internal)?);
+        let slot = slots.ok().and_then(|slots| slots.get(usize::from(id.0)));
+        slot.copied().ok_or(Error::Internal)
+    }
+
+    fn slot_mut(&mut self, id: TensorId) -> Result<&mut Slot, Error> {
+        let slot = self.slots_mut()?.get_mut(usize::from(id.0));
+        slot.ok_or(Error::Internal)
+    }
+}
