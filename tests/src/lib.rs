@@ -45,6 +45,21 @@ pub fn zoo() -> Option<PathBuf> {
     None
 }
 
+/// The folder of all golden references, beside the repository, of which
+/// `tests/golden` is a part; `None` as [`zoo`].
+pub fn all_golden() -> Option<PathBuf> {
+    let folder = root().join("../shared/golden");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "CI is set and ../shared/golden is missing"
+    );
+    println!("skipped: ../shared/golden is not there");
+    None
+}
+
 /// One of the golden networks `n1` to `n5`.
 pub struct Golden {
     /// Its folder.
@@ -58,7 +73,11 @@ pub struct Golden {
 impl Golden {
     /// Opens a network's references.
     pub fn open(net: &str) -> Self {
-        let folder = root().join("tests/golden").join(net);
+        Self::in_folder(root().join("tests/golden").join(net))
+    }
+
+    /// Opens the references in a folder.
+    pub fn in_folder(folder: PathBuf) -> Self {
         let open = |name: &str| {
             let file = File::open(folder.join(name)).expect("a golden file opens");
             NpzReader::new(file).expect("a golden file is an npz")

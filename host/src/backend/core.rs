@@ -10,6 +10,7 @@ use foveola_core::net::arch::Isa;
 use foveola_core::net::model::Model;
 use foveola_core::net::ops;
 use foveola_core::net::session::Session;
+use foveola_core::relevance::{Balance, RelevanceRules};
 use foveola_core::{At, Classifier, Error, Layers, Masked, Rule, Score, Shape, Values};
 use rayon::prelude::*;
 use self_cell::{MutBorrow, self_cell};
@@ -437,5 +438,21 @@ impl Layers for CoreBackend {
         sink: &mut Pieces<'_>,
     ) -> Result<(), Error> {
         self.first(|session| session.backward_pieces(seed, score, sink))
+    }
+
+    fn run_relevance(&mut self, x: &Masked<'_>) -> Result<(), Error> {
+        self.first(|session| session.run_relevance(x))
+    }
+
+    fn relevance(
+        &mut self,
+        seed: &[(usize, f32)],
+        rules: &RelevanceRules,
+        balance: &mut Balance<'_>,
+    ) -> Result<&[f32], Error> {
+        self.sessions.with_dependent_mut(|_, sessions| {
+            let session = sessions.first_mut().ok_or(Error::Internal)?;
+            session.relevance(seed, rules, balance)
+        })
     }
 }
