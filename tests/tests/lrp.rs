@@ -26,11 +26,10 @@ fn card(graph: &Graph, activation: OutputActivation) -> Card {
         resize: Resize::Squash,
         channels: match input.c {
             1 => Channels::Gray,
-            3 => Channels::Rgb,
-            _ => Channels::None,
+            _ => Channels::Rgb,
         },
-        mean: vec![0.0; input.c.min(4)],
-        scale: vec![1.0; input.c.min(4)],
+        mean: vec![0.0; input.c],
+        scale: vec![1.0; input.c],
         activation,
         labels: Vec::new(),
     }

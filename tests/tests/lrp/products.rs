@@ -11,8 +11,9 @@ use foveola_tests::{Golden, to_hwc};
 
 use super::{backend, logit, relevance, sum};
 
-const PICTURE: Shape = Shape::new(2, 3, 2);
-const SIGNAL: [[f32; 2]; 2] = [[1.0, -0.5], [0.25, 2.0]];
+const PICTURE: Shape = Shape::new(2, 3, 3);
+const INSIDE: Shape = Shape::new(2, 3, 2);
+const SIGNAL: [[f32; 3]; 2] = [[1.0, -0.5, 0.5], [0.25, 2.0, -1.0]];
 const GATE: [[f32; 2]; 2] = [[0.5, 0.25], [-1.0, 0.75]];
 const HEAD: [[f32; 2]; 2] = [[1.5, -1.0], [0.5, 2.0]];
 
@@ -36,7 +37,7 @@ impl Draft {
         id
     }
 
-    fn weigh(&mut self, weights: [[f32; 2]; 2]) {
+    fn weigh<const N: usize>(&mut self, weights: [[f32; N]; 2]) {
         let node = self.0.nodes.last_mut().expect("a node");
         node.weights = weights.concat();
     }
@@ -65,6 +66,7 @@ fn excited() -> Graph {
         output_name: "y".into(),
         logits: TensorId(0),
         names: Default::default(),
+        metadata: Default::default(),
         labels: Vec::new(),
     });
     let point = Geometry {
@@ -81,14 +83,14 @@ fn excited() -> Graph {
         axes: [true, true, false],
     };
     let none = Activation::None;
-    let signal = draft.add(conv, none, &[0], PICTURE);
+    let signal = draft.add(conv, none, &[0], INSIDE);
     draft.weigh(SIGNAL);
     let squeezed = draft.add(mean, none, &[signal], vector);
     let gate = draft.add(conv, none, &[squeezed], vector);
     draft.weigh(GATE);
     let gate = draft.add(Op::Activate, Activation::Sigmoid, &[gate], vector);
     let product = Op::Binary(Arithmetic::Mul);
-    let excited = draft.add(product, none, &[gate, signal], PICTURE);
+    let excited = draft.add(product, none, &[gate, signal], INSIDE);
     let pooled = draft.add(mean, none, &[excited], vector);
     let head = draft.add(Op::Dense, none, &[pooled], vector);
     draft.weigh(HEAD);
@@ -99,17 +101,17 @@ fn excited() -> Graph {
 
 #[test]
 fn a_gate_is_a_constant() {
-    let hwc: Vec<f32> = (0..12).map(|i| ((i * 7) % 12) as f32 / 4.0 - 1.0).collect();
+    let hwc: Vec<f32> = (0..18).map(|i| ((i * 7) % 18) as f32 / 8.0 - 1.0).collect();
     let mut backend = backend(excited(), OutputActivation::None);
-    let mean = |i: usize| hwc.iter().skip(i).step_by(2).sum::<f32>() / 6.0;
-    let signal = SIGNAL.map(|w| w[0] * mean(0) + w[1] * mean(1));
+    let mean = |i: usize| hwc.iter().skip(i).step_by(3).sum::<f32>() / 6.0;
+    let signal = SIGNAL.map(|w| (0..3).map(|i| w[i] * mean(i)).sum::<f32>());
     let gate = GATE.map(|w| 1.0 / (1.0 + (-(w[0] * signal[0] + w[1] * signal[1])).exp()));
     for target in 0..2 {
         let rules = RelevanceRules::uniform(LayerRule::Epsilon, 0.0);
         let (map, layers) = relevance(&mut backend, &hwc, target, rules).expect("a map");
         for (i, (r, x)) in map.iter().zip(&hwc).enumerate() {
             let slope: f32 = (0..2)
-                .map(|c| HEAD[target][c] * gate[c] * SIGNAL[c][i % 2] / 6.0)
+                .map(|c| HEAD[target][c] * gate[c] * SIGNAL[c][i % 3] / 6.0)
                 .sum();
             assert!((r - x * slope).abs() < 1e-6, "{i}: {r} {}", x * slope);
         }

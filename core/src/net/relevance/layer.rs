@@ -177,7 +177,15 @@ impl<'a> Layer<'a> {
         Some(room)
     }
 
-    /// The layer after `change`, without its activation.
+    /// What [`Layer::node`] leaves out: a batch normalisation computes what it
+    /// computed forward, bit for bit, if its layer is not changed otherwise.
+    /// Sums near 0 would not survive another rounding.
+    pub(super) fn norm_of(&self, change: Change) -> Option<Norm<'a>> {
+        self.norm.filter(|_| change == Change::Plain)
+    }
+
+    /// The layer after `change`, without its activation and without
+    /// [`Layer::norm_of`].
     pub(super) fn node<'r>(
         &self,
         change: Change,
@@ -187,6 +195,13 @@ impl<'a> Layer<'a> {
     where
         'a: 'r,
     {
+        if let (Change::Plain, Some(_)) = (change, self.norm) {
+            return Self {
+                norm: None,
+                ..*self
+            }
+            .node(change, bias, (weights, biases));
+        }
         let biases = match bias {
             true => self.biases(change, biases),
             false => Some(&[][..]),
@@ -199,6 +214,20 @@ impl<'a> Layer<'a> {
             weights: self.changed(change, weights).ok_or(Error::Internal)?,
             bias: biases.ok_or(Error::Internal)?,
         })
+    }
+}
+
+impl Norm<'_> {
+    /// `x * scale`, and `+ shift` if `shifted`.
+    pub(super) fn apply(&self, values: &mut [f32], shifted: bool) {
+        for pixel in values.chunks_exact_mut(self.scale.len().max(1)) {
+            for (x, scale) in pixel.iter_mut().zip(self.scale) {
+                *x *= scale;
+            }
+            for (x, shift) in pixel.iter_mut().zip(self.shift).filter(|_| shifted) {
+                *x += shift;
+            }
+        }
     }
 }
 

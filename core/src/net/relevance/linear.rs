@@ -264,6 +264,9 @@ impl Call<'_, '_> {
         };
         let isa = self.layer.isa;
         ops::forward(&node, &[operand], 0, room.term, &mut [], scratch, isa)?;
+        if let Some(norm) = self.layer.norm_of(term.change) {
+            norm.apply(room.term, term.bias);
+        }
         Ok(true)
     }
 
@@ -280,14 +283,20 @@ impl Call<'_, '_> {
         }
         let changed = (&mut *room.weights, &mut *room.bias);
         let node = self.layer.node(term.change, term.bias, changed)?;
-        sums.bias += taken(node.bias, room.term);
+        // The sum has served its turn: here goes what is sent through the layer.
+        room.total.copy_from_slice(room.term);
+        if let Some(norm) = self.layer.norm_of(term.change) {
+            sums.bias += taken(norm.shift, room.term) * f64::from(u8::from(term.bias));
+            norm.apply(room.total, false);
+        }
+        sums.bias += taken(node.bias, room.total);
         room.gradient.fill(0.0);
         ops::backward(
             &node,
             0,
             0,
             Rule::Gradient,
-            room.term,
+            room.total,
             &NOTHING,
             room.gradient,
             scratch,

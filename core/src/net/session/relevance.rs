@@ -139,8 +139,8 @@ impl<'m> Session<'m, '_> {
                 offset += extent(self.part_shape(view, part)?, axis);
             }
         }
-        if let Op::Pad { .. } = view.op {
-            // What lies on the padding.
+        if let Op::Pad { .. } | Op::Concat { .. } = view.op {
+            // What lies on the padding, or on constants.
             sums.bias = sums.out - sums.into;
         }
         Ok(sums)
