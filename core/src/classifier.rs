@@ -67,6 +67,25 @@ pub type Pieces<'a> = dyn FnMut(usize, &[f32]) -> Result<(), Error> + 'a;
 /// Pure, as [`Views`].
 pub type Activations<'a> = dyn Fn(usize, &mut [f32]) + Sync + 'a;
 
+/// A piece of the gradient at a node that adds a bias, before its activation.
+#[derive(Clone, Copy, Debug)]
+pub struct BiasPiece<'a> {
+    /// Which of the nodes with a bias, in run order.
+    pub node: usize,
+    /// Shape of its output.
+    pub shape: Shape,
+    /// Index of its first element (HWC) in the node's output.
+    pub first: usize,
+    /// The gradient.
+    pub gradient: &'a [f32],
+    /// The bias, one a channel of the output.
+    pub bias: &'a [f32],
+}
+
+/// Takes pieces of gradients at nodes with a bias; those of one node come in
+/// order. An error ends the pass and is handed on.
+pub type BiasPieces<'a> = dyn FnMut(&BiasPiece<'_>) -> Result<(), Error> + 'a;
+
 /// Dropout while a network answers (Monte Carlo dropout: Gal & Ghahramani 2016,
 /// arXiv 1506.02142): elements of a layer become 0 at random, those that are
 /// kept are divided by the share of kept ones.
@@ -287,6 +306,31 @@ pub trait Layers {
         sink: &mut Pieces<'_>,
     ) -> Result<(), Error> {
         sink(0, self.backward(seed, score)?)
+    }
+
+    /// Shape of the output of node number `node` of those that add a bias, in
+    /// run order; `None` behind the last.
+    ///
+    /// # Errors
+    /// [`Error::NotWhiteBox`] for a white box that does not show its biases, as
+    /// int8 networks do not: their biases are merged with zero points.
+    fn bias_shape(&self, _node: usize) -> Result<Option<Shape>, Error> {
+        Err(Error::NotWhiteBox)
+    }
+
+    /// As [`Layers::backward_pieces`] of a run down to the input; also hands
+    /// `biases` the gradient at each node that adds a bias, unless none passes it.
+    ///
+    /// # Errors
+    /// As [`Layers::backward_pieces`] and [`Layers::bias_shape`].
+    fn backward_biases(
+        &mut self,
+        _seed: &[(usize, f32)],
+        _score: Score,
+        _sink: &mut Pieces<'_>,
+        _biases: &mut BiasPieces<'_>,
+    ) -> Result<(), Error> {
+        Err(Error::NotWhiteBox)
     }
 
     /// Writes the scores of `x` into `out` (at least one a class) as they are

@@ -185,6 +185,13 @@ fn method(
     spec: &MethodSpec,
     photo: &Photo,
 ) -> Result<MethodBudget, ExplainError> {
+    let looks_inside = spec.needs_gradients();
+    if looks_inside && !spec.runs_on_devices() {
+        return Err(ExplainError::Method {
+            method: spec.to_string(),
+            reason: String::from("devices do not have it yet"),
+        });
+    }
     let setting = Setting::new(spec, photo, running)?;
     let classifier = &mut *running.classifier;
     let cost = setting.check(classifier, 1)?;

@@ -28,7 +28,7 @@ pub use again::Again;
 pub use answer::explain_running;
 pub(crate) use answer::{explain_known, explain_other};
 pub use consensus::{Consensus, consensus};
-pub use figures::Figures;
+pub use figures::{Companions, Figures};
 pub use map::{Passes, SaliencyMap, evidence_of, score_name};
 pub use region::{Layer, Region, Step};
 pub use removal::Removal;
@@ -78,6 +78,8 @@ pub struct Question {
     pub methods: Vec<MethodSpec>,
     /// The classes; all methods explain all of them.
     pub targets: Vec<Target>,
+    /// The class that all are held against: maps explain differences of scores.
+    pub against: Option<Target>,
     /// Probability above which a class counts as predicted.
     pub threshold: f32,
     /// The score explained; `None` leaves it to the method (logit for gradient
@@ -97,6 +99,7 @@ impl Question {
         Ok(Self {
             methods: methods?,
             targets: vec![Target::Top],
+            against: None,
             threshold: 0.5,
             score: None,
             seed: DEFAULT_SEED,
@@ -150,12 +153,18 @@ impl Watch for Unwatched {
 struct Steps<'a> {
     watch: &'a mut dyn Watch,
     figures: Vec<Figures>,
+    companions: Vec<Companions>,
 }
 
 impl<'a> Steps<'a> {
     fn new(watch: &'a mut dyn Watch, targets: usize) -> Self {
         let figures = vec![Figures::new(); targets];
-        Self { watch, figures }
+        let companions = vec![Companions::new(); targets];
+        Self {
+            watch,
+            figures,
+            companions,
+        }
     }
 }
 
@@ -167,6 +176,12 @@ impl Progress for Steps<'_> {
     fn note(&mut self, target: usize, name: &'static str, value: f64) {
         if let Some(figures) = self.figures.get_mut(target) {
             figures.insert(name, value);
+        }
+    }
+
+    fn companion(&mut self, target: usize, name: &'static str, values: &[f32]) {
+        if let Some(companions) = self.companions.get_mut(target) {
+            companions.insert(name, values.to_vec());
         }
     }
 }

@@ -3,16 +3,20 @@
 mod parse;
 mod segmented;
 mod values;
+mod white_box;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use foveola_core::explain::{MethodRow, Needs};
+use foveola_core::explain::{MethodRow, Needs, Quadrature, Sign};
 use serde_json::Value;
 
 pub(crate) use parse::Given;
 pub use segmented::{Asking, Cutting, Hiding, Segmented};
+
+/// Methods without parameters that devices run.
+const DEVICE_GRADIENTS: [&str; 3] = ["gradient", "deconvolution", "guided-backprop"];
 
 /// Why a method or a metric cannot be understood.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -81,6 +85,8 @@ pub enum Parameters {
         layer: Option<String>,
         /// Whether only the positive part counts.
         relu: bool,
+        /// Whether it shows what speaks against the class.
+        counterfactual: bool,
     },
     /// Occlusion.
     Occlusion {
@@ -146,6 +152,92 @@ pub enum Parameters {
         /// What hides.
         baseline: Baseline,
     },
+    /// SmoothGrad, VarGrad, SquareGrad.
+    Noise {
+        /// Noisy pictures.
+        samples: u32,
+        /// Deviation of the noise as a share of the picture's range.
+        noise: f32,
+        /// Stored noise.
+        file: Option<PathBuf>,
+    },
+    /// Integrated gradients.
+    Path {
+        /// Where gradients are taken.
+        quadrature: Quadrature,
+        /// Steps along the path.
+        steps: u32,
+        /// Where paths begin.
+        baselines: Vec<Baseline>,
+        /// Error until which the steps double.
+        tolerance: Option<f32>,
+    },
+    /// The other methods that look at a layer.
+    OnLayer {
+        /// ONNX node or tensor.
+        layer: Option<String>,
+        /// Which of them.
+        kind: LayerMethod,
+    },
+}
+
+/// A method that looks at a layer, with its other parameters.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum LayerMethod {
+    /// CAM.
+    Cam,
+    /// Grad-CAM++; `epsilon` is added to the divisor of its weights.
+    PlusPlus {
+        /// Whether only the positive part counts.
+        relu: bool,
+        /// Added to the divisor.
+        epsilon: f32,
+    },
+    /// HiResCAM.
+    HiRes {
+        /// Whether only the positive part counts.
+        relu: bool,
+    },
+    /// XGrad-CAM.
+    XGrad {
+        /// Whether only the positive part counts.
+        relu: bool,
+    },
+    /// LayerCAM.
+    Layer {
+        /// Whether only the positive part counts.
+        relu: bool,
+    },
+    /// Guided Grad-CAM.
+    Guided {
+        /// Whether a pixel takes the value of the place that it lies in.
+        nearest: bool,
+    },
+    /// Eigen-CAM.
+    Eigen {
+        /// Whether each channel's mean is subtracted first.
+        centred: bool,
+        /// What fixes the sign.
+        sign: Sign,
+    },
+    /// Score-CAM.
+    Score {
+        /// Whether only the positive part counts.
+        relu: bool,
+        /// What shows where a channel hides.
+        baseline: Baseline,
+        /// Whether channels are enlarged corner on corner.
+        corners: bool,
+        /// Whether constant channels take part.
+        constant: bool,
+    },
+    /// Ablation-CAM.
+    Ablation {
+        /// Whether only the positive part counts.
+        relu: bool,
+    },
+    /// Recipro-CAM.
+    Recipro,
 }
 
 /// One method as asked for.
@@ -168,10 +260,30 @@ impl MethodSpec {
         self.row.needs == Needs::Gradients
     }
 
+    /// Whether it looks at a layer.
+    pub const fn takes_layer(&self) -> bool {
+        matches!(
+            self.parameters,
+            Parameters::GradCam { .. } | Parameters::OnLayer { .. }
+        )
+    }
+
+    /// Whether devices run it, with these parameters.
+    pub fn runs_on_devices(&self) -> bool {
+        match &self.parameters {
+            Parameters::Plain => DEVICE_GRADIENTS.contains(&self.row.name),
+            Parameters::GradCam { counterfactual, .. } => !counterfactual,
+            Parameters::Occlusion { .. } | Parameters::Rise { .. } | Parameters::Hoc { .. } => true,
+            _ => false,
+        }
+    }
+
     /// The layer that it names.
     pub fn layer(&self) -> Option<&str> {
         match &self.parameters {
-            Parameters::GradCam { layer, .. } => layer.as_deref(),
+            Parameters::GradCam { layer, .. } | Parameters::OnLayer { layer, .. } => {
+                layer.as_deref()
+            }
             _ => None,
         }
     }
@@ -179,7 +291,9 @@ impl MethodSpec {
     /// Names the layer, if the method has one and none is named yet.
     #[must_use]
     pub fn with_layer(mut self, name: &str) -> Self {
-        if let Parameters::GradCam { layer, .. } = &mut self.parameters {
+        if let Parameters::GradCam { layer, .. } | Parameters::OnLayer { layer, .. } =
+            &mut self.parameters
+        {
             layer.get_or_insert_with(|| name.to_string());
         }
         self
@@ -216,6 +330,22 @@ pub fn title(name: &str) -> &'static str {
         "sobol" => "Sobol",
         "hsic" => "HSIC",
         "meaningful-perturbation" => "Meaningful perturbation",
+        "input-x-gradient" => "Input x gradient",
+        "smooth-grad" => "SmoothGrad",
+        "var-grad" => "VarGrad",
+        "square-grad" => "SquareGrad",
+        "integrated-gradients" => "Integrated gradients",
+        "cam" => "CAM",
+        "grad-cam-plus-plus" => "Grad-CAM++",
+        "hires-cam" => "HiResCAM",
+        "x-grad-cam" => "XGrad-CAM",
+        "layer-cam" => "LayerCAM",
+        "guided-grad-cam" => "Guided Grad-CAM",
+        "eigen-cam" => "Eigen-CAM",
+        "score-cam" => "Score-CAM",
+        "ablation-cam" => "Ablation-CAM",
+        "recipro-cam" => "Recipro-CAM",
+        "full-grad" => "FullGrad",
         _ => "Method",
     }
 }

@@ -18,7 +18,7 @@ use crate::report::overlay::luma;
 
 pub use frame::Frame;
 pub use hide::Hidden;
-pub use npy::{Numbers, read_any, read_masks};
+pub use npy::{Numbers, read_any, read_masks, read_noise};
 
 /// Longest side of a photo, in pixels.
 const MAX_SIDE: u32 = 16_384;

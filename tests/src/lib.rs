@@ -13,6 +13,7 @@ pub mod small;
 pub mod straight_through;
 pub mod synthetic_run;
 pub mod tflite;
+pub mod trained;
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -4,4 +4,5 @@ mod cli {
     pub mod bad_input;
     pub mod files;
     pub mod room;
+    pub mod white_box;
 }

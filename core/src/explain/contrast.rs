@@ -6,8 +6,8 @@
 use core::cell::RefCell;
 
 use crate::classifier::{
-    Activations, At, Classifier, Dropout, DroppedSink, Edits, Layers, Pieces, Rule, Score, Sink,
-    Views,
+    Activations, At, BiasPieces, Classifier, Dropout, DroppedSink, Edits, Layers, Pieces, Rule,
+    Score, Sink, Views,
 };
 use crate::error::Error;
 use crate::mask::Masked;
@@ -231,6 +231,24 @@ impl Layers for Contrast<'_> {
         let (pairs, count) = self.seed(seed)?;
         let pairs = pairs.get(..count).ok_or(Error::Internal)?;
         self.inner_layers()?.relevance(pairs, rules, balance)
+    }
+
+    fn bias_shape(&self, node: usize) -> Result<Option<Shape>, Error> {
+        let mut inner = self.inner.try_borrow_mut().map_err(|_| Error::Internal)?;
+        inner.layers().ok_or(Error::NotWhiteBox)?.bias_shape(node)
+    }
+
+    fn backward_biases(
+        &mut self,
+        seed: &[(usize, f32)],
+        score: Score,
+        sink: &mut Pieces<'_>,
+        biases: &mut BiasPieces<'_>,
+    ) -> Result<(), Error> {
+        let (pairs, count) = self.seed(seed)?;
+        let pairs = pairs.get(..count).ok_or(Error::Internal)?;
+        self.inner_layers()?
+            .backward_biases(pairs, score, sink, biases)
     }
 
     fn forward_from(

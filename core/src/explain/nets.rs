@@ -2,7 +2,9 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)] // tests may panic
 
 use super::{Method, Outcome, Progress, Query, Silent};
-use crate::classifier::{At, Classifier, Layers, Rule, Score, Sink, Views};
+use crate::classifier::{
+    At, BiasPiece, BiasPieces, Classifier, Layers, Pieces, Rule, Score, Sink, Views,
+};
 use crate::error::Error;
 use crate::mask::Masked;
 use crate::picture::Picture;
@@ -373,6 +375,32 @@ impl Layers for Tiny {
             Some((At::Tensor(_), _)) => Ok(Values::Real(&self.hidden)),
             _ => Err(Error::BadOrder),
         }
+    }
+
+    /// The dense layer has a bias; it has one place and as many channels as classes.
+    fn bias_shape(&self, node: usize) -> Result<Option<Shape>, Error> {
+        Ok((node == 0).then(|| Shape::new(1, 1, self.weights.len())))
+    }
+
+    fn backward_biases(
+        &mut self,
+        seed: &[(usize, f32)],
+        score: Score,
+        sink: &mut Pieces<'_>,
+        biases: &mut BiasPieces<'_>,
+    ) -> Result<(), Error> {
+        let mut gradient = vec![0.0; self.weights.len()];
+        for (class, weight) in seed {
+            gradient[*class] += weight;
+        }
+        biases(&BiasPiece {
+            node: 0,
+            shape: Shape::new(1, 1, self.weights.len()),
+            first: 0,
+            gradient: &gradient,
+            bias: &vec![self.bias; self.weights.len()],
+        })?;
+        sink(0, self.backward(seed, score)?)
     }
 
     fn forward_from(

@@ -1,7 +1,7 @@
 //! Score-CAM (Wang et al. 2020, arXiv 1910.01279, eq. 5-8).
 //!
-//! Each channel A_k of a layer, brought to 0..1 by its own least and greatest
-//! value and enlarged bilinearly, masks the picture; channels weigh softmax over
+//! Each channel A_k of a layer, enlarged bilinearly and brought to 0..1 by its own
+//! least and greatest value, masks the picture; channels weigh softmax over
 //! k of the scores behind these masks. (The score of the baseline, which the
 //! paper subtracts, is the same for all k and drops out.) The map is the
 //! weighted sum of the channels, by default its positive part.
@@ -57,10 +57,9 @@ impl ScoreCam<'_> {
     }
 
     /// Channels that have a mask, in order.
-    fn channels<'v>(&self, values: &'v [f32], shape: Shape) -> impl Iterator<Item = Enlarged<'v>> {
-        let (corners, constant) = (self.corners, self.constant);
-        let all = (0..shape.c).map(move |c| Enlarged::new(values, shape, c, corners));
-        all.filter(move |channel| constant || !channel.is_constant())
+    fn channels(&self, values: &[f32], shape: Shape) -> impl Iterator<Item = usize> {
+        let constant = self.constant;
+        (0..shape.c).filter(move |c| constant || !Enlarged::is_constant(values, shape, *c))
     }
 
     /// Writes the score of each target behind each channel, target by target.
@@ -76,7 +75,10 @@ impl ScoreCam<'_> {
             picture: query.picture,
             fill: self.fill,
             mask: match self.channels(values, shape).nth(i) {
-                Some(channel) => Mask::Enlarged(channel),
+                Some(channel) => {
+                    let to = (query.picture.shape(), self.corners);
+                    Mask::Enlarged(Enlarged::new(values, shape, channel, to))
+                }
                 None => Mask::Keep,
             },
         };
@@ -109,8 +111,7 @@ impl ScoreCam<'_> {
         }
         let mut left = self.channels(values, shape).count();
         for c in (0..shape.c).rev() {
-            let channel = Enlarged::new(values, shape, c, self.corners);
-            let takes = self.constant || !channel.is_constant();
+            let takes = self.constant || !Enlarged::is_constant(values, shape, c);
             let value = match takes && left > 0 {
                 true => {
                     left -= 1;

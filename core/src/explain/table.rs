@@ -88,7 +88,22 @@ const HIDES_SEGMENTS: &str = "what hides: segment (its mean colour), blur, black
 
 const DESIGN: &str = "masks to use: .npy, N,segments, 0 hides and 1 keeps";
 
-/// All methods: those for single pixels, layers and boxes, then those over segments.
+const NOISE: &[Parameter] = &[
+    parameter("samples", "50", "number of noisy pictures"),
+    parameter(
+        "noise",
+        "0.15",
+        "deviation of the noise, as a share of the picture's range",
+    ),
+    parameter(
+        "file",
+        "none",
+        "noise to add instead: .npy, N,C,H,W, f32, in model space",
+    ),
+];
+
+/// All methods: those for single pixels, layers and boxes, those over segments,
+/// then the others that look inside.
 pub const METHODS: &[MethodRow] = &[
     MethodRow {
         name: "gradient",
@@ -127,6 +142,11 @@ pub const METHODS: &[MethodRow] = &[
                 "node or tensor whose channels are weighted",
             ),
             parameter("relu", "true", "keep only the positive part"),
+            parameter(
+                "counterfactual",
+                "false",
+                "turn the sign of the weights: what speaks against the class",
+            ),
         ],
     },
     MethodRow {
@@ -335,5 +355,247 @@ pub const METHODS: &[MethodRow] = &[
                 "what hides: blur, black, mean or a number",
             ),
         ],
+    },
+    MethodRow {
+        name: "input-x-gradient",
+        summary: "each input element times the derivative of the score",
+        needs: Needs::Gradients,
+        map: MapKind::Elements,
+        paper: "Shrikumar et al. 2016, arXiv 1605.01713",
+        parameters: &[],
+    },
+    MethodRow {
+        name: "smooth-grad",
+        summary: "mean of the derivative at noisy pictures",
+        needs: Needs::Gradients,
+        map: MapKind::Elements,
+        paper: "Smilkov et al. 2017, arXiv 1706.03825",
+        parameters: NOISE,
+    },
+    MethodRow {
+        name: "var-grad",
+        summary: "variance of the derivative at noisy pictures",
+        needs: Needs::Gradients,
+        map: MapKind::Elements,
+        paper: "Adebayo et al. 2018, arXiv 1810.03307",
+        parameters: NOISE,
+    },
+    MethodRow {
+        name: "square-grad",
+        summary: "mean square of the derivative at noisy pictures",
+        needs: Needs::Gradients,
+        map: MapKind::Elements,
+        paper: "Hooker et al. 2019, arXiv 1806.10758",
+        parameters: NOISE,
+    },
+    MethodRow {
+        name: "integrated-gradients",
+        summary: "what each input element adds to the score on the way from a baseline",
+        needs: Needs::Gradients,
+        map: MapKind::Elements,
+        paper: "Sundararajan et al. 2017, arXiv 1703.01365",
+        parameters: &[
+            parameter(
+                "quadrature",
+                "middle",
+                "middle, left, right, trapezoid or gauss-legendre",
+            ),
+            parameter("steps", "50", "steps along the path"),
+            parameter(
+                "baseline",
+                "black",
+                "where the path begins: blur, black, mean or a number; several with /",
+            ),
+            parameter(
+                "tolerance",
+                "none",
+                "error of completeness, in units of the score, until which the steps double, five times at most",
+            ),
+        ],
+    },
+    MethodRow {
+        name: "cam",
+        summary: "channels of the last layer, weighted by the class's own weights",
+        needs: Needs::Gradients,
+        map: MapKind::Layer,
+        paper: "Zhou et al. 2016, arXiv 1512.04150",
+        parameters: &[parameter(
+            "layer",
+            "last with rows and columns",
+            "node or tensor whose channels are looked at",
+        )],
+    },
+    MethodRow {
+        name: "grad-cam-plus-plus",
+        summary: "channels of a layer, weighted place by place by their gradient",
+        needs: Needs::Gradients,
+        map: MapKind::Layer,
+        paper: "Chattopadhay et al. 2018, arXiv 1710.11063",
+        parameters: &[
+            parameter(
+                "layer",
+                "last with rows and columns",
+                "node or tensor whose channels are looked at",
+            ),
+            parameter("relu", "true", "keep only the positive part"),
+            parameter(
+                "epsilon",
+                "0",
+                "added to the divisor of the weights; grad-cam has 1e-6",
+            ),
+        ],
+    },
+    MethodRow {
+        name: "hires-cam",
+        summary: "gradient times activation at each place of a layer",
+        needs: Needs::Gradients,
+        map: MapKind::Layer,
+        paper: "Draelos and Carin 2020, arXiv 2011.08891",
+        parameters: &[
+            parameter(
+                "layer",
+                "last with rows and columns",
+                "node or tensor whose channels are looked at",
+            ),
+            parameter("relu", "true", "keep only the positive part"),
+        ],
+    },
+    MethodRow {
+        name: "x-grad-cam",
+        summary: "channels of a layer, weighted by their gradient in units of activation",
+        needs: Needs::Gradients,
+        map: MapKind::Layer,
+        paper: "Fu et al. 2020, arXiv 2008.02312",
+        parameters: &[
+            parameter(
+                "layer",
+                "last with rows and columns",
+                "node or tensor whose channels are looked at",
+            ),
+            parameter("relu", "true", "keep only the positive part"),
+        ],
+    },
+    MethodRow {
+        name: "layer-cam",
+        summary: "positive gradient times activation at each place of a layer",
+        needs: Needs::Gradients,
+        map: MapKind::Layer,
+        paper: "Jiang et al. 2021, IEEE TIP 30",
+        parameters: &[
+            parameter(
+                "layer",
+                "last with rows and columns",
+                "node or tensor whose channels are looked at",
+            ),
+            parameter("relu", "true", "keep only the positive part"),
+        ],
+    },
+    MethodRow {
+        name: "guided-grad-cam",
+        summary: "guided backpropagation where Grad-CAM sees evidence",
+        needs: Needs::Gradients,
+        map: MapKind::Elements,
+        paper: "Selvaraju et al. 2017, arXiv 1610.02391",
+        parameters: &[
+            parameter(
+                "layer",
+                "last with rows and columns",
+                "node or tensor whose channels are looked at",
+            ),
+            parameter(
+                "upsample",
+                "bilinear",
+                "how Grad-CAM is enlarged: bilinear or nearest",
+            ),
+        ],
+    },
+    MethodRow {
+        name: "eigen-cam",
+        summary: "strongest common pattern of a layer's channels, whatever the class",
+        needs: Needs::Gradients,
+        map: MapKind::Layer,
+        paper: "Muhammad and Yeasin 2020, arXiv 2008.00299",
+        parameters: &[
+            parameter(
+                "layer",
+                "last with rows and columns",
+                "node or tensor whose channels are looked at",
+            ),
+            parameter(
+                "centred",
+                "false",
+                "subtract each channel's mean first, as grad-cam does",
+            ),
+            parameter(
+                "sign",
+                "activation",
+                "what fixes the sign: activation (along the sum of the channels) or weights (their sum is not negative)",
+            ),
+        ],
+    },
+    MethodRow {
+        name: "score-cam",
+        summary: "channels of a layer, weighted by the scores behind them",
+        needs: Needs::Gradients,
+        map: MapKind::Layer,
+        paper: "Wang et al. 2020, arXiv 1910.01279",
+        parameters: &[
+            parameter(
+                "layer",
+                "last with rows and columns",
+                "node or tensor whose channels are looked at",
+            ),
+            parameter("relu", "true", "keep only the positive part"),
+            parameter(
+                "baseline",
+                "black",
+                "what shows where a channel hides: blur, black, mean or a number",
+            ),
+            parameter(
+                "grid",
+                "edges",
+                "what falls together when channels are enlarged: edges or corners",
+            ),
+            parameter(
+                "constant",
+                "dropped",
+                "channels without differences: dropped, or hidden (masks that hide everything)",
+            ),
+        ],
+    },
+    MethodRow {
+        name: "ablation-cam",
+        summary: "channels of a layer, weighted by what the score loses without them",
+        needs: Needs::Gradients,
+        map: MapKind::Layer,
+        paper: "Desai and Ramaswamy 2020, WACV",
+        parameters: &[
+            parameter(
+                "layer",
+                "last with rows and columns",
+                "node or tensor whose channels are looked at",
+            ),
+            parameter("relu", "true", "keep only the positive part"),
+        ],
+    },
+    MethodRow {
+        name: "recipro-cam",
+        summary: "score of the network from a layer on, one place of it at a time",
+        needs: Needs::Gradients,
+        map: MapKind::Layer,
+        paper: "Byun and Lee 2022, arXiv 2209.14074",
+        parameters: &[parameter(
+            "layer",
+            "last with rows and columns",
+            "node or tensor whose channels are looked at",
+        )],
+    },
+    MethodRow {
+        name: "full-grad",
+        summary: "input and every bias on the way, each times its gradient",
+        needs: Needs::Gradients,
+        map: MapKind::Pixels,
+        paper: "Srinivas and Fleuret 2019, arXiv 1905.00780",
+        parameters: &[],
     },
 ];

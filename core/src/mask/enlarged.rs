@@ -1,10 +1,11 @@
-//! A channel of a layer as a mask (Score-CAM): brought to 0..1 by its least and
-//! greatest value and enlarged bilinearly, row by row, so it needs no memory.
+//! A channel of a layer as a mask (Score-CAM): enlarged bilinearly, row by row, so
+//! it needs no memory, and brought to 0..1 by the least and greatest value of
+//! what is enlarged.
 
 use crate::error::Error;
 use crate::tensor::Shape;
 
-/// One channel of an activation, as a mask.
+/// One channel of an activation, as a mask of pictures of one shape.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Enlarged<'a> {
     values: &'a [f32],
@@ -13,34 +14,47 @@ pub struct Enlarged<'a> {
     least: f32,
     spread: f32,
     corners: bool,
+    to: Shape,
 }
 
 impl<'a> Enlarged<'a> {
     /// Channel `channel` of an activation (HWC). With `corners` the corners of
     /// both grids fall together; without, their edges do and centres are half a
-    /// pixel inside, the edge repeated.
+    /// pixel inside, the edge repeated. `to` is the pictures' shape.
     #[must_use]
-    pub fn new(values: &'a [f32], shape: Shape, channel: usize, corners: bool) -> Self {
-        let (mut least, mut greatest) = (f32::INFINITY, f32::NEG_INFINITY);
-        for place in values.chunks_exact(shape.c.max(1)) {
-            let value = place.get(channel).copied().unwrap_or(0.0);
-            least = if value < least { value } else { least };
-            greatest = if value > greatest { value } else { greatest };
-        }
-        Self {
+    pub fn new(
+        values: &'a [f32],
+        shape: Shape,
+        channel: usize,
+        (to, corners): (Shape, bool),
+    ) -> Self {
+        let mut enlarged = Self {
             values,
             shape,
             channel,
-            least,
-            spread: greatest - least,
+            least: 0.0,
+            spread: 0.0,
             corners,
+            to,
+        };
+        let (mut least, mut greatest) = (f32::INFINITY, f32::NEG_INFINITY);
+        for y in 0..to.h {
+            for value in enlarged.row(y).take(to.w) {
+                least = if value < least { value } else { least };
+                greatest = if value > greatest { value } else { greatest };
+            }
         }
+        (enlarged.least, enlarged.spread) = (least, greatest - least);
+        enlarged
     }
 
-    /// Whether all places are the same: then the mask hides everything.
+    /// Whether all places of a channel are the same: then its mask hides everything.
     #[must_use]
-    pub fn is_constant(&self) -> bool {
-        self.spread <= 0.0
+    pub fn is_constant(values: &[f32], shape: Shape, channel: usize) -> bool {
+        let places = values.chunks_exact(shape.c.max(1));
+        let mut values = places.map(|place| place.get(channel));
+        let first = values.next().flatten();
+        values.all(|value| value == first)
     }
 
     /// Whether there are values.
@@ -53,18 +67,27 @@ impl<'a> Enlarged<'a> {
         if have < need {
             return Err(Error::BufferTooSmall { need, have });
         }
-        match self.channel < self.shape.c && self.spread.is_finite() {
+        match self.channel < self.shape.c && !self.spread.is_nan() {
             true => Ok(()),
             false => Err(Error::BadParameter("channel of a mask")),
         }
     }
 
     /// Weights of the pixels of row `y`, from left to right, without end.
-    pub(super) fn weights(&self, to: Shape, y: usize) -> impl Iterator<Item = f32> {
+    pub(super) fn weights(&self, y: usize) -> impl Iterator<Item = f32> {
+        let (least, spread) = (self.least, self.spread);
+        self.row(y).map(move |value| match spread > 0.0 {
+            true => (value - least) / spread,
+            false => 0.0,
+        })
+    }
+
+    /// The enlarged values of row `y`, from left to right, without end.
+    fn row(&self, y: usize) -> impl Iterator<Item = f32> + use<'a> {
         let channel = *self;
-        let (above, below, down) = channel.place(y, channel.shape.h, to.h);
+        let (above, below, down) = channel.place(y, channel.shape.h, channel.to.h);
         (0..).map(move |x| {
-            let (left, right, along) = channel.place(x, channel.shape.w, to.w);
+            let (left, right, along) = channel.place(x, channel.shape.w, channel.to.w);
             let upper = between(
                 channel.value(above, left),
                 channel.value(above, right),
@@ -75,21 +98,14 @@ impl<'a> Enlarged<'a> {
                 channel.value(below, right),
                 along,
             );
-            let weight = between(upper, lower, down);
-            // Rounding may leave the range.
-            let weight = if weight > 0.0 { weight } else { 0.0 };
-            if weight < 1.0 { weight } else { 1.0 }
+            between(upper, lower, down)
         })
     }
 
-    /// One place, brought to 0..1.
+    /// One place.
     fn value(&self, y: usize, x: usize) -> f32 {
         let index = (y * self.shape.w + x) * self.shape.c + self.channel;
-        let value = self.values.get(index).copied().unwrap_or(self.least);
-        if self.is_constant() {
-            return 0.0;
-        }
-        (value - self.least) / self.spread
+        self.values.get(index).copied().unwrap_or(0.0)
     }
 
     /// Where pixel `at` of `to` lies between two of `from` places.
@@ -123,21 +139,32 @@ mod tests {
     const VALUES: [f32; 12] = [2.0, 5.0, 4.0, 5.0, 6.0, 5.0, 6.0, 5.0, 4.0, 5.0, 2.0, 5.0];
 
     fn mask(to: Shape, corners: bool) -> Vec<f32> {
-        let channel = Enlarged::new(&VALUES, SHAPE, 0, corners);
+        let channel = Enlarged::new(&VALUES, SHAPE, 0, (to, corners));
         channel.check().unwrap();
         (0..to.h)
-            .flat_map(|y| channel.weights(to, y).take(to.w))
+            .flat_map(|y| channel.weights(y).take(to.w))
             .collect()
     }
 
+    /// The enlarged map, then brought to 0..1 by its own ends, which lie inside
+    /// those of the channel.
     #[test]
     fn half_a_pixel_inside_is_the_upsampling_of_maps() {
-        let to = Shape::new(5, 7, 3);
-        let scaled = [0.0, 0.5, 1.0, 1.0, 0.5, 0.0];
-        let mut expected = [0.0; 35];
-        upsample_bilinear(&scaled, [2, 3], [5, 7], &mut expected).unwrap();
-        for (found, expected) in mask(to, false).iter().zip(expected) {
-            assert!((found - expected).abs() < 1e-6);
+        let (to, channel) = (Shape::new(5, 4, 3), [2.0, 9.0, 4.0, 6.0, 4.0, 2.0]);
+        let mut values = VALUES;
+        for (place, value) in values.chunks_exact_mut(2).zip(channel) {
+            place[0] = value;
+        }
+        let mut expected = [0.0; 20];
+        upsample_bilinear(&channel, [2, 3], [5, 4], &mut expected).unwrap();
+        let least = expected.iter().copied().fold(f32::INFINITY, f32::min);
+        let greatest = expected.iter().copied().fold(0.0, f32::max);
+        assert!(greatest < 8.0);
+        let mask = Enlarged::new(&values, SHAPE, 0, (to, false));
+        let found = (0..5).flat_map(|y| mask.weights(y).take(4));
+        for (found, expected) in found.zip(expected) {
+            let expected = (expected - least) / (greatest - least);
+            assert!((found - expected).abs() < 1e-6 && (0.0..=1.0).contains(&found));
         }
     }
 
@@ -154,11 +181,14 @@ mod tests {
 
     #[test]
     fn constant_channels_and_wrong_numbers() {
-        assert!(Enlarged::new(&VALUES, SHAPE, 1, false).is_constant());
-        assert!(!Enlarged::new(&VALUES, SHAPE, 0, false).is_constant());
+        let to = (Shape::new(3, 5, 1), false);
+        assert!(Enlarged::is_constant(&VALUES, SHAPE, 1));
+        assert!(!Enlarged::is_constant(&VALUES, SHAPE, 0));
+        let hides = Enlarged::new(&VALUES, SHAPE, 1, to);
+        assert!((0..3).all(|y| hides.weights(y).take(5).all(|w| w == 0.0)));
         let wrong = Err(Error::BadParameter("channel of a mask"));
-        assert_eq!(Enlarged::new(&VALUES, SHAPE, 2, false).check(), wrong);
+        assert_eq!(Enlarged::new(&VALUES, SHAPE, 2, to).check(), wrong);
         let short = Err(Error::BufferTooSmall { need: 12, have: 11 });
-        assert_eq!(Enlarged::new(&VALUES[1..], SHAPE, 0, false).check(), short);
+        assert_eq!(Enlarged::new(&VALUES[1..], SHAPE, 0, to).check(), short);
     }
 }

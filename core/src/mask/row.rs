@@ -58,7 +58,7 @@ impl Mask<'_> {
                 reveal,
             } => put(out, ranked(ranks, from..to, reveal, shape, y)?),
             Self::Even(weight) => out.fill(even(weight)?),
-            Self::Enlarged(channel) => put(out, channel.weights(shape, y)),
+            Self::Enlarged(channel) => put(out, channel.weights(y)),
             Self::Segments { labels, weights } => put(out, segments(labels, weights, shape, y)?),
         }
         Ok(())
@@ -129,7 +129,7 @@ impl Masked<'_> {
                 reveal,
             } => self.blend(y, ranked(ranks, from..to, reveal, shape, y)?, out),
             Mask::Even(weight) => self.blend(y, core::iter::repeat(even(weight)?), out),
-            Mask::Enlarged(channel) => self.blend(y, channel.weights(shape, y), out),
+            Mask::Enlarged(channel) => self.blend(y, channel.weights(y), out),
             Mask::Segments { labels, weights } => {
                 self.blend(y, segments(labels, weights, shape, y)?, out)
             }

@@ -31,7 +31,8 @@ use super::op::Activation;
 use super::ops::{Node, Operand};
 use super::quant::Quantisation;
 use crate::classifier::{
-    At, Classifier, Dropout, DroppedSink, Edits, Layers, Pieces, Rule, Score, Sink,
+    At, BiasPiece, BiasPieces, Classifier, Dropout, DroppedSink, Edits, Layers, Pieces, Rule,
+    Score, Sink,
 };
 use crate::error::Error;
 use crate::mask::Masked;
@@ -457,6 +458,58 @@ impl Layers for Session<'_, '_> {
             sink: Some(sink),
         };
         self.run_backward(&plan, score, run.rule, &mut watch)
+    }
+
+    fn bias_shape(&self, node: usize) -> Result<Option<Shape>, Error> {
+        let nodes = (0..self.model.node_count()).filter_map(|i| self.model.node(i));
+        if nodes.clone().any(|view| view.integers.is_some()) {
+            return Err(Error::NotWhiteBox);
+        }
+        let mut biased = nodes.filter(|view| !view.bias.is_empty());
+        Ok(biased.nth(node).map(|view| self.model.shape(view.output)))
+    }
+
+    fn backward_biases(
+        &mut self,
+        seed: &[(usize, f32)],
+        score: Score,
+        sink: &mut Pieces<'_>,
+        biases: &mut BiasPieces<'_>,
+    ) -> Result<(), Error> {
+        self.bias_shape(0)?;
+        let (plan, run) = self.backward_plan()?;
+        let (model, id) = (self.model, self.id(run.at));
+        let mut tap = |index: usize, first: usize, values: Values<'_>| {
+            let view = model.node(index).ok_or(Error::Internal)?;
+            let Values::Real(gradient) = values else {
+                return Err(Error::Internal);
+            };
+            if view.bias.is_empty() {
+                return Ok(());
+            }
+            let before = (0..index).filter_map(|i| model.node(i));
+            biases(&BiasPiece {
+                node: before.filter(|view| !view.bias.is_empty()).count(),
+                shape: model.shape(view.output),
+                first,
+                gradient,
+                bias: view.bias,
+            })
+        };
+        self.seed(&plan, seed, score)?;
+        let short = model.is_short_gradient(&plan, id);
+        let mut watch = Watch {
+            tap: Some(&mut tap),
+            sink: match short {
+                true => Some(&mut *sink),
+                false => None,
+            },
+        };
+        self.run_backward(&plan, score, run.rule, &mut watch)?;
+        match short {
+            true => Ok(()),
+            false => sink(0, self.values(&plan.gradient(id))?),
+        }
     }
 
     fn forward_from(

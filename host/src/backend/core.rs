@@ -5,7 +5,9 @@ mod edits;
 use std::ops::Range;
 use std::sync::Arc;
 
-use foveola_core::classifier::{Dropout, DroppedSink, Edits, Pieces, Saturation, Sink, Views};
+use foveola_core::classifier::{
+    Activations, BiasPieces, Dropout, DroppedSink, Edits, Pieces, Saturation, Sink, Views,
+};
 use foveola_core::net::arch::Isa;
 use foveola_core::net::model::Model;
 use foveola_core::net::ops;
@@ -380,6 +382,24 @@ fn answer<W: Send>(
     })
 }
 
+/// Gives each session its part of the questions; the answers of all, in order.
+fn share_out<T: Send>(
+    pool: &rayon::ThreadPool,
+    sessions: &mut Sessions<'_>,
+    questions: Range<usize>,
+    answer: &(dyn Fn(&mut Session<'_, '_>, Range<usize>) -> Vec<T> + Sync),
+) -> Vec<T> {
+    let each = questions.len().div_ceil(sessions.len().max(1));
+    let work = |(j, session): (usize, &mut Session<'_, '_>)| {
+        let first = questions.end.min(questions.start + j * each);
+        answer(session, first..questions.end.min(first + each))
+    };
+    pool.install(|| {
+        let sessions = sessions.par_iter_mut().enumerate();
+        sessions.flat_map_iter(work).collect()
+    })
+}
+
 /// Answers dropout passes in parallel: scores and saturation of each, in order.
 fn drop_out(
     pool: &rayon::ThreadPool,
@@ -389,20 +409,13 @@ fn drop_out(
     passes: Range<usize>,
     score: Score,
 ) -> Vec<Result<(Vec<f32>, Saturation), Error>> {
-    let each = passes.len().div_ceil(sessions.len().max(1));
-    let work = |(j, session): (usize, &mut Session<'_, '_>)| {
-        let first = passes.end.min(passes.start + j * each);
-        let own = first..passes.end.min(first + each);
+    share_out(pool, sessions, passes, &|session, own| {
         let mut scores = vec![0.0; session.classes()];
         let answer = |pass| {
             let seen = session.classify_pass(x, dropout, pass, score, &mut scores)?;
             Ok((scores.clone(), seen))
         };
-        own.map(answer).collect::<Vec<_>>()
-    };
-    pool.install(|| {
-        let sessions = sessions.par_iter_mut().enumerate();
-        sessions.flat_map_iter(work).collect()
+        own.map(answer).collect()
     })
 }
 
@@ -453,6 +466,65 @@ impl Layers for CoreBackend {
         self.sessions.with_dependent_mut(|_, sessions| {
             let session = sessions.first_mut().ok_or(Error::Internal)?;
             session.relevance(seed, rules, balance)
+        })
+    }
+
+    fn bias_shape(&self, node: usize) -> Result<Option<Shape>, Error> {
+        let sessions = self.sessions.borrow_dependent();
+        sessions.first().ok_or(Error::Internal)?.bias_shape(node)
+    }
+
+    fn backward_biases(
+        &mut self,
+        seed: &[(usize, f32)],
+        score: Score,
+        sink: &mut Pieces<'_>,
+        biases: &mut BiasPieces<'_>,
+    ) -> Result<(), Error> {
+        self.first(|session| session.backward_biases(seed, score, sink, biases))
+    }
+
+    fn forward_from(
+        &mut self,
+        x: &Masked<'_>,
+        at: At,
+        activation: &[f32],
+        score: Score,
+        out: &mut [f32],
+    ) -> Result<(), Error> {
+        self.first(|session| session.forward_from(x, at, activation, score, out))
+    }
+
+    fn forward_from_batch(
+        &mut self,
+        x: &Masked<'_>,
+        at: At,
+        (count, write): (usize, &Activations<'_>),
+        score: Score,
+        _scratch: &mut [f32],
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
+        let (length, classes) = (Layers::shape(self, at)?.len(), self.classes());
+        let round = self.threads() * QUESTIONS_A_ROUND;
+        let pool = &self.pool;
+        let answer = |session: &mut Session<'_, '_>, own: Range<usize>| {
+            let (mut activation, mut scores) = (vec![0.0; length], vec![0.0; classes]);
+            let mut one = |i| {
+                write(i, &mut activation);
+                session.forward_from(x, at, &activation, score, &mut scores)?;
+                Ok(scores.clone())
+            };
+            own.map(&mut one).collect::<Vec<Result<Vec<f32>, Error>>>()
+        };
+        self.sessions.with_dependent_mut(|_, sessions| {
+            for start in (0..count).step_by(round) {
+                let here = start..count.min(start + round);
+                let answers = share_out(pool, sessions, here, &answer);
+                for (i, scores) in (start..).zip(answers) {
+                    sink(i, &scores?)?;
+                }
+            }
+            Ok(())
         })
     }
 }

@@ -211,7 +211,7 @@ fn own(counts: &mut Counts, question: &Question<'_>, setting: &Setting, shape: S
         Parameters::Hoc { .. } => k.each("layers", 1, shape.len()),
         Parameters::MeaningfulPerturbation { .. } => k.each("enlarge", 1, shape.len()),
         Parameters::Segmented(_) => k.each("paint", 1, shape.len()),
-        Parameters::Plain => k.each("copy", 1, shape.len()),
+        _ => k.each("copy", 1, shape.len()),
     }
 }
 

@@ -328,6 +328,8 @@ fn saliency(
         seconds: 0.0,
         region: None,
         figures: Default::default(),
+        against: None,
+        companions: Default::default(),
     };
     map.shown_at(photo.shape(), spec.row.map)
 }

@@ -17,7 +17,7 @@ use crate::explainer::{
     Consensus, DEFAULT_SEED, Explainer, Explanation, MapScore, Question, Removal, SaliencyMap,
     Stability, Target, Watch, consensus,
 };
-use crate::method_spec::{MethodSpec, Parameters};
+use crate::method_spec::MethodSpec;
 use crate::metric_spec::MetricSpec;
 use crate::model::{BackendKind, OpenModel, sha256};
 use crate::photo::{Photo, read};
@@ -74,11 +74,15 @@ pub struct ExplainArgs {
     )]
     pub targets: Vec<Target>,
 
+    /// Explain why each class rather than this one: the difference of their scores
+    #[arg(long, value_name = "CLASS", allow_negative_numbers = true)]
+    pub against: Option<Target>,
+
     /// Probability above which a class counts as predicted
     #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = share)]
     pub threshold: f32,
 
-    /// ONNX node or tensor that Grad-CAM reads [default: the last with rows and columns]
+    /// ONNX node or tensor that Grad-CAM and its kin read [default: the last with rows and columns]
     #[arg(long, value_name = "NAME")]
     pub layer: Option<String>,
 
@@ -309,9 +313,8 @@ fn question(args: &ExplainArgs, model: &OpenModel) -> Result<Question, CliError>
         question.methods = args.methods.clone();
     }
     if let Some(layer) = &args.layer {
-        let takes = |m: &MethodSpec| matches!(m.parameters, Parameters::GradCam { .. });
-        if !question.methods.iter().any(takes) {
-            let reason = "--layer is for grad-cam, which is not among the methods";
+        if !question.methods.iter().any(MethodSpec::takes_layer) {
+            let reason = "--layer is for grad-cam and its kin; no method here looks at a layer";
             return Err(CliError::Usage(String::from(reason)));
         }
         let named = question.methods.into_iter().map(|m| m.with_layer(layer));
@@ -320,6 +323,7 @@ fn question(args: &ExplainArgs, model: &OpenModel) -> Result<Question, CliError>
     if !args.targets.is_empty() {
         question.targets = args.targets.clone();
     }
+    question.against = args.against.clone();
     question.threshold = args.threshold;
     question.score = args.score.map(Score::from);
     question.seed = args.seed;

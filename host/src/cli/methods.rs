@@ -50,6 +50,20 @@ fn cost(name: &str) -> &'static str {
         "gradient" | "deconvolution" | "guided-backprop" | "grad-cam" => {
             "1 forward pass, and 1 backward pass a class"
         }
+        "input-x-gradient" | "full-grad" | "grad-cam-plus-plus" | "hires-cam" | "x-grad-cam"
+        | "layer-cam" => "1 forward pass, and 1 backward pass a class",
+        "cam" => "2 forward passes, and 1 backward pass a class",
+        "guided-grad-cam" => "2 forward passes, and 2 backward passes a class",
+        "smooth-grad" | "var-grad" | "square-grad" => {
+            "1 forward pass a sample, and 1 backward pass a sample and class"
+        }
+        "integrated-gradients" => {
+            "1 forward pass a step and baseline, and 1 backward pass for each of these and class"
+        }
+        "eigen-cam" => "1 forward pass, for all classes together",
+        "score-cam" => "1 forward pass a channel of the layer, for all classes together",
+        "ablation-cam" => "the network from the layer on, once a channel, for all classes together",
+        "recipro-cam" => "the network from the layer on, once a place, for all classes together",
         "occlusion" => "1 forward pass a window, for all classes together",
         "rise" => "1 forward pass a mask, for all classes together",
         "hoc" => "tens to thousands of forward passes a class, as the picture has it",

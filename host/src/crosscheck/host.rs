@@ -177,6 +177,7 @@ pub(super) fn ask(
         methods: inquiry.methods.to_vec(),
         targets: vec![Target::Named(target.to_string())],
         threshold: 0.5,
+        against: None,
         score: None,
         seed: inquiry.seed,
     };

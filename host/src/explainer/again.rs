@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use foveola_core::explain::{Outcome, Query};
+use foveola_core::explain::{Contrast, Outcome, Query};
 use foveola_core::metric::Explain;
 use foveola_core::{Classifier, Error, Picture, Score};
 
@@ -34,6 +34,7 @@ pub struct Again<'m> {
     score: Option<Score>,
     seed: u64,
     tensors: bool,
+    against: Option<usize>,
     /// Networks with random weights, which are the same for every picture.
     changed: BTreeMap<Change, Arc<ModelFile>>,
     bytes: usize,
@@ -62,6 +63,7 @@ impl<'m> Again<'m> {
             score,
             seed,
             tensors: false,
+            against: None,
             changed: BTreeMap::new(),
             bytes: 0,
             failure: None,
@@ -73,6 +75,13 @@ impl<'m> Again<'m> {
     #[must_use]
     pub const fn of_tensors(mut self, tensors: bool) -> Self {
         self.tensors = tensors;
+        self
+    }
+
+    /// Holds every class against this one, if there is one.
+    #[must_use]
+    pub const fn held_against(mut self, rival: Option<usize>) -> Self {
+        self.against = rival;
         self
     }
 
@@ -122,7 +131,12 @@ impl<'m> Again<'m> {
             score: self.score,
             seed: self.seed,
         };
-        weigh(&setting, classifier, &query, evidence)
+        let Some(rival) = self.against else {
+            return weigh(&setting, classifier, &query, evidence);
+        };
+        let mut scores = vec![0.0; classifier.classes()];
+        let mut contrast = Contrast::new(classifier, rival, &mut scores)?;
+        weigh(&setting, &mut contrast, &query, evidence)
     }
 
     fn fail(&mut self, error: ExplainError) -> Error {

@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use foveola_core::explain::{Cost, MapKind, Method, Outcome, Query};
+use foveola_core::explain::{Contrast, Cost, MapKind, Method, Outcome, Query};
 use foveola_core::{Classifier, Error, Masked, Score, Shape};
 
 use super::counting::Counting;
 use super::setting::Setting;
 use super::{
-    ExplainError, Explanation, Figures, Passes, Question, Region, SaliencyMap, Steps, Watch,
-    region, target,
+    Companions, ExplainError, Explanation, Figures, Passes, Question, Region, SaliencyMap, Steps,
+    Watch, region, target,
 };
 use crate::card::label;
 use crate::method_spec::MethodSpec;
@@ -37,6 +37,7 @@ pub fn explain_running(
     let classifier = &mut *running.classifier;
     let (scores, probabilities) = both_scores(classifier, photo, own)?;
     let targets = target::choose(question, &probabilities, labels)?;
+    let rival = target::rival(question, &targets, &probabilities, labels)?;
     let mut explanation = Explanation {
         scores,
         probabilities,
@@ -51,7 +52,7 @@ pub fn explain_running(
         let maps = run(
             setting,
             (photo, labels),
-            question,
+            (question, rival),
             &explanation,
             classifier,
             watch,
@@ -67,7 +68,7 @@ pub fn explain_running(
 fn run(
     setting: &Setting,
     (photo, labels): (&Photo, &[String]),
-    question: &Question,
+    (question, rival): (&Question, Option<usize>),
     known: &Explanation,
     classifier: &mut dyn Classifier,
     watch: &mut dyn Watch,
@@ -78,7 +79,7 @@ fn run(
         score: question.score,
         seed: question.seed,
     };
-    let (answer, seconds) = timed(setting, classifier, &query, watch)?;
+    let (answer, seconds) = held(setting, classifier, &query, (rival, watch))?;
     let parameters = setting.parameters(classifier);
     let kind = setting.spec().row.map;
     let named = |(raw, &target): (Raw, &usize)| {
@@ -87,7 +88,17 @@ fn run(
             parameters: parameters.clone(),
             score: setting.score(question.score),
             target,
-            label: label(labels, target),
+            label: match rival {
+                None => label(labels, target),
+                Some(rival) => {
+                    format!(
+                        "{} rather than {}",
+                        label(labels, target),
+                        label(labels, rival)
+                    )
+                }
+            },
+            against: rival,
             probability: known.probabilities[target],
             repeat: 1,
             shape: answer.shape,
@@ -99,6 +110,7 @@ fn run(
             seconds,
             region: raw.region,
             figures: raw.figures,
+            companions: raw.companions,
         };
         map.shown_at(photo.shape(), kind)
     };
@@ -123,6 +135,7 @@ pub(crate) fn explain_known(
         methods: Vec::new(),
         targets: Vec::new(),
         threshold: 0.0,
+        against: None,
         score: None,
         seed,
     };
@@ -137,7 +150,7 @@ pub(crate) fn explain_known(
     run(
         &setting,
         (photo, labels),
-        &question,
+        (&question, None),
         &known,
         classifier,
         watch,
@@ -169,6 +182,22 @@ pub(crate) fn explain_other(
     raw.map(|raw| (raw.values, raw.outcome)).ok_or(none)
 }
 
+/// As [`timed`], every class held against a rival if there is one.
+fn held(
+    setting: &Setting,
+    classifier: &mut dyn Classifier,
+    query: &Query<'_>,
+    (rival, watch): (Option<usize>, &mut dyn Watch),
+) -> Result<(Answer, f64), ExplainError> {
+    let Some(rival) = rival else {
+        return timed(setting, classifier, query, watch);
+    };
+    let mut scores = vec![0.0; classifier.classes()];
+    let contrast = Contrast::new(classifier, rival, &mut scores);
+    let mut contrast = contrast.map_err(ExplainError::Classifier)?;
+    timed(setting, &mut contrast, query, watch)
+}
+
 /// The answer of one method, and the seconds that it took.
 pub(super) fn timed(
     setting: &Setting,
@@ -198,6 +227,7 @@ pub(super) struct Raw {
     pub(super) region: Option<Region>,
     pub(super) figures: Figures,
     pub(super) passes: Option<Passes>,
+    pub(super) companions: Companions,
 }
 
 pub(super) fn answer(
@@ -234,18 +264,23 @@ fn ask(
         &mut scratch,
         &mut steps,
     )?;
-    let maps = maps.chunks_exact(shape.len().max(1));
-    let raw = |((values, outcome), figures): ((&[f32], Outcome), Figures)| Raw {
-        values: values.to_vec(),
-        outcome,
-        region: None,
-        figures,
-        passes: None,
-    };
+    let maps = maps.chunks_exact(shape.len().max(1)).zip(outcomes);
+    let told = steps.figures.into_iter().zip(steps.companions);
+    let raw =
+        |((values, outcome), (figures, companions)): ((&[f32], Outcome), (Figures, Companions))| {
+            Raw {
+                values: values.to_vec(),
+                outcome,
+                region: None,
+                figures,
+                passes: None,
+                companions,
+            }
+        };
     Ok(Answer {
         shape,
         passes: classifier.passes(),
-        maps: maps.zip(outcomes).zip(steps.figures).map(raw).collect(),
+        maps: maps.zip(told).map(raw).collect(),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use foveola_core::classifier::{Edits, Pieces, Sink, Step, Views};
+use foveola_core::classifier::{Activations, BiasPieces, Edits, Pieces, Sink, Step, Views};
 use foveola_core::mask::MaskSums;
 use foveola_core::{At, Classifier, Error, Layers, Masked, Rule, Score, Shape, Values};
 
@@ -143,5 +143,53 @@ impl Layers for Counting<'_> {
     ) -> Result<(), Error> {
         self.passes.backward += 1;
         self.inner_layers()?.backward_pieces(seed, score, sink)
+    }
+
+    fn bias_shape(&self, node: usize) -> Result<Option<Shape>, Error> {
+        let mut inner = self.inner.borrow_mut();
+        inner.layers().ok_or(Error::NotWhiteBox)?.bias_shape(node)
+    }
+
+    fn backward_biases(
+        &mut self,
+        seed: &[(usize, f32)],
+        score: Score,
+        sink: &mut Pieces<'_>,
+        biases: &mut BiasPieces<'_>,
+    ) -> Result<(), Error> {
+        self.passes.backward += 1;
+        self.inner_layers()?
+            .backward_biases(seed, score, sink, biases)
+    }
+
+    fn forward_from(
+        &mut self,
+        x: &Masked<'_>,
+        at: At,
+        activation: &[f32],
+        score: Score,
+        out: &mut [f32],
+    ) -> Result<(), Error> {
+        self.passes.forward += 1;
+        self.inner_layers()?
+            .forward_from(x, at, activation, score, out)
+    }
+
+    fn forward_from_batch(
+        &mut self,
+        x: &Masked<'_>,
+        at: At,
+        questions: (usize, &Activations<'_>),
+        score: Score,
+        scratch: &mut [f32],
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
+        let forward = &mut self.passes.forward;
+        let mut counted = |i: usize, answer: &[f32]| {
+            *forward += 1;
+            sink(i, answer)
+        };
+        let inner = self.inner.get_mut().layers().ok_or(Error::NotWhiteBox)?;
+        inner.forward_from_batch(x, at, questions, score, scratch, &mut counted)
     }
 }

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 /// Numbers by name, as the method names them.
 pub type Figures = BTreeMap<&'static str, f64>;
 
+/// Maps by name, each of the shape of the map that they come with.
+pub type Companions = BTreeMap<&'static str, Vec<f32>>;
+
 /// What they say, in words; `None` for methods whose numbers say nothing to people.
 pub(super) fn statement(method: &str, figures: &Figures) -> Option<String> {
     let get = |name| figures.get(name).copied();
@@ -35,6 +38,15 @@ pub(super) fn statement(method: &str, figures: &Figures) -> Option<String> {
                 _ => format!("no anchor qualifies, the best candidate: {found}"),
             })
         }
+        "integrated-gradients" => Some(format!(
+            "its sum misses the change of the score by {:.3} after {} steps",
+            get("completeness_error")?,
+            get("steps")?
+        )),
+        "full-grad" => Some(format!(
+            "its parts miss the score by {:.3}",
+            get("completeness_error")?
+        )),
         _ => None,
     }
 }

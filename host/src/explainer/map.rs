@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::Region;
 use super::answer::is_elements;
-use super::figures::{self, Figures};
+use super::figures::{self, Companions, Figures};
 use crate::method_spec::MethodSpec;
 use crate::photo::Photo;
 use crate::report::overlay::{Figure, draw};
@@ -45,8 +45,10 @@ pub struct SaliencyMap {
     pub score: Score,
     /// The class that it explains.
     pub target: usize,
-    /// The class's label.
+    /// The class's label, and what it is held against.
     pub label: String,
+    /// The class that it is held against.
+    pub against: Option<usize>,
     /// The class's probability.
     pub probability: f32,
     /// 1 for the first map of this method and class, 2 for the second, ..
@@ -69,6 +71,8 @@ pub struct SaliencyMap {
     pub region: Option<Region>,
     /// Numbers that the method found beside the map, by name.
     pub figures: Figures,
+    /// Maps of the same shape that the method made beside it, by name.
+    pub companions: Companions,
 }
 
 impl SaliencyMap {
@@ -231,8 +235,9 @@ impl SaliencyMap {
 /// What of the maps of a method counts as evidence.
 pub fn evidence_of(method: &str) -> Evidence {
     match method {
-        "gradient" | "deconvolution" | "guided-backprop" => Evidence::Magnitude,
-        "rise" => Evidence::AboveLeast,
+        "gradient" | "deconvolution" | "guided-backprop" | "smooth-grad" | "var-grad"
+        | "square-grad" | "guided-grad-cam" => Evidence::Magnitude,
+        "rise" | "recipro-cam" => Evidence::AboveLeast,
         _ => Evidence::Positive,
     }
 }

@@ -158,6 +158,7 @@ fn search_one(
             forward,
             backward: 0,
         }),
+        companions: super::Companions::new(),
     })
 }
 

@@ -61,7 +61,10 @@ impl Explainer {
                 true => Some(Again::new(model, &map.spec, *threads, asked)?),
                 false => None,
             };
-            again = again.map(|again| again.of_tensors(photo.is_tensor()));
+            again = again.map(|again| {
+                let again = again.of_tensors(photo.is_tensor());
+                again.held_against(map.against)
+            });
             let mut finished = Finished;
             let explain: &mut dyn Explain = match &mut again {
                 Some(again) => again,

@@ -1,20 +1,23 @@
 //! From a method as it was asked for to the method of `core`, with what it borrows.
 
+mod white_box;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use foveola_core::explain::hoc::{Mode, Storage};
 use foveola_core::explain::{
-    CentredRise, Cost, Deconvolution, GradCam, Gradient, GuidedBackprop, Hoc, HocMethod,
-    MeaningfulPerturbation, Method, Occlusion, Rise, StoredMasks,
+    CentredRise, Cost, CounterfactualGradCam, Deconvolution, FullGrad, GradCam, Gradient,
+    GuidedBackprop, Hoc, HocMethod, InputXGradient, IntegratedGradients, MeaningfulPerturbation,
+    Method, Occlusion, Rise, StoredMasks,
 };
 use foveola_core::{At, Classifier, Error, Fill, Score, Shape};
 use serde_json::Value;
 
 use super::ExplainError;
 use super::segmented::Segmented;
-use crate::method_spec::{Baseline, MethodSpec, Parameters, sides};
+use crate::method_spec::{Baseline, LayerMethod, MethodSpec, Parameters, sides};
 use crate::model::Running;
 use crate::photo::{Hidden, Photo, PhotoError, read, read_masks};
 
@@ -25,6 +28,10 @@ pub struct Setting {
     hidden: Option<Hidden>,
     masks: Option<Vec<f32>>,
     segmented: Option<Segmented>,
+    /// Where paths of integrated gradients begin.
+    starts: Vec<Hidden>,
+    /// Stored noise, pictures one after the other, HWC.
+    noise: Option<Vec<f32>>,
 }
 
 impl Setting {
@@ -40,7 +47,7 @@ impl Setting {
         };
         if spec.needs_gradients() && !running.is_white_box() {
             return Err(fail(String::from(
-                "it needs gradients, and this backend gives only scores; \
+                "it looks inside the network, and this backend gives only scores; \
                  occlusion, rise and hoc work",
             )));
         }
@@ -50,9 +57,20 @@ impl Setting {
             hidden: None,
             masks: None,
             segmented: None,
+            starts: Vec::new(),
+            noise: None,
         };
         match &spec.parameters {
-            Parameters::GradCam { layer, .. } => setting.take_layer(layer.as_deref(), running)?,
+            Parameters::GradCam { layer, .. } | Parameters::OnLayer { layer, .. } => {
+                setting.take_layer(layer.as_deref(), running)?;
+            }
+            Parameters::Path { baselines, .. } => {
+                let starts = baselines.iter().map(|baseline| photo.hidden(*baseline));
+                setting.starts = starts.collect::<Result<_, _>>().map_err(fail)?;
+            }
+            Parameters::Noise {
+                file: Some(path), ..
+            } => setting.noise = Some(white_box::noise(path, photo.shape())?.map_err(fail)?),
             Parameters::Rise {
                 file: Some(path), ..
             } => setting.masks = Some(masks(path, photo.shape())?.map_err(fail)?),
@@ -86,6 +104,7 @@ impl Setting {
 
     /// The point down to which gradients go, if the method has any.
     pub fn depth(&self) -> Option<At> {
+        // Guided Grad-CAM goes down to the input as well as to its layer.
         let input = self.spec.needs_gradients().then_some(At::Input);
         self.layer.or(input)
     }
@@ -259,10 +278,36 @@ impl Setting {
                 smoothness,
                 pairs,
             }),
-            Parameters::GradCam { relu, .. } => work(&GradCam {
-                layer: self.layer,
-                relu: *relu,
-            }),
+            Parameters::GradCam {
+                relu,
+                counterfactual,
+                ..
+            } => {
+                let grad_cam = GradCam {
+                    layer: self.layer,
+                    relu: *relu,
+                };
+                match counterfactual {
+                    true => work(&CounterfactualGradCam(grad_cam)),
+                    false => work(&grad_cam),
+                }
+            }
+            Parameters::Noise { samples, noise, .. } => self.with_noise(*samples, *noise, work),
+            Parameters::Path {
+                quadrature,
+                steps,
+                tolerance,
+                ..
+            } => {
+                let baselines: Vec<Fill<'_>> = self.starts.iter().map(Hidden::fill).collect();
+                work(&IntegratedGradients {
+                    quadrature: *quadrature,
+                    steps: *steps,
+                    baselines: &baselines,
+                    tolerance: *tolerance,
+                })
+            }
+            Parameters::OnLayer { kind, .. } => self.with_layer_method(*kind, work),
             Parameters::Occlusion {
                 window,
                 stride,
@@ -277,6 +322,8 @@ impl Setting {
             _ => match self.spec.row.name {
                 "deconvolution" => work(&Deconvolution),
                 "guided-backprop" => work(&GuidedBackprop),
+                "input-x-gradient" => work(&InputXGradient),
+                "full-grad" => work(&FullGrad),
                 _ => work(&Gradient),
             },
         }
@@ -304,7 +351,11 @@ const fn baseline(parameters: &Parameters) -> Option<Baseline> {
         Parameters::Occlusion { baseline, .. }
         | Parameters::Rise { baseline, .. }
         | Parameters::Hoc { baseline, .. }
-        | Parameters::MeaningfulPerturbation { baseline, .. } => Some(*baseline),
+        | Parameters::MeaningfulPerturbation { baseline, .. }
+        | Parameters::OnLayer {
+            kind: LayerMethod::Score { baseline, .. },
+            ..
+        } => Some(*baseline),
         _ => None,
     }
 }

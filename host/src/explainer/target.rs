@@ -60,6 +60,9 @@ pub enum TargetError {
     /// A label for a model without labels.
     #[error("the model has no labels, so `{0}` names no class; give an index, or `--labels FILE`")]
     NoLabels(String),
+    /// A class that is held against itself.
+    #[error("{0} cannot be held against itself")]
+    Itself(String),
     /// No class is predicted.
     #[error(
         "no class is above the threshold of {threshold}: the best, {best}, has {probability:.3}"
@@ -105,6 +108,25 @@ pub fn choose(
         }
     }
     Ok(targets)
+}
+
+/// The class that all of `targets` are held against, if there is one. Of the
+/// predicted classes it is the best.
+pub fn rival(
+    question: &Question,
+    targets: &[usize],
+    probabilities: &[f32],
+    labels: &[String],
+) -> Result<Option<usize>, TargetError> {
+    let rival = match &question.against {
+        None => return Ok(None),
+        Some(Target::Named(name)) => named(name, probabilities.len(), labels)?,
+        Some(Target::Top | Target::Predicted) => best(probabilities),
+    };
+    match targets.contains(&rival) {
+        true => Err(TargetError::Itself(label(labels, rival))),
+        false => Ok(Some(rival)),
+    }
 }
 
 fn predicted(
@@ -202,6 +224,24 @@ mod tests {
             let message = ask(&[target]).unwrap_err().to_string();
             assert!(message.contains(part), "{message}");
         }
+    }
+
+    #[test]
+    fn the_rival_is_another_class() {
+        let mut question = Question::of([]).unwrap();
+        let labels = ["cat", "dog", "owl"].map(String::from);
+        let mut ask = |against: &str, targets: &[usize]| {
+            question.against = Some(against.parse().unwrap());
+            rival(&question, targets, &[0.2, 0.7, 0.1], &labels)
+        };
+        assert_eq!(ask("owl", &[1, 0]), Ok(Some(2)));
+        assert_eq!(ask("top", &[0]), Ok(Some(1)));
+        let message = ask("dog", &[0, 1]).unwrap_err().to_string();
+        assert_eq!(message, "dog cannot be held against itself");
+        assert_eq!(
+            rival(&Question::of([]).unwrap(), &[0], &[1.0], &labels),
+            Ok(None)
+        );
     }
 
     #[test]

@@ -18,12 +18,15 @@ pub fn call(spec: &MethodSpec, layer: &dyn Fn(&str) -> Option<u16>) -> Result<Ca
     };
     let cannot = |_| unfit("it has a number that is too large");
     Ok(match &spec.parameters {
+        _ if !spec.runs_on_devices() => return Err(unfit("devices do not have it yet")),
         Parameters::Plain => match spec.row.name {
             "gradient" => Call::Gradient,
             "deconvolution" => Call::Deconvolution,
             _ => Call::GuidedBackprop,
         },
-        Parameters::GradCam { layer: name, relu } => Call::GradCam {
+        Parameters::GradCam {
+            layer: name, relu, ..
+        } => Call::GradCam {
             layer: match name {
                 Some(name) => {
                     Some(layer(name).ok_or(unfit("the model has no plan for that layer"))?)
@@ -82,6 +85,7 @@ pub fn call(spec: &MethodSpec, layer: &dyn Fn(&str) -> Option<u16>) -> Result<Ca
             strides: lengths(strides).map_err(unfit)?,
             baseline: sent(*baseline).map_err(unfit)?,
         },
+        _ => return Err(unfit("devices do not have it yet")),
     })
 }
 

@@ -29,6 +29,9 @@ impl FromStr for MethodSpec {
             "rise" => given.rise()?,
             "hoc" => given.hoc()?,
             "meaningful-perturbation" => given.meaningful_perturbation()?,
+            "smooth-grad" | "var-grad" | "square-grad" => given.noise()?,
+            "integrated-gradients" => given.path()?,
+            _ if given.takes_layer(row.parameters) => given.on_layer(name)?,
             _ => given.segmented(name)?.unwrap_or(Parameters::Plain),
         };
         Ok(Self { row, parameters })
@@ -150,14 +153,20 @@ impl<'a> Given<'a> {
     }
 
     pub(crate) fn baseline(&self, usual: Baseline) -> Result<Baseline, SpecError> {
+        match self.values.get("baseline") {
+            None => Ok(usual),
+            Some(text) => self.baseline_of(text),
+        }
+    }
+
+    pub(super) fn baseline_of(&self, text: &str) -> Result<Baseline, SpecError> {
         const TAKES: &str = "it takes blur, black, mean or a number";
         let number = |text: &str| text.parse().ok().filter(|n: &f32| n.is_finite());
-        match self.values.get("baseline").map(String::as_str) {
-            None => Ok(usual),
-            Some("blur") => Ok(Baseline::Blur),
-            Some("black") => Ok(Baseline::Black),
-            Some("mean") => Ok(Baseline::Mean),
-            Some(text) => number(text)
+        match text {
+            "blur" => Ok(Baseline::Blur),
+            "black" => Ok(Baseline::Black),
+            "mean" => Ok(Baseline::Mean),
+            text => number(text)
                 .map(Baseline::Number)
                 .ok_or_else(|| self.wrong("baseline", TAKES)),
         }
@@ -185,7 +194,8 @@ impl<'a> Given<'a> {
     fn grad_cam(&self) -> Result<Parameters, SpecError> {
         Ok(Parameters::GradCam {
             layer: self.values.get("layer").cloned(),
-            relu: self.choice("relu", &["true", "false"])? == 0,
+            relu: self.relu()?,
+            counterfactual: self.choice("counterfactual", &["false", "true"])? == 1,
         })
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Baseline, Parameters, sides};
+use super::{Baseline, Parameters, sides, white_box};
 
 /// Values by name, built up one by one.
 #[derive(Default)]
@@ -43,7 +43,7 @@ impl Values {
 }
 
 /// The shortest decimal that reads back as this number: 0.1 stays 0.1.
-fn decimal(number: f32) -> f64 {
+pub(super) fn decimal(number: f32) -> f64 {
     number.to_string().parse().unwrap_or(f64::from(number))
 }
 
@@ -52,7 +52,26 @@ pub fn of(parameters: &Parameters) -> BTreeMap<&'static str, Value> {
     let none = Values::default();
     let values = match parameters {
         Parameters::Plain => none,
-        Parameters::GradCam { layer, relu } => none.may("layer", layer.as_ref()).put("relu", relu),
+        Parameters::GradCam {
+            layer,
+            relu,
+            counterfactual,
+        } => none
+            .may("layer", layer.as_ref())
+            .put("relu", relu)
+            .may("counterfactual", counterfactual.then_some(true)),
+        Parameters::Noise {
+            samples,
+            noise,
+            file,
+        } => none
+            .put("samples", samples)
+            .put("noise", decimal(*noise))
+            .may("file", file.as_ref()),
+        Parameters::Path { .. } => white_box::path(parameters, none),
+        Parameters::OnLayer { layer, kind } => {
+            white_box::on_layer(kind, none.may("layer", layer.as_ref()))
+        }
         Parameters::Occlusion {
             window,
             stride,

@@ -1,7 +1,7 @@
 //! `.npy` files: tensors in a model's own input space, and masks.
 
 use half::f16;
-use ndarray::{Array3, ArrayD};
+use ndarray::{Array3, Array4, ArrayD};
 use ndarray_npy::{ReadNpyExt, ReadableElement};
 
 use super::Intake;
@@ -175,4 +175,22 @@ pub fn read_any(bytes: &[u8]) -> Result<(ArrayD<f32>, Numbers), String> {
         "f8" => (read::<f64>(bytes)?.mapv(|v| v as f32), Numbers::Float),
         other => return Err(format!("it holds {other} numbers, which are not read")),
     })
+}
+
+/// Stored noise, N,C,H,W in f32, model space.
+///
+/// # Errors
+/// Another type or shape, or NaN, in words.
+pub fn read_noise(bytes: &[u8]) -> Result<Array4<f32>, String> {
+    let values = match element_type(bytes).ok_or("its header is not that of a .npy file")? {
+        "f4" => read::<f32>(bytes)?,
+        "f8" => read::<f64>(bytes)?.mapv(|v| v as f32),
+        found => return Err(format!("it holds {found} numbers, noise is f4")),
+    };
+    if values.iter().any(|v| !v.is_finite()) {
+        return Err(String::from("it holds NaN or infinity"));
+    }
+    let axes = values.ndim();
+    let wrong = |_| format!("it has {axes} axes; noise is N,C,H,W");
+    values.into_dimensionality().map_err(wrong)
 }

@@ -161,6 +161,7 @@ impl Pair {
                 methods: methods.to_vec(),
                 targets: vec![Target::Top],
                 threshold: 0.5,
+                against: None,
                 score: None,
                 seed: crate::explainer::DEFAULT_SEED,
             };

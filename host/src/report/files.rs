@@ -115,6 +115,10 @@ struct MapRecord<'a> {
     sentence: String,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     figures: &'a BTreeMap<&'static str, f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    against: Option<usize>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    companions: BTreeMap<&'static str, String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     metrics: Vec<ScoreRecord<'a>>,
 }
@@ -160,6 +164,10 @@ pub fn write(run: &Run<'_>, mut folder: OutputFolder) -> Result<(), WriteError> 
         )?;
         let (shape, values) = array(map, run.raw);
         folder.stage(&format!("{}.npy", map.stem()), &npy(&shape, values))?;
+        for (name, values) in &map.companions {
+            let (shape, values) = as_made(map, values);
+            folder.stage(&companion_name(map, name), &npy(&shape, values))?;
+        }
         if let Some(region) = &map.region {
             for i in 0..region.layers.len() {
                 let picture = layer_picture(map, region, i, run.photo).draw();
@@ -232,15 +240,27 @@ pub fn png(picture: &RgbImage) -> Vec<u8> {
 /// Shape and values of the `.npy`: height x width; with `raw` C, H, W for
 /// attributions to input elements, the method's own resolution for others.
 fn array(map: &SaliencyMap, raw: bool) -> (Vec<usize>, Vec<f32>) {
+    match raw {
+        false => (map.size.to_vec(), map.pixels.clone()),
+        true => as_made(map, &map.values),
+    }
+}
+
+/// Values of the map's own shape: C, H, W for attributions to input elements.
+fn as_made(map: &SaliencyMap, values: &[f32]) -> (Vec<usize>, Vec<f32>) {
     let s = map.shape;
-    match (raw, map.spec.row.map) {
-        (false, _) => (map.size.to_vec(), map.pixels.clone()),
-        (true, MapKind::Elements) => {
-            let planes = (0..s.c).flat_map(|c| map.values.iter().skip(c).step_by(s.c));
+    match map.spec.row.map {
+        MapKind::Elements => {
+            let planes = (0..s.c).flat_map(|c| values.iter().skip(c).step_by(s.c));
             (vec![s.c, s.h, s.w], planes.copied().collect())
         }
-        (true, _) => (vec![s.h, s.w], map.values.clone()),
+        _ => (vec![s.h, s.w], values.to_vec()),
     }
+}
+
+/// File of a map that its method tells beside it.
+fn companion_name(map: &SaliencyMap, name: &str) -> String {
+    format!("{}.{name}.npy", map.stem())
 }
 
 fn npy(shape: &[usize], values: Vec<f32>) -> Vec<u8> {
@@ -344,6 +364,12 @@ fn map_record<'a>(map: &'a SaliencyMap, raw: bool, scores: &'a [MapScore]) -> Ma
         reason,
         sentence: map.sentence(),
         figures: &map.figures,
+        against: map.against,
+        companions: map
+            .companions
+            .keys()
+            .map(|name| (*name, companion_name(map, name)))
+            .collect(),
         metrics: scores.iter().map(score_record).collect(),
     }
 }

@@ -11,7 +11,7 @@ use super::manifest::{
 use super::{RunError, Runner};
 use crate::backend::core::Arithmetic;
 use crate::explainer::{ExplainError, Priced, priced};
-use crate::method_spec::{MethodSpec, Parameters};
+use crate::method_spec::{LayerMethod, MethodSpec, Parameters};
 use crate::model::BackendKind;
 
 /// A shard takes about so many passes, so that little is lost with it.
@@ -182,7 +182,22 @@ fn is_signed(spec: &MethodSpec) -> bool {
         Parameters::Rise { centred, .. } => *centred,
         Parameters::GradCam { relu, .. } => !relu,
         Parameters::Segmented(segmented) => segmented.is_signed(),
+        Parameters::OnLayer { kind, .. } => is_signed_layer(kind),
+        Parameters::Noise { .. } => spec.row.name == "smooth-grad",
         _ => spec.row.map == MapKind::Elements,
+    }
+}
+
+const fn is_signed_layer(kind: &LayerMethod) -> bool {
+    match *kind {
+        LayerMethod::PlusPlus { relu, .. }
+        | LayerMethod::HiRes { relu }
+        | LayerMethod::XGrad { relu }
+        | LayerMethod::Layer { relu }
+        | LayerMethod::Score { relu, .. }
+        | LayerMethod::Ablation { relu } => !relu,
+        LayerMethod::Recipro => false,
+        LayerMethod::Cam | LayerMethod::Eigen { .. } | LayerMethod::Guided { .. } => true,
     }
 }
 

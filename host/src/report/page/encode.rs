@@ -6,6 +6,7 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder, RgbImage};
 use serde::{Serialize, Serializer};
 
+use crate::explainer::evidence_of;
 use crate::report::colour::ColourScale;
 use crate::report::html::base64;
 use crate::report::sentence::{Evidence, Whereabouts};
@@ -245,11 +246,7 @@ fn state(outcome: &Outcome) -> (&'static str, Option<String>) {
 fn evidence(spec: &str) -> Evidence {
     let name = |c: char| c.is_ascii_alphanumeric() || c == '-';
     let end = spec.find(|c| !name(c)).unwrap_or(spec.len());
-    match &spec[..end] {
-        "gradient" | "deconvolution" | "guided-backprop" => Evidence::Magnitude,
-        "rise" => Evidence::AboveLeast,
-        _ => Evidence::Positive,
-    }
+    evidence_of(&spec[..end])
 }
 
 /// Whether the magnitude of a method's maps is evidence.
