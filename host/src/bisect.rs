@@ -13,7 +13,7 @@ mod device;
 mod difference;
 mod dump;
 mod fit;
-mod network;
+pub(crate) mod network;
 mod walk;
 mod witness;
 

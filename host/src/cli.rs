@@ -16,6 +16,7 @@ mod doctor;
 mod explain;
 mod gpus;
 mod inspect;
+mod layers;
 mod methods;
 mod metrics;
 mod model_args;
@@ -33,6 +34,7 @@ use std::io::Write;
 use clap::{Parser, Subcommand};
 
 use crate::accelerate::AccelerateError;
+use crate::activations::ActivationError;
 use crate::audit::AuditError;
 use crate::audit::policy::PolicyError;
 use crate::bisect::BisectError;
@@ -66,6 +68,8 @@ enum Command {
     Classify(classify::ClassifyArgs),
     /// Show a model's nodes, shapes, layers to explain, and what is supported
     Inspect(inspect::InspectArgs),
+    /// Show what a layer holds for a picture, and the sum behind one number of it
+    Layers(layers::LayersArgs),
     /// Compile an ONNX or .tflite file to a .fov model file
     Compile(compile::CompileArgs),
     /// Compile an int8 .tflite file for an Arm Ethos-U NPU
@@ -123,6 +127,9 @@ pub enum CliError {
     /// The explanation.
     #[error(transparent)]
     Explain(#[from] ExplainError),
+    /// What is asked of a layer.
+    #[error(transparent)]
+    Activation(#[from] ActivationError),
     /// The output files.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -219,6 +226,7 @@ impl Cli {
             Some(Command::Scores(args)) => scores::run(&args)?,
             Some(Command::Classify(args)) => classify::run(&args)?,
             Some(Command::Inspect(args)) => inspect::run(&args)?,
+            Some(Command::Layers(args)) => layers::run(&args)?,
             Some(Command::Compile(args)) => compile::run(&args)?,
             Some(Command::Accelerate(args)) => accelerate::run(&args)?,
             Some(Command::Budget(args)) => budget::run(&args)?,

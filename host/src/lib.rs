@@ -77,6 +77,7 @@
 //! * [`report`]: overlays, sentences, files. [`cli`]: the `foveola` program.
 
 pub mod accelerate;
+pub mod activations;
 pub mod aligned;
 pub mod audit;
 pub mod backend;

@@ -9,7 +9,7 @@ pub mod variants;
 
 use std::path::{Path, PathBuf};
 
-use foveola_core::{Normalisation, Picture, Shape};
+use foveola_core::{Error, Masked, Normalisation, Picture, Shape};
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, Rgb, RgbImage};
 
 use crate::card::{Card, Channels, OutputActivation, Resize};
@@ -213,6 +213,22 @@ impl Photo {
     pub(crate) fn in_pixel_units(mut self) -> Self {
         self.in_pixels = true;
         self
+    }
+
+    /// The network's input in model space, HWC, as a network that takes `kind` stores it.
+    ///
+    /// # Errors
+    /// What [`Masked::row`] reports.
+    pub fn values(&self, kind: InputType) -> Result<Vec<f32>, Error> {
+        let x = Masked::whole(self.picture());
+        let mut values = vec![0.0; self.shape.len()];
+        for (y, row) in values.chunks_mut(self.shape.row().max(1)).enumerate() {
+            x.row(y, row)?;
+        }
+        values
+            .iter_mut()
+            .for_each(|v| *v = variants::stored(*v, kind));
+        Ok(values)
     }
 
     /// The picture as `core` takes it.

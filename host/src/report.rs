@@ -1,5 +1,6 @@
 //! What a person gets: overlays, sentences, a contact sheet, files.
 
+pub mod activation_sheet;
 pub mod canvas;
 pub mod colour;
 pub mod files;

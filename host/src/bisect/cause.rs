@@ -11,7 +11,7 @@ mod real;
 mod rounding;
 mod softmax;
 mod stale;
-mod window;
+pub(crate) mod window;
 
 use foveola_core::Shape;
 use foveola_core::net::int8::Node8;

@@ -11,7 +11,7 @@ use super::network::{Data, Tensors, compute, integer_node, run};
 use super::witness::{Layer, Witness};
 use super::{BisectError, Fault, Report, Rung, Stage, Standing, Verdict};
 use crate::graph::InputType;
-use crate::photo::variants::{Preparation, Variant, stored};
+use crate::photo::variants::{Preparation, Variant};
 use crate::photo::{Intake, Photo};
 
 /// Largest difference of bytes that decoders of JPEG make.
@@ -69,18 +69,6 @@ pub fn walk(subject: &Subject<'_>, witness: &mut dyn Witness) -> Result<Report, 
         remarks: witness.remarks(),
         verdict,
     })
-}
-
-/// The host's input tensor in model space, HWC, as the network stores it.
-fn input_values(photo: &Photo, kind: InputType) -> Result<Vec<f32>, BisectError> {
-    let x = Masked::whole(photo.picture());
-    let shape = photo.shape();
-    let mut values = vec![0.0; shape.len()];
-    for (y, row) in values.chunks_mut(shape.row().max(1)).enumerate() {
-        x.row(y, row)?;
-    }
-    values.iter_mut().for_each(|v| *v = stored(*v, kind));
-    Ok(values)
 }
 
 fn sides(shape: Shape) -> [usize; 3] {
@@ -186,7 +174,7 @@ impl Walk<'_> {
     ) -> Result<Vec<f32>, BisectError> {
         let Subject { intake, photo, .. } = *self.subject;
         let shape = intake.shape;
-        let own = input_values(photo, intake.input_type)?;
+        let own = photo.values(intake.input_type)?;
         let theirs = decoded.and_then(|image| Preparation::new(image, intake));
         let made = theirs.map(|mut preparation| preparation.input(&Variant::CARD));
         let expected = made.as_ref().unwrap_or(&own);
@@ -222,7 +210,7 @@ impl Walk<'_> {
     ) -> Result<Vec<Cause>, BisectError> {
         let intake = self.subject.intake;
         let previous = self.subject.previous;
-        let previous = previous.map(|photo| input_values(photo, intake.input_type));
+        let previous = previous.map(|photo| photo.values(intake.input_type));
         let previous = previous.transpose()?;
         let nothing = RgbImage::new(0, 0);
         Ok(cause::prepared(&Prepared {

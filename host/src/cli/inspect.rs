@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use foveola_core::Shape;
 use foveola_core::net::model::Model;
-use foveola_core::net::op::{Activation, Op};
 
 use super::CliError;
 use super::model_args::ModelArgs;
 use super::seal_args::state as seal;
 use super::table::{bytes, lay_out, row};
+use crate::activations::operator;
 use crate::graph::Graph;
 use crate::import::{Format, Imported};
 use crate::model::{Engine, OpenModel};
@@ -115,24 +115,6 @@ fn origin(imported: &Imported) -> String {
         ],
         &[],
     ) + "supported: all nodes; every method works\n"
-}
-
-/// The operator's name, with the activation that is merged into it.
-fn operator(op: &Op, activation: &Activation) -> String {
-    let follows = match activation {
-        Activation::None => None,
-        other => Some(first_word(&format!("{other:?}"))),
-    };
-    match (op, follows) {
-        (Op::Activate, Some(name)) => name,
-        (_, Some(name)) => format!("{}+{name}", first_word(&format!("{op:?}"))),
-        (_, None) => first_word(&format!("{op:?}")),
-    }
-}
-
-fn first_word(text: &str) -> String {
-    let end = text.find([' ', '(', '{']).unwrap_or(text.len());
-    text[..end].to_string()
 }
 
 fn graph_nodes(graph: &Graph) -> String {

@@ -263,7 +263,8 @@ fn companion_name(map: &SaliencyMap, name: &str) -> String {
     format!("{}.{name}.npy", map.stem())
 }
 
-fn npy(shape: &[usize], values: Vec<f32>) -> Vec<u8> {
+/// An array as the bytes of a `.npy` file; empty where `values` do not fill `shape`.
+pub fn npy(shape: &[usize], values: Vec<f32>) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Ok(array) = ArrayD::from_shape_vec(shape, values) {
         // Writing into memory has nothing that can fail.
