@@ -26,6 +26,7 @@ mod report;
 mod run;
 mod scores;
 mod seal_args;
+mod sheet;
 mod table;
 mod uncertainty;
 
@@ -64,6 +65,8 @@ pub struct Cli {
 enum Command {
     /// Draw what a model looks at in a picture, and say it in a sentence
     Explain(explain::ExplainArgs),
+    /// Draw many methods on several pictures side by side
+    Sheet(sheet::SheetArgs),
     /// Classify a picture
     Classify(classify::ClassifyArgs),
     /// Show a model's nodes, shapes, layers to explain, and what is supported
@@ -213,6 +216,7 @@ impl Cli {
             None => return demo::run(&demo::DemoArgs::default()),
             Some(Command::Demo(args)) => return demo::run(&args),
             Some(Command::Explain(args)) => return explain::run(&args),
+            Some(Command::Sheet(args)) => return sheet::run(&args),
             Some(Command::Crosscheck(args)) => return crosscheck::run(&args),
             Some(Command::Bisect(args)) => return bisect::run(&args),
             Some(Command::Audit(args)) => return audit::run(&args),

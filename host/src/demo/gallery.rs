@@ -9,10 +9,9 @@ use super::{COSTLY_METHODS, NETWORKS, QUICK_METHODS};
 use crate::explainer::{ExplainError, Explainer, Question, SaliencyMap};
 use crate::photo::Photo;
 use crate::report::canvas::Canvas;
-use crate::report::colour::ColourScale;
-use crate::report::files::{layer_picture, png};
-use crate::report::overlay::{blend, enlarge, enlargement};
-use crate::report::sheet::{Cell, draw};
+use crate::report::files::png;
+use crate::report::overlay::{enlarge, enlargement};
+use crate::report::sheet::{Cell, draw, panel};
 
 /// The scene that all methods are shown on: the first with a concrete pole.
 const SHOWN: usize = Kind::Concrete as usize;
@@ -102,17 +101,6 @@ fn caption(map: &SaliencyMap, scene: &Scene) -> String {
 fn plain(photo: &Photo) -> RgbImage {
     let (w, h) = photo.display().dimensions();
     enlarge(photo.display(), enlargement(w, h))
-}
-
-/// The map on its scene; of HOC, the finest layer.
-fn panel(map: &SaliencyMap, photo: &Photo) -> RgbImage {
-    match map.region.as_ref().filter(|r| !r.layers.is_empty()) {
-        Some(region) => layer_picture(map, region, region.layers.len() - 1, photo).panel(),
-        None => {
-            let scale = ColourScale::of(&map.pixels).filter(|_| map.reason().is_none());
-            blend(photo.display(), &map.pixels, scale.as_ref())
-        }
-    }
 }
 
 /// The panel with the pole's box.

@@ -4,6 +4,11 @@ use image::RgbImage;
 use image::imageops::{FilterType, resize};
 
 use super::canvas::{Canvas, FAINT_INK, INK, Type, shorten, wrap};
+use super::colour::ColourScale;
+use super::files::layer_picture;
+use super::overlay::blend;
+use crate::explainer::SaliencyMap;
+use crate::photo::Photo;
 
 /// Side that a panel fits into.
 const CELL: u32 = 256;
@@ -19,6 +24,17 @@ pub struct Cell {
     pub title: String,
     /// What it says.
     pub caption: String,
+}
+
+/// A map on its picture, without scale or text; of HOC the finest layer.
+pub fn panel(map: &SaliencyMap, photo: &Photo) -> RgbImage {
+    match map.region.as_ref().filter(|r| !r.layers.is_empty()) {
+        Some(region) => layer_picture(map, region, region.layers.len() - 1, photo).panel(),
+        None => {
+            let scale = ColourScale::of(&map.pixels).filter(|_| map.reason().is_none());
+            blend(photo.display(), &map.pixels, scale.as_ref())
+        }
+    }
 }
 
 /// Draws the cells in rows of `columns`, under a heading.

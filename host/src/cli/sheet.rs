@@ -1,0 +1,159 @@
+//! `foveola sheet`: methods by pictures, on one page.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use foveola_core::explain::{METHODS, Needs};
+use image::RgbImage;
+
+use super::model_args::ModelArgs;
+use super::progress::{Terminal, catch_interrupts};
+use super::{CliError, Ending, note, print};
+use crate::explainer::{DEFAULT_SEED, Explainer, Question, SaliencyMap, Watch};
+use crate::method_spec::MethodSpec;
+use crate::model::BackendKind;
+use crate::photo::Photo;
+use crate::report::files::png;
+use crate::report::folder::write_file;
+use crate::report::sheet::{Cell, draw, panel};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  foveola sheet model.onnx a.jpg b.jpg c.jpg -o sheet.png           # every method that the model allows
+  foveola sheet model.onnx a.jpg b.jpg -m grad-cam -m lime -m rise:masks=500
+
+A row a method, a column a picture; each picture's best class is explained.")]
+pub struct SheetArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    /// Pictures: PNG, JPEG, BMP
+    #[arg(required = true)]
+    pub pictures: Vec<PathBuf>,
+
+    /// Method, NAME[:key=value,...]; repeats [default: all]
+    #[arg(short, long = "method", value_name = "METHOD")]
+    pub methods: Vec<MethodSpec>,
+
+    /// Key of every random number
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED)]
+    pub seed: u64,
+
+    /// The page
+    #[arg(short, long, value_name = "FILE", default_value = "sheet.png")]
+    pub out: PathBuf,
+}
+
+/// Runs the command.
+pub fn run(args: &SheetArgs) -> Result<Ending, CliError> {
+    let model = args.model.open()?;
+    let methods = match args.methods.is_empty() {
+        true => all_methods(model.backend())?,
+        false => args.methods.clone(),
+    };
+    let mut explainer = Explainer::new(model, args.model.threads());
+    let methods = possible(&explainer, methods)?;
+    let mut question = Question::of([]).map_err(|error| CliError::Usage(error.to_string()))?;
+    question.seed = args.seed;
+    question.methods = methods;
+    // The page is tried before anything is computed for it.
+    write_file(&args.out, &[])?;
+    catch_interrupts();
+    let mut terminal = Terminal::new();
+    let mut columns = Vec::new();
+    for path in &args.pictures {
+        if terminal.stopped() {
+            break;
+        }
+        columns.push(column(&mut explainer, path, &question, &mut terminal)?);
+    }
+    let cells = by_rows(&columns);
+    let heading = format!(
+        "{} methods, {} pictures",
+        question.methods.len(),
+        columns.len()
+    );
+    let page = draw(&heading, &cells, columns.len() as u32);
+    write_file(&args.out, &png(&page))?;
+    print(&format!("{heading}: {}\n", args.out.display()));
+    match terminal.stopped() {
+        true => Ok(Ending::Stopped),
+        false => Ok(Ending::Done),
+    }
+}
+
+/// Every method that the backend can run.
+fn all_methods(backend: BackendKind) -> Result<Vec<MethodSpec>, CliError> {
+    let white = backend != BackendKind::Tract;
+    let rows = METHODS.iter();
+    let runs = rows.filter(|row| white || row.needs == Needs::Scores);
+    runs.map(|row| {
+        row.name
+            .parse()
+            .map_err(|e| CliError::Usage(format!("{e}")))
+    })
+    .collect()
+}
+
+/// The methods that can run on this model; the others are named with their reason.
+fn possible(explainer: &Explainer, methods: Vec<MethodSpec>) -> Result<Vec<MethodSpec>, CliError> {
+    let costs = explainer.costs(&methods, 1)?;
+    let mut left = Vec::new();
+    for (method, cost) in methods.into_iter().zip(costs) {
+        match cost {
+            Ok(_) => left.push(method),
+            Err(reason) => note(&format!("left out: {reason}")),
+        }
+    }
+    match left.is_empty() {
+        true => Err(CliError::Usage(String::from(
+            "none of the methods can run on this model",
+        ))),
+        false => Ok(left),
+    }
+}
+
+/// A picture and every method on it.
+fn column(
+    explainer: &mut Explainer,
+    path: &Path,
+    question: &Question,
+    terminal: &mut Terminal,
+) -> Result<Vec<Cell>, CliError> {
+    let photo = Photo::open(path, &explainer.model().intake())?;
+    let explanation = explainer.explain_watched(&photo, question, terminal)?;
+    let class = explanation.targets.first().copied().unwrap_or(0);
+    let label = explainer.model().card.label(class);
+    let sure = explanation
+        .probabilities
+        .get(class)
+        .map_or(0.0, |p| 100.0 * p);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let mut cells = vec![Cell {
+        panel: photo.display().clone(),
+        title: name.into_owned(),
+        caption: format!("{label}, {sure:.1} %"),
+    }];
+    let shown = |map: &SaliencyMap| Cell {
+        panel: panel(map, &photo),
+        title: map.spec.title().to_owned(),
+        caption: map.reason().unwrap_or_default(),
+    };
+    cells.extend(explanation.maps.iter().map(shown));
+    Ok(cells)
+}
+
+/// The columns' cells, row by row; an empty cell where a stopped column ends early.
+fn by_rows(columns: &[Vec<Cell>]) -> Vec<Cell> {
+    let rows = columns.iter().map(Vec::len).max().unwrap_or(0);
+    let empty = || Cell {
+        panel: RgbImage::new(1, 1),
+        title: String::from("stopped"),
+        caption: String::new(),
+    };
+    let cell =
+        |row: usize| move |column: &Vec<Cell>| column.get(row).cloned().unwrap_or_else(empty);
+    (0..rows)
+        .flat_map(|row| columns.iter().map(cell(row)).collect::<Vec<_>>())
+        .collect()
+}
