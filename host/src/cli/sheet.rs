@@ -53,7 +53,7 @@ pub fn run(args: &SheetArgs) -> Result<Ending, CliError> {
     };
     let mut explainer = Explainer::new(model, args.model.threads());
     let methods = possible(&explainer, methods)?;
-    let mut question = Question::of([]).map_err(|error| CliError::Usage(error.to_string()))?;
+    let mut question = Question::of([""; 0]).map_err(|error| CliError::Usage(error.to_string()))?;
     question.seed = args.seed;
     question.methods = methods;
     // The page is tried before anything is computed for it.
@@ -87,12 +87,8 @@ fn all_methods(backend: BackendKind) -> Result<Vec<MethodSpec>, CliError> {
     let white = backend != BackendKind::Tract;
     let rows = METHODS.iter();
     let runs = rows.filter(|row| white || row.needs == Needs::Scores);
-    runs.map(|row| {
-        row.name
-            .parse()
-            .map_err(|e| CliError::Usage(format!("{e}")))
-    })
-    .collect()
+    runs.map(|row| row.name.parse().map_err(|e| CliError::Usage(e.to_string())))
+        .collect()
 }
 
 /// The methods that can run on this model; the others are named with their reason.
