@@ -191,7 +191,7 @@ pub(in crate::net) fn linear(
             bias: true,
         };
         call.forward(&plain, room, scratch)?;
-        room.sign.copy_from_slice(room.term);
+        copy_all(room.term, room.sign);
     }
     for side in sides(setting).iter().flatten() {
         call.side(side, out, into, (&mut *room, &mut *scratch), sums)?;
@@ -284,7 +284,7 @@ impl Call<'_, '_> {
         let changed = (&mut *room.weights, &mut *room.bias);
         let node = self.layer.node(term.change, term.bias, changed)?;
         // The sum has served its turn: here goes what is sent through the layer.
-        room.total.copy_from_slice(room.term);
+        copy_all(room.term, room.total);
         if let Some(norm) = self.layer.norm_of(term.change) {
             sums.bias += taken(norm.shift, room.term) * f64::from(u8::from(term.bias));
             norm.apply(room.total, false);
@@ -323,4 +323,11 @@ pub(super) fn add_products(a: &[f32], b: &[f32], into: &mut [f32]) -> f64 {
         all += f64::from(share);
     }
     all
+}
+
+/// Copies as far as both reach; they are equally long.
+fn copy_all(from: &[f32], to: &mut [f32]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+    }
 }
