@@ -87,8 +87,9 @@ fn all_methods(backend: BackendKind) -> Result<Vec<MethodSpec>, CliError> {
     let white = backend != BackendKind::Tract;
     let rows = METHODS.iter();
     let runs = rows.filter(|row| white || row.needs == Needs::Scores);
-    runs.map(|row| row.name.parse().map_err(|e| CliError::Usage(e.to_string())))
-        .collect()
+    let specs = runs.map(|row| row.name.parse::<MethodSpec>());
+    let specs: Result<Vec<_>, _> = specs.collect();
+    specs.map_err(|error| CliError::Usage(error.to_string()))
 }
 
 /// The methods that can run on this model; the others are named with their reason.
