@@ -20,7 +20,7 @@ use foveola_core::explain::{Cost, Progress};
 use foveola_core::{Error, Score, Shape};
 
 use crate::method_spec::{MethodSpec, SpecError};
-use crate::model::{ModelError, OpenModel, OpenOptions, Running};
+use crate::model::{ModelError, OpenModel, OpenOptions, Running, Wanted};
 use crate::photo::{Photo, PhotoError};
 use crate::uncertainty::{self, Uncertainty};
 
@@ -194,8 +194,8 @@ pub type MethodCost = Result<(Cost, Shape), String>;
 pub struct Explainer {
     model: OpenModel,
     threads: usize,
-    /// The layers that the model was last started for, and the model running.
-    running: Option<(Vec<String>, Running)>,
+    /// What the model was last started for, and the model running.
+    running: Option<(Wanted, Running)>,
 }
 
 impl Explainer {
@@ -218,12 +218,12 @@ impl Explainer {
         }
     }
 
-    /// The model, running, with gradients down to `layers`.
-    fn start(&mut self, layers: &[String]) -> Result<&mut Running, ModelError> {
-        let serves = |(have, _): &(Vec<String>, Running)| layers.iter().all(|l| have.contains(l));
+    /// The model, running, for what is wanted.
+    fn start(&mut self, wanted: &Wanted) -> Result<&mut Running, ModelError> {
+        let serves = |(have, _): &(Wanted, Running)| have.serves(wanted);
         let running = match self.running.take().filter(serves) {
             Some(running) => running,
-            None => (layers.to_vec(), self.model.start(layers, self.threads)?),
+            None => (wanted.clone(), self.model.start_for(wanted, self.threads)?),
         };
         Ok(&mut self.running.insert(running).1)
     }
@@ -247,7 +247,7 @@ impl Explainer {
     /// A model that does not start, or fails on this picture.
     pub fn classify(&mut self, photo: &Photo) -> Result<(Vec<f32>, Vec<f32>), ExplainError> {
         let own = self.model.output_score();
-        both_scores(&mut *self.start(&[])?.classifier, photo, own)
+        both_scores(&mut *self.start(&Wanted::default())?.classifier, photo, own)
     }
 
     /// How sure the model is about a picture.
@@ -259,7 +259,7 @@ impl Explainer {
         photo: &Photo,
         setting: &uncertainty::Setting,
     ) -> Result<Uncertainty, ExplainError> {
-        let classifier = &mut *self.start(&[])?.classifier;
+        let classifier = &mut *self.start(&Wanted::default())?.classifier;
         uncertainty::of(classifier, photo, setting).map_err(ExplainError::Classifier)
     }
 
@@ -303,7 +303,7 @@ impl Explainer {
     ) -> Result<Explanation, ExplainError> {
         let own = self.model.output_score();
         let labels = self.model.card.labels.clone();
-        let running = self.start(&layers(&question.methods))?;
+        let running = self.start(&wanted(&question.methods))?;
         explain_running(running, (photo, &labels, own), question, watch)
     }
 }
@@ -325,7 +325,7 @@ pub(crate) fn priced(
     methods: &[MethodSpec],
     targets: usize,
 ) -> Result<Vec<Result<Priced, ExplainError>>, ExplainError> {
-    let mut running = model.start(&layers(methods), 1)?;
+    let mut running = model.start_for(&wanted(methods), 1)?;
     let intake = model.intake();
     let photo = Photo::from_tensor(vec![0.0; intake.shape.len()], &intake);
     let price = |spec: &MethodSpec| {
@@ -341,8 +341,11 @@ pub(crate) fn priced(
     Ok(methods.iter().map(price).collect())
 }
 
-/// The layers that methods name.
-pub(crate) fn layers(methods: &[MethodSpec]) -> Vec<String> {
+/// What methods want of a model.
+pub(crate) fn wanted(methods: &[MethodSpec]) -> Wanted {
     let named = methods.iter().filter_map(MethodSpec::layer);
-    named.map(String::from).collect()
+    Wanted {
+        layers: named.map(String::from).collect(),
+        relevance: methods.iter().any(MethodSpec::needs_relevance),
+    }
 }

@@ -1,6 +1,7 @@
 //! Methods as people write them: `NAME[:key=value,...]`, lists with `/`.
 
 mod parse;
+mod relevance;
 mod segmented;
 mod values;
 mod white_box;
@@ -10,6 +11,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use foveola_core::explain::{MethodRow, Needs, Quadrature, Sign};
+use foveola_core::relevance::RelevanceRules;
 use serde_json::Value;
 
 pub(crate) use parse::Given;
@@ -172,6 +174,8 @@ pub enum Parameters {
         /// Error until which the steps double.
         tolerance: Option<f32>,
     },
+    /// LRP: the rules of the layers.
+    Relevance(RelevanceRules),
     /// The other methods that look at a layer.
     OnLayer {
         /// ONNX node or tensor.
@@ -260,6 +264,11 @@ impl MethodSpec {
         self.row.needs == Needs::Gradients
     }
 
+    /// Whether it shares relevance.
+    pub const fn needs_relevance(&self) -> bool {
+        matches!(self.parameters, Parameters::Relevance(_))
+    }
+
     /// Whether it looks at a layer.
     pub const fn takes_layer(&self) -> bool {
         matches!(
@@ -346,6 +355,7 @@ pub fn title(name: &str) -> &'static str {
         "ablation-cam" => "Ablation-CAM",
         "recipro-cam" => "Recipro-CAM",
         "full-grad" => "FullGrad",
+        "lrp" => "LRP",
         _ => "Method",
     }
 }

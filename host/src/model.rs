@@ -24,7 +24,7 @@ use crate::photo::Intake;
 
 pub use gpu::Device;
 pub use random::randomise;
-pub use running::Running;
+pub use running::{Running, Wanted};
 
 /// Largest model file, in bytes.
 const MAX_FILE: u64 = 1 << 31;
@@ -119,6 +119,9 @@ pub enum ModelError {
     /// The GPU.
     #[error("{0}")]
     Gpu(String),
+    /// A `.fov` file that was compiled without relevance.
+    #[error("the file holds no memory plan for relevance; compile it with `--relevance`")]
+    NoRelevance,
     /// The backend does not start.
     #[error(transparent)]
     Start(#[from] StartError),

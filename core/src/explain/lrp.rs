@@ -112,8 +112,8 @@ impl Method for Lrp<'_> {
                 *map = *r;
             }
             *outcome = judge(map);
-            passes.note(i, "relevance taken by biases", bias);
-            passes.note(i, "relevance taken by stabilisers", epsilon);
+            passes.note(i, "taken_by_bias", bias);
+            passes.note(i, "taken_by_stabiliser", epsilon);
             running = passes.step().is_ok();
         }
         Ok(())

@@ -598,4 +598,60 @@ pub const METHODS: &[MethodRow] = &[
         paper: "Srinivas and Fleuret 2019, arXiv 1905.00780",
         parameters: &[],
     },
+    MethodRow {
+        name: "lrp",
+        summary: "the logit shared out among the inputs, layer by layer",
+        needs: Needs::Gradients,
+        map: MapKind::Elements,
+        paper: "Bach et al. 2015, PLoS ONE 10(7) e0130140",
+        parameters: &[
+            parameter(
+                "rule",
+                "composite",
+                "of convolutions: composite (zb on the picture, gamma elsewhere), epsilon, gamma, zplus, alpha-beta, w2, flat or zb",
+            ),
+            parameter(
+                "first",
+                "that of rule",
+                "of the layers that read the picture: one of these but composite",
+            ),
+            parameter(
+                "dense",
+                "epsilon",
+                "of dense layers: one of these but composite",
+            ),
+            parameter(
+                "last",
+                "exact for composite, else rule",
+                "exact: the last layer has epsilon 0; rule: it is like the others",
+            ),
+            parameter("epsilon", "1e-6", "stabiliser of every division, 0 or more"),
+            parameter("gamma", "0.25", "of the rule gamma, 0 or more"),
+            parameter(
+                "alpha",
+                "2",
+                "of the rule alpha-beta, 1 or more; beta is 1 less",
+            ),
+            parameter(
+                "bn",
+                "fold",
+                "fold: batch normalisations are a part of the layer before; own: layers of their own",
+            ),
+            parameter(
+                "bias",
+                "none",
+                "share: biases count in zplus and alpha-beta; none",
+            ),
+            parameter(
+                "max",
+                "winner",
+                "winner takes all, or epsilon: its value is stabilised as a sum is",
+            ),
+            parameter(
+                "add",
+                "share",
+                "share: operands of a sum get what they contributed; copy: each gets all",
+            ),
+        ],
+    },
 ];

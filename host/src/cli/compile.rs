@@ -66,6 +66,10 @@ pub struct CompileArgs {
     #[arg(long = "layer", value_name = "NAME")]
     pub layers: Vec<String>,
 
+    /// Add a memory plan for relevance (the method `lrp`)
+    #[arg(long)]
+    pub relevance: bool,
+
     /// Leave batch normalisations as they are instead of folding them into weights
     #[arg(long)]
     pub no_fold: bool,
@@ -109,6 +113,7 @@ pub fn run(args: &CompileArgs) -> Result<String, CliError> {
     }
     let compiled = model.compile(&CompileOptions {
         fold: !args.no_fold,
+        relevance: args.relevance,
         ..CompileOptions::shipped(&args.layers, !args.no_prune).planned(model.goal)
     })?;
     let sealed = args.seal.apply(&compiled.bytes, &model)?;

@@ -60,6 +60,7 @@ fn cost(name: &str) -> &'static str {
         "integrated-gradients" => {
             "1 forward pass a step and baseline, and 1 backward pass for each of these and class"
         }
+        "lrp" => "1 forward pass, and 1 relevance pass of a few gradients a class",
         "eigen-cam" => "1 forward pass, for all classes together",
         "score-cam" => "1 forward pass a channel of the layer, for all classes together",
         "ablation-cam" => "the network from the layer on, once a channel, for all classes together",

@@ -11,7 +11,7 @@ use foveola_core::{Classifier, Error, Picture, Score};
 use super::answer::answer;
 use super::map::{evidence_of, pixels};
 use super::setting::Setting;
-use super::{ExplainError, Unwatched};
+use super::{ExplainError, Unwatched, wanted};
 use crate::backend::core::{CoreBackend, ModelFile};
 use crate::method_spec::MethodSpec;
 use crate::model::{OpenModel, Running, randomise};
@@ -54,11 +54,11 @@ impl<'m> Again<'m> {
         threads: usize,
         (score, seed): (Option<Score>, u64),
     ) -> Result<Self, ExplainError> {
-        let layers: Vec<String> = spec.layer().map(String::from).into_iter().collect();
+        let wanted = wanted(std::slice::from_ref(spec));
         Ok(Self {
             model,
             spec: spec.clone(),
-            running: model.start(&layers, 1)?,
+            running: model.start_for(&wanted, 1)?,
             threads,
             score,
             seed,
@@ -154,9 +154,9 @@ impl<'m> Again<'m> {
             return Ok(Arc::clone(file));
         }
         let (depth, cascading, seed) = change;
-        let layers: Vec<String> = self.spec.layer().map(String::from).into_iter().collect();
+        let wanted = wanted(std::slice::from_ref(&self.spec));
         let random = |graph: &mut _| randomise(graph, depth, cascading, seed);
-        let file = Arc::new(self.model.changed_file(&layers, random)?);
+        let file = Arc::new(self.model.changed_file(&wanted, random)?);
         let bytes = file.size();
         if self.bytes + bytes <= KEPT_BYTES {
             self.bytes += bytes;

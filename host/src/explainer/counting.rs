@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use foveola_core::classifier::{Activations, BiasPieces, Edits, Pieces, Sink, Step, Views};
 use foveola_core::mask::MaskSums;
+use foveola_core::relevance::{Balance, RelevanceRules};
 use foveola_core::{At, Classifier, Error, Layers, Masked, Rule, Score, Shape, Values};
 
 use super::Passes;
@@ -133,6 +134,21 @@ impl Layers for Counting<'_> {
     fn backward(&mut self, seed: &[(usize, f32)], score: Score) -> Result<&[f32], Error> {
         self.passes.backward += 1;
         self.inner_layers()?.backward(seed, score)
+    }
+
+    fn run_relevance(&mut self, x: &Masked<'_>) -> Result<(), Error> {
+        self.passes.forward += 1;
+        self.inner_layers()?.run_relevance(x)
+    }
+
+    fn relevance(
+        &mut self,
+        seed: &[(usize, f32)],
+        rules: &RelevanceRules,
+        balance: &mut Balance<'_>,
+    ) -> Result<&[f32], Error> {
+        self.passes.backward += 1;
+        self.inner_layers()?.relevance(seed, rules, balance)
     }
 
     fn backward_pieces(

@@ -43,6 +43,11 @@ pub(super) fn statement(method: &str, figures: &Figures) -> Option<String> {
             get("completeness_error")?,
             get("steps")?
         )),
+        "lrp" => Some(format!(
+            "biases took {:.3} of its score and stabilisers {:.3}",
+            get("taken_by_bias")?,
+            get("taken_by_stabiliser")?
+        )),
         "full-grad" => Some(format!(
             "its parts miss the score by {:.3}",
             get("completeness_error")?

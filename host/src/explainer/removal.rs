@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::map::percent;
 use super::setting::Setting;
-use super::{ExplainError, Explainer, SaliencyMap, layers};
+use super::{ExplainError, Explainer, SaliencyMap, wanted};
 use crate::method_spec::Parameters;
 use crate::photo::Photo;
 use crate::report::overlay::luma;
@@ -50,7 +50,7 @@ impl Explainer {
         maps: &[SaliencyMap],
     ) -> Result<Vec<Option<Removal>>, ExplainError> {
         let specs: Vec<_> = maps.iter().map(|map| map.spec.clone()).collect();
-        let running = self.start(&layers(&specs))?;
+        let running = self.start(&wanted(&specs))?;
         let mut all = Vec::new();
         for map in maps {
             let signed = match &map.spec.parameters {

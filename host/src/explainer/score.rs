@@ -6,7 +6,7 @@ use foveola_core::explain::{Cost, Outcome, Progress};
 use foveola_core::metric::{Attribution, Explain, Finished, Needs, Scored, Subject, Witness};
 use foveola_core::{Classifier, Error, Fill};
 
-use super::{Again, ExplainError, Explainer, SaliencyMap, Watch, layers};
+use super::{Again, ExplainError, Explainer, SaliencyMap, Watch, wanted};
 use crate::metric_spec::MetricSpec;
 use crate::photo::{Hidden, Photo};
 use crate::run::view::Curve;
@@ -42,7 +42,7 @@ impl Explainer {
             return Ok(maps.iter().map(|_| Vec::new()).collect());
         }
         let specs: Vec<_> = maps.iter().map(|map| map.spec.clone()).collect();
-        self.start(&layers(&specs))?;
+        self.start(&wanted(&specs))?;
         let Self {
             model,
             threads,

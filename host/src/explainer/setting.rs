@@ -9,8 +9,8 @@ use std::path::Path;
 use foveola_core::explain::hoc::{Mode, Storage};
 use foveola_core::explain::{
     CentredRise, Cost, CounterfactualGradCam, Deconvolution, FullGrad, GradCam, Gradient,
-    GuidedBackprop, Hoc, HocMethod, InputXGradient, IntegratedGradients, MeaningfulPerturbation,
-    Method, Occlusion, Rise, StoredMasks,
+    GuidedBackprop, Hoc, HocMethod, InputXGradient, IntegratedGradients, Lrp,
+    MeaningfulPerturbation, Method, Occlusion, Rise, StoredMasks,
 };
 use foveola_core::{At, Classifier, Error, Fill, Score, Shape};
 use serde_json::Value;
@@ -307,6 +307,10 @@ impl Setting {
                     tolerance: *tolerance,
                 })
             }
+            Parameters::Relevance(rules) => work(&Lrp {
+                rules: *rules,
+                told: None,
+            }),
             Parameters::OnLayer { kind, .. } => self.with_layer_method(*kind, work),
             Parameters::Occlusion {
                 window,

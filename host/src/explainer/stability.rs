@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::answer::timed;
 use super::map::pixels;
 use super::setting::Setting;
-use super::{ExplainError, Explainer, SaliencyMap, Watch, layers};
+use super::{ExplainError, Explainer, SaliencyMap, Watch, wanted};
 use crate::crosscheck::Agreement;
 use crate::method_spec::{MethodSpec, Parameters};
 use crate::photo::Photo;
@@ -71,7 +71,7 @@ impl Explainer {
         watch: &mut dyn Watch,
     ) -> Result<Vec<Option<Stability>>, ExplainError> {
         let specs: Vec<_> = maps.iter().map(|map| map.spec.clone()).collect();
-        let running = self.start(&layers(&specs))?;
+        let running = self.start(&wanted(&specs))?;
         let mut all = Vec::new();
         for map in maps {
             if !is_sampled(&map.spec) || watch.stopped() {

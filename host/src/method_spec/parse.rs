@@ -31,6 +31,7 @@ impl FromStr for MethodSpec {
             "meaningful-perturbation" => given.meaningful_perturbation()?,
             "smooth-grad" | "var-grad" | "square-grad" => given.noise()?,
             "integrated-gradients" => given.path()?,
+            "lrp" => given.relevance()?,
             _ if given.takes_layer(row.parameters) => given.on_layer(name)?,
             _ => given.segmented(name)?.unwrap_or(Parameters::Plain),
         };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Baseline, Parameters, sides, white_box};
+use super::{Baseline, Parameters, relevance, sides, white_box};
 
 /// Values by name, built up one by one.
 #[derive(Default)]
@@ -69,6 +69,7 @@ pub fn of(parameters: &Parameters) -> BTreeMap<&'static str, Value> {
             .put("noise", decimal(*noise))
             .may("file", file.as_ref()),
         Parameters::Path { .. } => white_box::path(parameters, none),
+        Parameters::Relevance(rules) => relevance::values(rules, none),
         Parameters::OnLayer { layer, kind } => {
             white_box::on_layer(kind, none.may("layer", layer.as_ref()))
         }

@@ -20,6 +20,24 @@ pub struct Running {
     layers: Layers,
 }
 
+/// What a model is to be started for, besides scores and gradients down to the
+/// input and the default layer of CAM methods.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Gradients down to these ONNX nodes or tensors.
+    pub layers: Vec<String>,
+    /// Relevance down to the input (LRP).
+    pub relevance: bool,
+}
+
+impl Wanted {
+    /// Whether a model that was started for this serves `other` as well.
+    pub fn serves(&self, other: &Self) -> bool {
+        let has = |layer| self.layers.contains(layer);
+        other.layers.iter().all(has) && (self.relevance || !other.relevance)
+    }
+}
+
 /// What the layers are called.
 #[derive(Clone, Debug, Default)]
 struct Layers {
@@ -40,18 +58,34 @@ impl OpenModel {
     /// # Errors
     /// An unknown layer, a network that does not compile, no threads.
     pub fn start(&self, layers: &[String], threads: usize) -> Result<Running, ModelError> {
+        let layers = layers.to_vec();
+        let wanted = Wanted {
+            layers,
+            relevance: false,
+        };
+        self.start_for(&wanted, threads)
+    }
+
+    /// As [`OpenModel::start`], for whatever methods want.
+    ///
+    /// # Errors
+    /// As [`OpenModel::start`].
+    pub fn start_for(&self, wanted: &Wanted, threads: usize) -> Result<Running, ModelError> {
         match &self.engine {
             Engine::Tract(model) => {
                 let backend = TractBackend::new(Arc::clone(model), self.card.activation, threads)?;
                 Ok(Running::new(Box::new(backend)))
             }
             Engine::File(file) => {
-                let layers = file_layers(file.model(), layers)?;
+                if wanted.relevance && file.model().plan(Pass::Relevance).is_none() {
+                    return Err(ModelError::NoRelevance);
+                }
+                let layers = file_layers(file.model(), &wanted.layers)?;
                 let classifier = self.classifier(Arc::clone(file), threads)?;
                 Ok(Running { classifier, layers })
             }
             Engine::Graph(_) => {
-                let (file, layers) = self.compile_for(&as_trained(layers))?;
+                let (file, layers) = self.compile_for(&as_trained(wanted))?;
                 let classifier = self.classifier(Arc::new(file), threads)?;
                 Ok(Running { classifier, layers })
             }
@@ -125,7 +159,7 @@ impl OpenModel {
     /// As [`OpenModel::start`]; a model that is not an imported ONNX or TFLite file.
     pub fn changed_file(
         &self,
-        layers: &[String],
+        wanted: &Wanted,
         change: impl FnOnce(&mut Graph),
     ) -> Result<ModelFile, ModelError> {
         let Engine::Graph(imported) = &self.engine else {
@@ -133,7 +167,7 @@ impl OpenModel {
         };
         let mut graph = imported.graph.clone();
         change(&mut graph);
-        let compiled = self.compile_graph(graph, &as_trained(layers))?;
+        let compiled = self.compile_graph(graph, &as_trained(wanted))?;
         self.read_back(&compiled.bytes)
     }
 
@@ -175,10 +209,11 @@ impl OpenModel {
     }
 }
 
-/// The network with every channel, as it was trained, and plans for `layers`.
-fn as_trained(layers: &[String]) -> CompileOptions {
+/// The network with every channel, as it was trained, and plans for what is wanted.
+fn as_trained(wanted: &Wanted) -> CompileOptions {
     CompileOptions {
-        layers: layers.to_vec(),
+        layers: wanted.layers.clone(),
+        relevance: wanted.relevance,
         ..CompileOptions::default()
     }
 }

@@ -16,7 +16,7 @@ use super::record::Record;
 use super::verdict::{Regions, flag, is_doubtful, seen, verdict};
 use super::view::{Agreement, Answer, MapInfo, MapValues, Sample};
 use crate::card::OutputActivation;
-use crate::explainer::{ExplainError, Region, SaliencyMap, Watch, explain_known, layers};
+use crate::explainer::{ExplainError, Region, SaliencyMap, Watch, explain_known, wanted};
 use crate::method_spec::MethodSpec;
 use crate::model::Running;
 use crate::photo::{Photo, PhotoError};
@@ -83,7 +83,7 @@ impl<'a> Examiner<'a> {
     /// # Errors
     /// As [`crate::model::OpenModel::start`].
     pub fn new(inquiry: &'a Inquiry, stop: &'a AtomicBool) -> Result<Self, ExplainError> {
-        let running = inquiry.model.start(&layers(&inquiry.asked()), 1)?;
+        let running = inquiry.model.start_for(&wanted(&inquiry.asked()), 1)?;
         Ok(Self {
             inquiry,
             running,
