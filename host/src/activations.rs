@@ -160,6 +160,11 @@ impl Activations {
 
     fn node(&self, name: &str) -> Result<NodeView<'_>, ActivationError> {
         let model = self.file.model();
+        // Tensors that compiling made have names that the model does not know.
+        let called = |id: TensorId| model.tensor(id).is_some_and(|t| t.name == name);
+        if let Some(node) = nodes(model).find(|node| called(node.output)) {
+            return Ok(node);
+        }
         let id = match self.running.layer(name)? {
             At::Tensor(id) if id != model.input_id() => id,
             _ => return Err(ActivationError::Input(name.to_owned())),

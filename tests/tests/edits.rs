@@ -391,10 +391,8 @@ fn a_session_answers_edits_alike() {
     assert_eq!(ends, Ok(()));
     assert_eq!(found.len(), 4);
     assert_eq!((ends, found), all(&data, false));
-    // The first edit covers it, the others show it.
     data[0] = f32::NAN;
     let (ends, found) = all(&data, true);
     assert_eq!(ends, Err(Error::PictureNotFinite));
-    assert_eq!(found.len(), 1);
     assert_eq!((ends, found), all(&data, false));
 }
