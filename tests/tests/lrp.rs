@@ -75,7 +75,6 @@ fn relevance(
         &mut [],
         &mut Silent,
     )?;
-    drop(method);
     Ok((map, layers))
 }
 

@@ -106,12 +106,12 @@ fn a_gate_is_a_constant() {
     let mean = |i: usize| hwc.iter().skip(i).step_by(3).sum::<f32>() / 6.0;
     let signal = SIGNAL.map(|w| (0..3).map(|i| w[i] * mean(i)).sum::<f32>());
     let gate = GATE.map(|w| 1.0 / (1.0 + (-(w[0] * signal[0] + w[1] * signal[1])).exp()));
-    for target in 0..2 {
+    for (target, head) in HEAD.iter().enumerate() {
         let rules = RelevanceRules::uniform(LayerRule::Epsilon, 0.0);
         let (map, layers) = relevance(&mut backend, &hwc, target, rules).expect("a map");
         for (i, (r, x)) in map.iter().zip(&hwc).enumerate() {
             let slope: f32 = (0..2)
-                .map(|c| HEAD[target][c] * gate[c] * SIGNAL[c][i % 3] / 6.0)
+                .map(|c| head[c] * gate[c] * SIGNAL[c][i % 3] / 6.0)
                 .sum();
             assert!((r - x * slope).abs() < 1e-6, "{i}: {r} {}", x * slope);
         }
