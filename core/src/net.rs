@@ -17,5 +17,6 @@ pub mod model;
 pub mod op;
 pub mod ops;
 pub mod quant;
+#[cfg(foveola_relevance)]
 pub mod relevance;
 pub mod session;

@@ -238,7 +238,7 @@ fn check(seed: u64, drawn: &Drawn, case: &mut Case<'_>) {
         fill,
         mask,
     };
-    let windows: Vec<Window> = (0..EDITS + usize::from(seed % 2 == 0))
+    let windows: Vec<Window> = (0..EDITS + usize::from(seed.is_multiple_of(2)))
         .map(|i| window(shape, i, &mut random))
         .collect();
     case.hold(&base, &windows);

@@ -55,6 +55,7 @@ mod patches;
 mod pool;
 #[cfg(target_arch = "x86_64")]
 mod quads;
+#[cfg(foveola_relevance)]
 mod real;
 mod reduce;
 mod softmax;
@@ -68,6 +69,7 @@ pub(super) use dropout::{drop_stored, forward_dropped};
 pub(super) use gate::record_inside;
 pub use gate::{gate, keeps, record_gate};
 pub use in_place::forward_in_place;
+#[cfg(foveola_relevance)]
 pub(super) use real::RealChannels;
 
 /// One int8 node, decoded.

@@ -220,6 +220,7 @@ impl Plan<'_> {
     }
 
     /// Where the scratch of a node's relevance lies; length 0 if it takes none.
+    #[cfg(foveola_relevance)]
     pub(super) fn scratch(&self, node: usize) -> Buffer {
         if !self.relevance {
             return Buffer::default();

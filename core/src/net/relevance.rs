@@ -1,6 +1,6 @@
 //! LRP, layer by layer. Every rule of a layer with weights is the epsilon rule
 //! of a few layers like it, with changed weights on a part of the input, that
-//! share one denominator ([`linear`]): so the kernels of the forward and the
+//! share one denominator (`linear`): so the kernels of the forward and the
 //! backward pass do the work. int8 layers run as the real-valued layers that
 //! they stand for, on the dequantised activations of the real int8 network.
 
