@@ -22,7 +22,7 @@ use crate::report::sheet::{Cell, draw, panel};
   foveola sheet model.onnx a.jpg b.jpg c.jpg -o sheet.png           # every method that the model allows
   foveola sheet model.onnx a.jpg b.jpg -m grad-cam -m lime -m rise:masks=500
 
-A row a method, a column a picture; each picture's best class is explained.")]
+A row a method, a column a picture, in blocks side by side; each picture's best class is explained.")]
 pub struct SheetArgs {
     #[command(flatten)]
     pub model: ModelArgs,
@@ -67,13 +67,13 @@ pub fn run(args: &SheetArgs) -> Result<Ending, CliError> {
         }
         columns.push(column(&mut explainer, path, &question, &mut terminal)?);
     }
-    let cells = by_rows(&columns);
+    let (cells, across) = by_rows(&columns);
     let heading = format!(
         "{} methods, {} pictures",
         question.methods.len(),
         columns.len()
     );
-    let page = draw(&heading, &cells, columns.len() as u32);
+    let page = draw(&heading, &cells, across as u32);
     write_file(&args.out, &png(&page))?;
     print(&format!("{heading}: {}\n", args.out.display()));
     match terminal.stopped() {
@@ -140,17 +140,35 @@ fn column(
     Ok(cells)
 }
 
-/// The columns' cells, row by row; an empty cell where a stopped column ends early.
-fn by_rows(columns: &[Vec<Cell>]) -> Vec<Cell> {
-    let rows = columns.iter().map(Vec::len).max().unwrap_or(0);
+/// The columns' cells, row by row, and how many columns the page has. Many
+/// methods stand in blocks side by side, each under the pictures, so that the
+/// page is about as wide as high. A column that was stopped ends in empty cells.
+fn by_rows(columns: &[Vec<Cell>]) -> (Vec<Cell>, usize) {
+    let methods = columns
+        .iter()
+        .map(Vec::len)
+        .max()
+        .unwrap_or(0)
+        .saturating_sub(1);
+    let ratio = methods as f64 / columns.len().max(1) as f64;
+    let blocks = (ratio.sqrt().round() as usize).max(1);
+    let rows = methods.div_ceil(blocks);
     let empty = || Cell {
         panel: RgbImage::new(1, 1),
-        title: String::from("stopped"),
+        title: String::new(),
         caption: String::new(),
     };
-    let cell =
-        |row: usize| move |column: &Vec<Cell>| column.get(row).cloned().unwrap_or_else(empty);
-    (0..rows)
-        .flat_map(|row| columns.iter().map(cell(row)).collect::<Vec<_>>())
-        .collect()
+    let mut cells = Vec::new();
+    for row in 0..=rows {
+        for block in 0..blocks {
+            // Row 0 is the pictures'; the methods' cells begin at 1.
+            let index = match row {
+                0 => 0,
+                _ => block * rows + row,
+            };
+            let cell = |column: &Vec<Cell>| column.get(index).cloned().unwrap_or_else(empty);
+            cells.extend(columns.iter().map(cell));
+        }
+    }
+    (cells, blocks * columns.len())
 }

@@ -95,7 +95,7 @@ fn what_is_written_reads_back() {
 #[test]
 fn mistakes_name_the_nearest() {
     let cases = [
-        ("gradcam", "did you mean `grad-cam`?"),
+        ("gradcam", "did you mean `grad-cam`"),
         ("occlusion:windw=3", "did you mean `window`?"),
         ("gradient:layer=x", "it has none"),
         ("occlusion:window=0", "whole numbers from 1"),

@@ -44,7 +44,7 @@ fn zoom(rows: usize, columns: usize) -> u32 {
     (LEAST.div_ceil(side)).max(1)
 }
 
-/// Draws every channel under a heading, with its number, least and greatest value.
+/// Draws every channel under a heading, with its number and greatest value.
 pub fn draw(layer: &LayerValues, span: Span) -> RgbImage {
     let (rows, columns, count) = cells(layer);
     let zoom = zoom(rows, columns);
@@ -71,7 +71,7 @@ pub fn draw(layer: &LayerValues, span: Span) -> RgbImage {
         let (x, y) = (GAP + j * (w + GAP), top + i * (h + caption + GAP));
         let picture = channel(&values, rows, columns, scale);
         canvas.paste(&resize(&picture, w, h, FilterType::Nearest), x, y);
-        let text = format!("{c}: {}", range(&values));
+        let text = format!("{c}: {}", short_number(greatest(&values)));
         let text = shorten(&text, Type::Body.fits(w + GAP));
         canvas.text(&text, x, y + h + 1, Type::Body, FAINT_INK);
     }
@@ -83,8 +83,8 @@ fn heading(canvas: &mut Canvas, layer: &LayerValues, span: Span, width: u32) {
     let title = shorten(&layer.name, Type::Heading.fits(fits));
     canvas.text(&title, GAP, GAP, Type::Heading, INK);
     let colours = match span {
-        Span::Unit => "colours: each channel its own range",
-        Span::Shared => "colours: one range for all",
+        Span::Unit => "colours: each channel its own range; below it its greatest value",
+        Span::Shared => "colours: one range for all; below each its greatest value",
     };
     let text = format!(
         "{}, {} channels of {} x {}, {}; {colours}",
@@ -99,10 +99,14 @@ fn heading(canvas: &mut Canvas, layer: &LayerValues, span: Span, width: u32) {
     canvas.text(&text, GAP, y, Type::Body, FAINT_INK);
 }
 
+fn greatest(values: &[f32]) -> f32 {
+    values.iter().copied().fold(f32::NEG_INFINITY, f32::max)
+}
+
 /// Least and greatest value.
 fn range(values: &[f32]) -> String {
     let least = values.iter().copied().fold(f32::INFINITY, f32::min);
-    let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let most = greatest(values);
     match least == most {
         true => format!("all {}", short_number(least)),
         false => format!("{}..{}", short_number(least), short_number(most)),
