@@ -112,7 +112,7 @@ fn mistakes_name_the_nearest() {
         ("integrated-gradients:baseline=black/grey", "blur, black"),
         ("integrated-gradients:quadrature=midle", "it takes middle"),
         ("eigen-cam:sign=up", "activation or weights"),
-        ("cam:relu=true", "did you mean"),
+        ("cam:relu=true", "there are `layer`"),
         ("rise:keep=nan", "above 0"),
         ("hoc:threshold=2", "from 0 to 1"),
         ("hoc:mode=hide", "reveal or cover"),
