@@ -9,16 +9,18 @@ fn main() {
     println!("cargo:rustc-check-cfg=cfg(foveola_dropout)");
     println!("cargo:rustc-check-cfg=cfg(foveola_relevance)");
     println!("cargo:rustc-check-cfg=cfg(foveola_edits)");
+    println!("cargo:rustc-check-cfg=cfg(foveola_inside)");
     let target = std::env::var("TARGET").unwrap_or_default();
     // Programs for Armv6-M go into flashes that have no room for it.
     if !target.starts_with("thumbv6m") {
         println!("cargo:rustc-cfg=foveola_dropout");
     }
-    // Nor have most of those of Armv7-M; a method that nobody calls would be
+    // No board's program asks for these; a method that nobody calls would be
     // kept by the table of the trait that it belongs to.
-    if !target.starts_with("thumbv6m") && !target.starts_with("thumbv7m") {
+    if std::env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("none") {
         println!("cargo:rustc-cfg=foveola_relevance");
         println!("cargo:rustc-cfg=foveola_edits");
+        println!("cargo:rustc-cfg=foveola_inside");
     }
     // The DSP extension is part of Armv7E-M. In Armv8-M it is an option, which
     // `Isa::detect` asks the processor about.

@@ -74,6 +74,7 @@ impl<'a> Enlarged<'a> {
     }
 
     /// Weights of the pixels of row `y`, from left to right, without end.
+    #[cfg(foveola_inside)]
     pub(super) fn weights(&self, y: usize) -> impl Iterator<Item = f32> {
         let (least, spread) = (self.least, self.spread);
         self.row(y).map(move |value| match spread > 0.0 {

@@ -19,9 +19,14 @@ impl Mask<'_> {
             Self::Soft(weights) => enough(shape.area(), weights.len()),
             Self::SoftBytes(weights) => enough(shape.area(), weights.len()),
             Self::Ranked { ranks, .. } => enough(shape.area(), ranks.len()),
+            #[cfg(foveola_inside)]
             Self::Even(weight) => even(weight).map(|_| ()),
+            #[cfg(foveola_inside)]
             Self::Enlarged(channel) => channel.check(),
+            #[cfg(foveola_inside)]
             Self::Segments { labels, .. } => enough(shape.area(), labels.len()),
+            #[cfg(not(foveola_inside))]
+            Self::Even(_) | Self::Enlarged(_) | Self::Segments { .. } => Err(LEFT_OUT),
         }
     }
 
@@ -57,9 +62,14 @@ impl Mask<'_> {
                 to,
                 reveal,
             } => put(out, ranked(ranks, from..to, reveal, shape, y)?),
+            #[cfg(foveola_inside)]
             Self::Even(weight) => out.fill(even(weight)?),
+            #[cfg(foveola_inside)]
             Self::Enlarged(channel) => put(out, channel.weights(y)),
+            #[cfg(foveola_inside)]
             Self::Segments { labels, weights } => put(out, segments(labels, weights, shape, y)?),
+            #[cfg(not(foveola_inside))]
+            Self::Even(_) | Self::Enlarged(_) | Self::Segments { .. } => return Err(LEFT_OUT),
         }
         Ok(())
     }
@@ -128,11 +138,16 @@ impl Masked<'_> {
                 to,
                 reveal,
             } => self.blend(y, ranked(ranks, from..to, reveal, shape, y)?, out),
+            #[cfg(foveola_inside)]
             Mask::Even(weight) => self.blend(y, core::iter::repeat(even(weight)?), out),
+            #[cfg(foveola_inside)]
             Mask::Enlarged(channel) => self.blend(y, channel.weights(y), out),
+            #[cfg(foveola_inside)]
             Mask::Segments { labels, weights } => {
                 self.blend(y, segments(labels, weights, shape, y)?, out)
             }
+            #[cfg(not(foveola_inside))]
+            Mask::Even(_) | Mask::Enlarged(_) | Mask::Segments { .. } => Err(LEFT_OUT),
         }
     }
 
@@ -241,7 +256,12 @@ fn soft(weights: &[f32], shape: Shape, y: usize) -> Result<&[f32], Error> {
     }
 }
 
+/// These masks are for methods that no board's program has.
+#[cfg(not(foveola_inside))]
+const LEFT_OUT: Error = Error::BadParameter("mask");
+
 /// The weight of all pixels.
+#[cfg(foveola_inside)]
 fn even(weight: f32) -> Result<f32, Error> {
     if (0.0..=1.0).contains(&weight) {
         Ok(weight)
@@ -279,6 +299,7 @@ fn ranked(
 }
 
 /// Row `y` of a mask of segments.
+#[cfg(foveola_inside)]
 fn segments<'m>(
     labels: &'m [u16],
     weights: &'m [f32],

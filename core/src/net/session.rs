@@ -9,6 +9,7 @@ mod pixels;
 mod pour;
 #[cfg(foveola_relevance)]
 mod relevance;
+#[cfg(foveola_inside)]
 mod replace;
 mod stream;
 mod stream_back;
@@ -31,11 +32,13 @@ use super::op::Activation;
 use super::ops::{Node, Operand};
 use super::quant::Quantisation;
 use crate::classifier::{
-    At, BiasPiece, BiasPieces, Classifier, Dropout, DroppedSink, Edits, Layers, Pieces, Rule,
-    Score, Sink,
+    At, Classifier, Dropout, DroppedSink, Edits, Layers, Pieces, Rule, Score, Sink,
 };
+#[cfg(foveola_inside)]
+use crate::classifier::{BiasPiece, BiasPieces};
 use crate::error::Error;
 use crate::mask::Masked;
+#[cfg(foveola_inside)]
 use crate::picture::Picture;
 #[cfg(foveola_relevance)]
 use crate::relevance::{Balance, RelevanceRules};
@@ -460,6 +463,7 @@ impl Layers for Session<'_, '_> {
         self.run_backward(&plan, score, run.rule, &mut watch)
     }
 
+    #[cfg(foveola_inside)]
     fn bias_shape(&self, node: usize) -> Result<Option<Shape>, Error> {
         let nodes = (0..self.model.node_count()).filter_map(|i| self.model.node(i));
         if nodes.clone().any(|view| view.integers.is_some()) {
@@ -469,6 +473,7 @@ impl Layers for Session<'_, '_> {
         Ok(biased.nth(node).map(|view| self.model.shape(view.output)))
     }
 
+    #[cfg(foveola_inside)]
     fn backward_biases(
         &mut self,
         seed: &[(usize, f32)],
@@ -512,6 +517,7 @@ impl Layers for Session<'_, '_> {
         }
     }
 
+    #[cfg(foveola_inside)]
     fn forward_from(
         &mut self,
         x: &Masked<'_>,
