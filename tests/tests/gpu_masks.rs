@@ -9,11 +9,11 @@ use foveola::backend::gpu::{Gpu, GpuBackend, GpuError, Storage};
 use foveola::card::{Card, Channels, OutputActivation, Resize};
 use foveola::compile::{CompileOptions, compile};
 use foveola::graph::{Graph, InputType, Layout, Node, Tensor};
-use foveola_core::explain::{Method, Outcome, Progress, Query, Rise, Silent};
-use foveola_core::mask::Grid;
+use foveola_core::explain::{Method, Outcome, Progress, Query, Rise, Silent, StoredMasks};
+use foveola_core::mask::{Enlarged, Grid};
 use foveola_core::net::op::{Activation, Op};
 use foveola_core::picture::MAX_CHANNELS;
-use foveola_core::{Classifier, Fill, Mask, Masked, Picture, Score, Shape, TensorId};
+use foveola_core::{Classifier, Error, Fill, Mask, Masked, Picture, Score, Shape, TensorId};
 use foveola_tests::onnx::numbers;
 
 /// One device for all tests; `None` without an adapter, with a line that says so.
@@ -148,6 +148,103 @@ fn masks_are_those_of_core() {
     }
 }
 
+/// Every other kind of mask, as `core` writes its rows; the network's input is
+/// 13 x 11 pixels. Segments: two words of bits, the last one half used; weights
+/// that are not all 0 or 1.
+fn other_masks<'a>(
+    shape: Shape,
+    (bytes, labels, ranks): (&'a [u8], &'a [u16], &'a [u32]),
+    (bits, weights): (&'a [f32], &'a [f32]),
+    (values, inner): (&'a [f32], Shape),
+) -> Vec<Mask<'a>> {
+    let mut masks = vec![
+        Mask::Even(0.0),
+        Mask::Even(0.3),
+        Mask::Even(1.0),
+        Mask::SoftBytes(bytes),
+        Mask::SoftBytes(&bytes[113..]),
+    ];
+    for weights in [bits, weights] {
+        masks.push(Mask::Segments { labels, weights });
+    }
+    for reveal in [false, true] {
+        masks.push(Mask::Ranked {
+            ranks,
+            from: 7,
+            to: 61,
+            reveal,
+        });
+    }
+    for channel in 0..inner.c {
+        for corners in [false, true] {
+            let channel = Enlarged::new(values, inner, channel, (shape, corners));
+            masks.push(Mask::Enlarged(channel));
+        }
+    }
+    masks
+}
+
+/// Bytes, segments, ranks, even weights and enlarged channels: `core`'s weights
+/// bit for bit, drawn on the adapter. `core` divides bytes by 255 and channels by
+/// their spread, which no adapter does exactly by itself.
+#[test]
+fn other_masks_are_those_of_core() {
+    let Some(gpu) = device() else {
+        return;
+    };
+    let (shape, inner) = (Shape::new(13, 11, 1), Shape::new(3, 4, 5));
+    let backend = GpuBackend::new(Arc::clone(&gpu), echo(shape), Storage::Full);
+    let mut backend = backend.expect("it starts");
+    let bytes: Vec<u8> = (0..=255).collect();
+    let labels: Vec<u16> = (0..shape.area()).map(|i| (i * 7 % 37) as u16).collect();
+    let ranks: Vec<u32> = (0..143).map(|i| i * 5 % 143).collect();
+    let bits: Vec<f32> = (0..40).map(|i| f32::from(u8::from(i % 3 == 0))).collect();
+    let weights: Vec<f32> = (0..37).map(|i| i as f32 / 36.0).collect();
+    let mut values = numbers(inner.len(), 8);
+    // A channel that hides everything, one with far smaller numbers.
+    for place in values.chunks_exact_mut(inner.c) {
+        place[1] = 0.25;
+        place[2] *= 3e-7;
+    }
+    let masks = other_masks(
+        shape,
+        (&bytes, &labels, &ranks),
+        (&bits, &weights),
+        (&values, inner),
+    );
+    let ones = vec![1.0; shape.len()];
+    let view = |i: usize| Masked {
+        picture: Picture::Tensor { shape, data: &ones },
+        fill: Fill::Colour([0.0; MAX_CHANNELS]),
+        mask: masks[i],
+    };
+    let (mut row, mut seen) = (vec![0.0; shape.w], 0);
+    let mut sink = |i: usize, found: &[f32]| {
+        for (y, found) in found.chunks_exact(shape.w).enumerate() {
+            masks[i].row(shape, y, &mut row)?;
+            let bits = |row: &[f32]| row.iter().map(|w| w.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(found), bits(&row), "{:?} row {y}", masks[i]);
+            seen += found.iter().filter(|w| **w > 0.0 && **w < 1.0).count();
+        }
+        Ok(())
+    };
+    let mut scratch = vec![0.0; shape.len()];
+    let count = masks.len();
+    let done = backend.classify_batch(count, &view, Score::Logit, &mut scratch, &mut sink);
+    done.expect("it runs");
+    assert!(seen > 1000, "only {seen} weights between 0 and 1");
+    let few = &weights[..36];
+    let short = Masked {
+        mask: Mask::Segments {
+            labels: &labels,
+            weights: few,
+        },
+        ..view(0)
+    };
+    let refused = backend.classify(&short, Score::Logit, &mut scratch);
+    assert_eq!(refused, Err(Error::BadParameter("weight of a mask")));
+}
+
 /// Stops after so many passes.
 struct StopAfter(u64);
 
@@ -186,6 +283,14 @@ fn maps(
     (maps, outcomes)
 }
 
+fn are_close(wanted: &[f32], found: &[f32], case: &str) {
+    let largest = wanted.iter().fold(0.0_f32, |m, w| m.max(w.abs()));
+    for (i, (a, b)) in wanted.iter().zip(found).enumerate() {
+        let close = (a - b).abs() <= 2e-6 * largest;
+        assert!(close, "{case}: {i}: {b} for {a}");
+    }
+}
+
 /// RISE as a whole, several rounds of masks, with and without coverage,
 /// stopped within a round or not. Scores agree within rounding (the network
 /// sums 12 * 17 * 3 products in another order), so maps do.
@@ -222,11 +327,24 @@ fn sums_are_those_of_core() {
         let (wanted, outcome) = maps(&mut core, &rise, picture, &mut StopAfter(stop));
         let (found, found_outcome) = maps(&mut backend, &rise, picture, &mut StopAfter(stop));
         assert_eq!(outcome, found_outcome);
-        let largest = wanted.iter().fold(0.0_f32, |m, w| m.max(w.abs()));
-        for (i, (a, b)) in wanted.iter().zip(&found).enumerate() {
-            let close = (a - b).abs() <= 2e-6 * largest;
-            assert!(close, "{by_coverage} {mindspore} {stop}: {i}: {b} for {a}");
-        }
+        let case = format!("{by_coverage} {mindspore} {stop}");
+        are_close(&wanted, &found, &case);
+    }
+    // Masks that the caller has stored.
+    let stored: Vec<u8> = (0..71 * shape.area())
+        .map(|i| (i * i % 251) as u8)
+        .collect();
+    let floats: Vec<f32> = stored.iter().map(|b| f32::from(*b) / 250.0).collect();
+    for masks in [StoredMasks::Bytes(&stored), StoredMasks::Floats(&floats)] {
+        let rise = Rise {
+            stored: Some(masks),
+            fill: Fill::Colour([0.3, -0.2, 0.1, 0.0]),
+            ..Rise::default()
+        };
+        let (wanted, outcome) = maps(&mut core, &rise, picture, &mut Silent);
+        let (found, found_outcome) = maps(&mut backend, &rise, picture, &mut Silent);
+        assert_eq!(outcome, found_outcome);
+        are_close(&wanted, &found, "stored");
     }
     let rise = Rise::default();
     let (whole, _) = maps(

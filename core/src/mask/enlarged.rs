@@ -112,14 +112,46 @@ impl<'a> Enlarged<'a> {
     /// Where pixel `at` of `to` lies between two of `from` places.
     fn place(&self, at: usize, from: usize, to: usize) -> (usize, usize, f32) {
         let last = from.saturating_sub(1);
-        let place = match self.corners {
-            true if to > 1 => at as f32 * (last as f32 / (to - 1) as f32),
-            true => 0.0,
-            false => (at as f32 + 0.5) * (from as f32 / to as f32) - 0.5,
-        };
+        let (ratio, centre) = (self.ratio(from, to), self.centre());
+        let place = (at as f32 + centre) * ratio - centre;
         let place = if place > 0.0 { place } else { 0.0 };
         let first = (place as usize).min(last);
         (first, (first + 1).min(last), place - first as f32)
+    }
+
+    /// Places from one pixel to the next.
+    fn ratio(&self, from: usize, to: usize) -> f32 {
+        match self.corners {
+            true if to > 1 => from.saturating_sub(1) as f32 / (to - 1) as f32,
+            true => 0.0,
+            false => from as f32 / to as f32,
+        }
+    }
+
+    /// How far a pixel's centre lies inside its edge: pixel `at` of a side lies
+    /// at place `(at + centre) * ratio - centre`.
+    #[must_use]
+    pub const fn centre(&self) -> f32 {
+        if self.corners { 0.0 } else { 0.5 }
+    }
+
+    /// Places from one pixel to the next along columns and rows.
+    #[must_use]
+    pub fn ratios(&self) -> [f32; 2] {
+        let (from, to) = (self.shape, self.to);
+        [self.ratio(from.h, to.h), self.ratio(from.w, to.w)]
+    }
+
+    /// The activation, its shape, and which of its channels this is.
+    #[must_use]
+    pub const fn channel(&self) -> (&'a [f32], Shape, usize) {
+        (self.values, self.shape, self.channel)
+    }
+
+    /// Least value of the enlarged channel, and greatest minus least.
+    #[must_use]
+    pub const fn range(&self) -> [f32; 2] {
+        [self.least, self.spread]
     }
 }
 

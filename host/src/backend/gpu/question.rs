@@ -1,11 +1,13 @@
 //! Masked pictures on their way to the network's input: described on the host
 //! in a few words each, made on the adapter where they are read.
 
+mod masks;
+
 use std::collections::HashMap;
 
-use foveola_core::mask::{Fill, Grid, Window};
+use foveola_core::mask::Fill;
 use foveola_core::picture::{MAX_CHANNELS, Normalisation, Picture};
-use foveola_core::{Error, Mask, Masked, Shape};
+use foveola_core::{Error, Masked, Shape};
 
 use super::device::{Gpu, GpuError};
 use super::memory::storage_buffer;
@@ -29,31 +31,17 @@ pub(super) fn append(x: &Masked<'_>, input: Shape, out: &mut Vec<f32>) -> Result
 /// Words of one question; `question.wgsl` says what they are.
 const WORDS: usize = 32;
 
-/// Where the kind of a question's mask lies, and the kind that the adapter draws.
-const KIND: usize = 24;
-const RISE: u32 = 5;
-
-/// Shifts of a RISE mask along a side, and cells a pixel, as in `core`.
-fn axis(grid: &Grid, side: usize) -> (u32, f32) {
-    /// Pixels by which MindSpore's masks are larger than the picture.
-    const MARGIN: usize = 10;
-    let cells = usize::from(grid.cells);
-    let (upsampled, shifts) = match grid.mindspore {
-        true => (side + MARGIN, MARGIN + 1),
-        false => {
-            let cell = side.div_ceil(cells);
-            ((cells + 1) * cell, cell)
-        }
-    };
-    (shifts as u32, cells as f32 / upsampled as f32)
-}
-
 /// Words of pictures after which those of a batch are sent anew.
 const MOST_SOURCES: usize = 16 << 20;
 
 /// What tells one source from another while a batch borrows them: where they
-/// lie. Nothing that is borrowed changes.
-type Identity = (usize, usize);
+/// lie, how many they are, and bytes of one. Nothing that is borrowed changes.
+type Identity = (usize, usize, usize);
+
+/// The identity of what is borrowed.
+fn identity<T>(data: &[T]) -> Identity {
+    (data.as_ptr().addr(), data.len(), size_of::<T>())
+}
 
 /// The questions of a round, and the pictures of a batch that they speak of.
 #[derive(Debug)]
@@ -196,8 +184,7 @@ impl Questions {
                 let data = data.get(..len)?;
                 let finite = || data.iter().all(|v| v.is_finite());
                 let words = data.iter().map(|v| v.to_bits());
-                let at = (data.as_ptr().addr(), 4);
-                let start = self.place(at, finite, words)?;
+                let start = self.place(identity(data), finite, words)?;
                 Some(Described::tensor(1, start))
             }
             Picture::Pixels {
@@ -209,8 +196,7 @@ impl Questions {
                 if !all_finite(normalisation, self.input.c) {
                     return None;
                 }
-                let at = (data.as_ptr().addr(), 1);
-                let start = self.place(at, || true, packed(data))?;
+                let start = self.place(identity(data), || true, packed(data))?;
                 Some(Described {
                     kind: 2,
                     start,
@@ -256,85 +242,6 @@ impl Questions {
         });
         self.places.insert(at, place);
         place
-    }
-
-    /// Kind, start, count, reveal, first and end of a mask.
-    fn mask(&mut self, mask: &Mask<'_>) -> Option<[u32; 6]> {
-        let start = self.masks.len() as u32;
-        let area = self.input.area();
-        let unit = |w: &f32| (0.0..=1.0).contains(w);
-        match *mask {
-            Mask::Keep => Some([0; 6]),
-            Mask::Windows {
-                boxes,
-                extra,
-                reveal,
-            } => {
-                let boxes = boxes.iter().copied().chain(extra);
-                let mut count = 0;
-                for Window { y, x, c, h, w, d } in boxes.map(|b| b.cut(self.input)) {
-                    self.masks.extend([y, h, x, w, c, d].map(|n| n as u32));
-                    count += 1;
-                }
-                Some([1, start, count, u32::from(reveal), 0, 0])
-            }
-            Mask::Soft(weights) => {
-                let weights = weights.get(..area)?;
-                if !weights.iter().all(unit) {
-                    return None;
-                }
-                self.masks.extend(weights.iter().map(|w| w.to_bits()));
-                Some([2, start, 0, 0, 0, 0])
-            }
-            Mask::SoftBytes(weights) => {
-                self.masks.extend(packed(weights.get(..area)?));
-                Some([3, start, 0, 0, 0, 0])
-            }
-            Mask::Ranked {
-                ranks,
-                from,
-                to,
-                reveal,
-            } => {
-                self.masks.extend(ranks.get(..area)?);
-                Some([4, start, 0, u32::from(reveal), from, to])
-            }
-            Mask::Grid(grid) => self.rise(&grid, start),
-            _ => self.drawn(mask, start),
-        }
-    }
-
-    /// A mask whose weights are drawn here.
-    fn drawn(&mut self, mask: &Mask<'_>, start: u32) -> Option<[u32; 6]> {
-        let mut row = vec![0.0; self.input.w];
-        for y in 0..self.input.h {
-            mask.row(self.input, y, &mut row).ok()?;
-            self.masks.extend(row.iter().map(|w| w.to_bits()));
-        }
-        Some([2, start, 0, 0, 0, 0])
-    }
-
-    /// The record of a RISE mask, which the adapter draws; see `rise.wgsl`.
-    fn rise(&mut self, grid: &Grid, start: u32) -> Option<[u32; 6]> {
-        grid.check().ok()?;
-        let cells = usize::from(grid.cells);
-        let (shift_y, ratio_y) = axis(grid, self.input.h);
-        let (shift_x, ratio_x) = axis(grid, self.input.w);
-        self.masks
-            .extend([grid.seed as u32, (grid.seed >> 32) as u32]);
-        self.masks
-            .extend([grid.sample, u32::from(grid.cells), grid.keep.to_bits()]);
-        self.masks
-            .extend([shift_y, shift_x, ratio_y.to_bits(), ratio_x.to_bits()]);
-        // Its shift and its cells.
-        self.masks.extend(std::iter::repeat_n(0, 2 + 2 * cells));
-        Some([RISE, start, 0, 0, 0, 0])
-    }
-
-    /// Whether every question of the round has a RISE mask.
-    pub fn are_rise(&self) -> bool {
-        let mut questions = self.questions.chunks_exact(WORDS);
-        questions.all(|question| question[KIND] == RISE)
     }
 }
 

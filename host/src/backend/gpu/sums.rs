@@ -1,11 +1,11 @@
-//! Sums of RISE masks that stay on the adapter: of the masks only their numbers
-//! go there, the scores come back round by round, the maps once.
+//! Sums of masks that stay on the adapter: of RISE masks only their numbers go
+//! there, of stored ones their bytes; the scores come back round by round, the maps once.
 
 use std::collections::VecDeque;
 
 use foveola_core::classifier::{Step, Views};
 use foveola_core::mask::MaskSums;
-use foveola_core::{Classifier, Error, Mask, Score, Shape};
+use foveola_core::{Classifier, Error, Score, Shape};
 
 use super::GpuBackend;
 use super::device::{Gpu, GpuError};
@@ -59,7 +59,7 @@ fn copy(
 }
 
 impl GpuBackend {
-    /// [`Classifier::weigh_masks`], on the adapter where all masks are RISE's.
+    /// [`Classifier::weigh_masks`], on the adapter where it can read all masks.
     pub(super) fn weigh(
         &mut self,
         (count, view, score): Asked<'_, '_>,
@@ -68,12 +68,7 @@ impl GpuBackend {
     ) -> Result<(), Error> {
         // What the adapter cannot make by itself is made and added here.
         let mut probe = Questions::of(self.input());
-        let mut rise = |i: usize| {
-            probe.clear();
-            let x = view(i);
-            matches!(x.mask, Mask::Grid(_)) && probe.add(&x).is_ok() && probe.are_rise()
-        };
-        if count > 0 && (0..count).all(&mut rise) {
+        if count > 0 && (0..count).all(|i| probe.weighs(&view(i))) {
             return self.weigh_there((count, view, score), sums, after);
         }
         self.weigh_here((count, view, score), sums, after)

@@ -1,4 +1,4 @@
-// Sums of a round's RISE masks, each weighted by a target's score, in the order
+// Sums of a round's masks (RISE's or stored), each weighted by a target's score, in the order
 // of the questions. One thread makes one pixel of one map; behind the targets'
 // maps lies that of the masks alone, if it is wanted.
 struct Params { h: u32, w: u32, views: u32, classes: u32, targets: u32, maps: u32 }
@@ -22,8 +22,14 @@ fn main(
     let pixel = i % area;
     var sum = sums[i];
     for (var view = 0u; view < p.views; view += 1u) {
-        // Word 25 of the 32 of a question says where its mask lies.
-        let mask = rise_weight(questions[32u * view + 25u], pixel / p.w, pixel % p.w);
+        // Words 24 and 25 of the 32 of a question: the mask's kind, and where it lies.
+        let start = questions[32u * view + 25u];
+        var mask = 0.0;
+        switch questions[32u * view + 24u] {
+            case 2u: { mask = bitcast<f32>(masks[start + pixel]); }
+            case 3u: { mask = byte_weight(start, pixel); }
+            default: { mask = rise_weight(start, pixel / p.w, pixel % p.w); }
+        }
         if map == p.targets {
             sum += mask;
         } else {

@@ -47,3 +47,16 @@ fn rise_weight(record: u32, y: u32, x: u32) -> f32 {
     let far = between(kept(upper, next), kept(lower, next), row.share);
     return between(near, far, column.share);
 }
+
+// Weight of a pixel by a mask of bytes: byte / 255, rounded to nearest. 1 / 255
+// is 0.000000010000000100.. in bits, so that a byte repeats in its quotient.
+fn byte_weight(first: u32, pixel: u32) -> f32 {
+    let byte = masks[first + pixel / 4u] >> (pixel % 4u * 8u) & 255u;
+    if byte == 0u { return 0.0; }
+    let zeros = countLeadingZeros(byte) - 24u;
+    // The repeated byte from its first 1 on.
+    let bits = (byte << 8u | byte) >> (8u - zeros) & 255u;
+    let fraction = bits * 0x01010101u;
+    let significand = (fraction >> 8u) + (fraction >> 7u & 1u);
+    return f32(significand) * bitcast<f32>((103u - zeros) << 23u);
+}
