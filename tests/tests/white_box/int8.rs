@@ -1,11 +1,11 @@
 //! The methods on the int8 twins of trained networks: nearly the maps of the
-//! float networks, which are held to their peers. Guided
-//! Grad-CAM is left out: its maps correlate by 0.2 on n3.
+//! float networks, which are held to their peers.
 
 use foveola::card::OutputActivation;
 use foveola_core::explain::{
-    AblationCam, Cam, EigenCam, GradCamPlusPlus, HiResCam, InputXGradient, IntegratedGradients,
-    LayerCam, Method, Noise, Outcome, Query, ReciproCam, ScoreCam, Silent, SmoothGrad, XGradCam,
+    AblationCam, Cam, EigenCam, GradCamPlusPlus, GuidedBackprop, GuidedGradCam, HiResCam,
+    InputXGradient, IntegratedGradients, LayerCam, Method, Noise, Outcome, Query, ReciproCam,
+    ScoreCam, Silent, SmoothGrad, XGradCam,
 };
 use foveola_core::{At, Classifier, Picture};
 use foveola_tests::trained::Trained;
@@ -68,7 +68,16 @@ fn int8_twins_give_nearly_the_same_maps() {
                 samples: 20,
                 ..Noise::default()
             };
-            let methods: [(&str, &dyn Method, f64); 11] = [
+            let methods: [(&str, &dyn Method, f64); 13] = [
+                ("guided", &GuidedBackprop, 0.8),
+                (
+                    "guided cam",
+                    &GuidedGradCam {
+                        layer,
+                        nearest: false,
+                    },
+                    0.8,
+                ),
                 ("input", &InputXGradient, 0.8),
                 ("smooth", &SmoothGrad { noise }, 0.8),
                 ("path", &IntegratedGradients::default(), 0.8),

@@ -287,9 +287,10 @@ impl Work<'_> {
         let Some(input) = self.quant(first) else {
             return Ok(false);
         };
+        let range = stored_range(main.op, group.range, quant);
         let case = Case {
             op: main.op,
-            range: group.range,
+            range,
             shapes: [shape(first), shape(main.output)],
             input,
             output: quant,
@@ -299,15 +300,15 @@ impl Work<'_> {
                 self.push(&main.name, op, main.activation, inputs, out);
             }
             Some(Plan::Direct(op)) if main.weights.is_empty() => {
-                self.push(&main.name, op, group.range, inputs, out);
+                self.push(&main.name, op, range, inputs, out);
             }
-            Some(Plan::Direct(_)) => return Ok(self.linear(group, input, inputs, out)),
+            Some(Plan::Direct(_)) => return Ok(self.linear((group, range), input, inputs, out)),
             Some(Plan::Then(op, between)) => {
                 let name = format!("{}/stored", main.name);
                 let tensor = self.b.add_tensor(&name, case.shapes[1], None)?;
                 self.b.tensors[usize::from(tensor.0)].quant = Some(between);
                 self.push(&main.name, op, Activation::None, inputs, tensor);
-                self.push(&main.name, Op::Activate, group.range, vec![tensor], out);
+                self.push(&main.name, Op::Activate, range, vec![tensor], out);
             }
             None => return Ok(false),
         }
@@ -317,7 +318,7 @@ impl Work<'_> {
     /// A convolution or matrix product.
     fn linear(
         &mut self,
-        group: &Group,
+        (group, range): (&Group, Activation),
         input: Quant,
         inputs: Vec<TensorId>,
         out: TensorId,
@@ -343,7 +344,7 @@ impl Work<'_> {
             return false;
         };
         self.rounded += usize::from(found.rounded);
-        self.push(&main.name, main.op, group.range, inputs, out);
+        self.push(&main.name, main.op, range, inputs, out);
         if let Some(node) = self.done.last_mut() {
             node.quantised = Some(found.weights);
         }
@@ -405,6 +406,21 @@ impl Work<'_> {
         let stored = self.b.add_tensor(&name, shape, Some(values))?;
         self.b.tensors[usize::from(stored.0)].quant = Some(quant);
         Ok(Some(stored))
+    }
+}
+
+/// The range behind an operator. Quantisers drop a ReLU where the stored numbers
+/// begin at 0 anyway; the bytes stay the same with it, but guided
+/// backpropagation and deconvolution have to know it.
+fn stored_range(op: Op, range: Activation, output: Quant) -> Activation {
+    let goes_below_zero = matches!(
+        op,
+        Op::Conv { .. } | Op::Depthwise { .. } | Op::Dense | Op::Binary(_)
+    );
+    if range == Activation::None && goes_below_zero && output.zero_point == i8::MIN {
+        Activation::Relu
+    } else {
+        range
     }
 }
 
