@@ -17,6 +17,7 @@ mod explain;
 mod gpus;
 mod inspect;
 mod layers;
+mod limit_args;
 mod methods;
 mod metrics;
 mod model_args;

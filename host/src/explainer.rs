@@ -6,6 +6,7 @@ mod consensus;
 mod counting;
 mod figures;
 mod map;
+mod pace;
 mod region;
 mod removal;
 mod score;
@@ -19,7 +20,7 @@ use std::path::Path;
 use foveola_core::explain::{Cost, Progress};
 use foveola_core::{Error, Score, Shape};
 
-use crate::method_spec::{MethodSpec, SpecError};
+use crate::method_spec::{Limits, MethodSpec, SpecError};
 use crate::model::{ModelError, OpenModel, OpenOptions, Running, Wanted};
 use crate::photo::{Photo, PhotoError};
 use crate::uncertainty::{self, Uncertainty};
@@ -30,6 +31,7 @@ pub(crate) use answer::{explain_known, explain_other};
 pub use consensus::{Consensus, consensus};
 pub use figures::{Companions, Figures};
 pub use map::{Passes, SaliencyMap, evidence_of, score_name};
+pub use pace::StoppedBy;
 pub use region::{Layer, Region, Step};
 pub use removal::Removal;
 pub use score::MapScore;
@@ -38,6 +40,7 @@ pub(crate) use target::best;
 pub use target::{Target, TargetError};
 
 use answer::both_scores;
+use pace::Pace;
 use setting::Setting;
 
 /// Seed of every random number, if none is given.
@@ -149,19 +152,21 @@ impl Watch for Unwatched {
     }
 }
 
-/// Watched steps, and the numbers beside the maps, target by target.
+/// Watched and limited steps, and the numbers beside the maps, target by target.
 struct Steps<'a> {
     watch: &'a mut dyn Watch,
+    pace: Pace,
     figures: Vec<Figures>,
     companions: Vec<Companions>,
 }
 
 impl<'a> Steps<'a> {
-    fn new(watch: &'a mut dyn Watch, targets: usize) -> Self {
+    fn new(watch: &'a mut dyn Watch, limits: Limits, targets: usize) -> Self {
         let figures = vec![Figures::new(); targets];
         let companions = vec![Companions::new(); targets];
         Self {
             watch,
+            pace: Pace::new(limits),
             figures,
             companions,
         }
@@ -170,7 +175,8 @@ impl<'a> Steps<'a> {
 
 impl Progress for Steps<'_> {
     fn step(&mut self, done: u64, total: u64) -> bool {
-        self.watch.step(done, total)
+        let wants = self.watch.step(done, total);
+        self.pace.goes_on(done, wants)
     }
 
     fn note(&mut self, target: usize, name: &'static str, value: f64) {

@@ -1,5 +1,6 @@
 //! Methods as people write them: `NAME[:key=value,...]`, lists with `/`.
 
+pub mod limits;
 mod parse;
 mod relevance;
 mod segmented;
@@ -14,6 +15,7 @@ use foveola_core::explain::{MethodRow, Needs, Quadrature, Sign};
 use foveola_core::relevance::RelevanceRules;
 use serde_json::Value;
 
+pub use limits::Limits;
 pub(crate) use parse::Given;
 pub use segmented::{Asking, Cutting, Hiding, Segmented};
 
@@ -251,6 +253,8 @@ pub struct MethodSpec {
     pub row: &'static MethodRow,
     /// Its parameters.
     pub parameters: Parameters,
+    /// Where it stops at the latest.
+    pub limits: Limits,
 }
 
 impl MethodSpec {
@@ -279,6 +283,10 @@ impl MethodSpec {
 
     /// Whether devices run it, with these parameters.
     pub fn runs_on_devices(&self) -> bool {
+        // A device does not know of limits.
+        if self.limits != Limits::default() {
+            return false;
+        }
         match &self.parameters {
             Parameters::Plain => DEVICE_GRADIENTS.contains(&self.row.name),
             Parameters::GradCam { counterfactual, .. } => !counterfactual,
@@ -308,9 +316,26 @@ impl MethodSpec {
         self
     }
 
+    /// Sets limits, where none are given yet.
+    #[must_use]
+    pub const fn within(mut self, limits: Limits) -> Self {
+        self.limits = self.limits.or(limits);
+        self
+    }
+
+    /// What it holds two halves or a sum to, if it ends once that is reached.
+    pub const fn tolerance(&self) -> Option<f32> {
+        match self.parameters {
+            Parameters::Rise { tolerance, .. } | Parameters::Path { tolerance, .. } => tolerance,
+            _ => None,
+        }
+    }
+
     /// The parameters for the report; what is left to the method is absent.
     pub fn to_json(&self) -> BTreeMap<&'static str, Value> {
-        values::of(&self.parameters)
+        let mut all = values::of(&self.parameters);
+        self.limits.put(&mut all);
+        all
     }
 }
 

@@ -1,6 +1,7 @@
 //! The program as a person runs it: what it takes, writes and refuses.
 
 mod cli {
+    pub mod anytime;
     pub mod bad_input;
     pub mod files;
     pub mod room;

@@ -29,7 +29,7 @@
 
 use core::cell::{Cell, RefCell};
 
-use super::pass::{Passes, judge, prepare, score_of};
+use super::pass::{NOTHING_YET, Passes, judge, prepare, score_of};
 use super::segmented::{Cut, coins};
 use super::{Cost, Method, Outcome, Progress, Query};
 use crate::classifier::{Classifier, Score};
@@ -466,6 +466,7 @@ impl Method for Anchors<'_, '_> {
             }
             let done = passes.done - before;
             *outcome = match judge(map) {
+                _ if found.is_none() => NOTHING_YET,
                 _ if stopped => Outcome::Partial {
                     done,
                     total: u64::from(self.most).max(done + 1),

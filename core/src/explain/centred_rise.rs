@@ -17,7 +17,7 @@
 //! scratch: RISE's with coverage, and with a tolerance one more map a target and coverage.
 
 use super::pass::{Passes, fronts, prepare, unless_stopped};
-use super::rise::differs;
+use super::rise::{differs, nothing_yet};
 use super::{Cost, Method, Outcome, Progress, Query, Rise};
 use crate::classifier::{Classifier, Score};
 use crate::error::Error;
@@ -237,6 +237,7 @@ impl CentredRise<'_> {
             centre(map, first.coverage);
             *outcome = match passes.judge(map) {
                 Outcome::Ok if !differs(range) => Outcome::Flat,
+                Outcome::Partial { .. } if !differs(range) => nothing_yet(map),
                 outcome => outcome,
             };
         }

@@ -99,6 +99,7 @@ impl<'p> Passes<'p> {
     pub(super) fn judge(&self, map: &mut [f32]) -> Outcome {
         match judge(map) {
             undefined @ Outcome::Undefined(_) => undefined,
+            Outcome::Flat if self.done < self.total => NOTHING_YET,
             _ if self.done < self.total => Outcome::Partial {
                 done: self.done,
                 total: self.total,
@@ -115,6 +116,10 @@ pub(super) fn unless_stopped(result: Result<(), Error>) -> Result<(), Error> {
         result => result,
     }
 }
+
+/// A run that was stopped before its map showed anything: with more passes it may.
+pub(super) const NOTHING_YET: Outcome =
+    Outcome::Undefined("it was stopped before there was anything to see");
 
 /// A map with NaN or infinity.
 pub(super) const NOT_FINITE: Outcome = Outcome::Undefined("the map is not finite");

@@ -9,7 +9,7 @@
 //!
 //! `mindspore` reproduces MindSpore XAI: its geometry of masks, no division by E\[M\].
 
-use super::pass::{Passes, fronts, prepare, unless_stopped};
+use super::pass::{NOTHING_YET, Passes, fronts, prepare, unless_stopped};
 use super::{Cost, Method, Outcome, Progress, Query};
 use crate::classifier::{Classifier, Score};
 use crate::error::Error;
@@ -223,11 +223,18 @@ impl Method for Rise<'_> {
             }
             *outcome = match passes.judge(map) {
                 Outcome::Ok if !differs(range) => Outcome::Flat,
+                Outcome::Partial { .. } if !differs(range) => nothing_yet(map),
                 outcome => outcome,
             };
         }
         Ok(())
     }
+}
+
+/// What a stopped run has whose masks all scored alike: only their own pattern.
+pub(super) fn nothing_yet(map: &mut [f32]) -> Outcome {
+    map.fill(0.0);
+    NOTHING_YET
 }
 
 #[cfg(test)]
@@ -383,6 +390,12 @@ mod tests {
             total: 30,
         };
         assert_eq!(outcomes, [partial]);
+        // One mask by itself tells nothing but where it lies.
+        let (cut, outcomes) = explain(&rise(30), &mut net, &query, &mut StopAfter(1)).unwrap();
+        assert_eq!(
+            (cut[0].as_slice(), outcomes),
+            (&[0.0; 54][..], vec![NOTHING_YET])
+        );
     }
 
     #[test]

@@ -321,6 +321,7 @@ fn saliency(
         size: [0, 0],
         pixels: Vec::new(),
         outcome: outcome(found),
+        stopped: None,
         passes: Passes {
             forward: found.passes,
             ..Passes::default()

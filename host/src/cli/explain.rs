@@ -6,6 +6,7 @@ use clap::Args;
 use foveola_core::Score;
 use foveola_core::metric::Better;
 
+use super::limit_args::LimitArgs;
 use super::model_args::{ModelArgs, failed};
 use super::progress::{Terminal, catch_interrupts};
 use super::table::lay_out;
@@ -93,6 +94,9 @@ pub struct ExplainArgs {
     /// Key of every random number
     #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED)]
     pub seed: u64,
+
+    #[command(flatten)]
+    pub limits: LimitArgs,
 
     #[command(flatten)]
     pub uncertainty: UncertaintyArgs,
@@ -320,6 +324,8 @@ fn question(args: &ExplainArgs, model: &OpenModel) -> Result<Question, CliError>
         let named = question.methods.into_iter().map(|m| m.with_layer(layer));
         question.methods = named.collect();
     }
+    let within = |spec: MethodSpec| spec.within(args.limits.limits());
+    question.methods = question.methods.into_iter().map(within).collect();
     if !args.targets.is_empty() {
         question.targets = args.targets.clone();
     }

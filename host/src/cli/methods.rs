@@ -12,6 +12,8 @@ pub fn run() -> String {
         text += &describe(method);
         text.push('\n');
     }
+    text +=
+        "Every method also takes max-passes=N and deadline=SECONDS: it stops there and says so.\n";
     text += "`foveola budget MODEL` gives the passes and the memory of each method for a model.\n";
     text
 }

@@ -9,7 +9,7 @@ use super::counting::Counting;
 use super::setting::Setting;
 use super::{
     Companions, ExplainError, Explanation, Figures, Passes, Question, Region, SaliencyMap, Steps,
-    Watch, region, target,
+    StoppedBy, Watch, region, target,
 };
 use crate::card::label;
 use crate::method_spec::MethodSpec;
@@ -106,6 +106,7 @@ fn run(
             size: [0, 0],
             pixels: Vec::new(),
             outcome: raw.outcome,
+            stopped: raw.stopped,
             passes: raw.passes.unwrap_or(answer.passes),
             seconds,
             region: raw.region,
@@ -224,6 +225,7 @@ pub(super) struct Answer {
 pub(super) struct Raw {
     pub(super) values: Vec<f32>,
     pub(super) outcome: Outcome,
+    pub(super) stopped: Option<StoppedBy>,
     pub(super) region: Option<Region>,
     pub(super) figures: Figures,
     pub(super) passes: Option<Passes>,
@@ -239,13 +241,20 @@ pub(super) fn answer(
 ) -> Result<Answer, Error> {
     let mut counting = Counting::new(classifier);
     if let Some(hoc) = setting.hoc() {
-        return region::search(hoc, &mut counting, query, &mut Steps::new(watch, 0));
+        let mut steps = Steps::new(watch, setting.spec().limits, 0);
+        let mut answer = region::search(hoc, &mut counting, query, &mut steps)?;
+        for raw in &mut answer.maps {
+            raw.stopped = steps
+                .pace
+                .stopped(setting.spec(), &raw.outcome, &raw.figures);
+        }
+        return Ok(answer);
     }
-    setting.with_method(|method| ask(method, &mut counting, query, cost, watch))
+    setting.with_method(|method| ask((setting.spec(), method), &mut counting, query, cost, watch))
 }
 
 fn ask(
-    method: &dyn Method,
+    (spec, method): (&MethodSpec, &dyn Method),
     classifier: &mut Counting<'_>,
     query: &Query<'_>,
     cost: &Cost,
@@ -255,7 +264,7 @@ fn ask(
     let mut maps = vec![0.0; shape.len() * query.targets.len()];
     let mut outcomes = vec![Outcome::Flat; query.targets.len()];
     let mut scratch = vec![0.0; cost.scratch];
-    let mut steps = Steps::new(watch, query.targets.len());
+    let mut steps = Steps::new(watch, spec.limits, query.targets.len());
     method.explain(
         classifier,
         query,
@@ -266,10 +275,12 @@ fn ask(
     )?;
     let maps = maps.chunks_exact(shape.len().max(1)).zip(outcomes);
     let told = steps.figures.into_iter().zip(steps.companions);
+    let pace = steps.pace;
     let raw =
         |((values, outcome), (figures, companions)): ((&[f32], Outcome), (Figures, Companions))| {
             Raw {
                 values: values.to_vec(),
+                stopped: pace.stopped(spec, &outcome, &figures),
                 outcome,
                 region: None,
                 figures,

@@ -7,9 +7,9 @@ use foveola_core::{Error, Score, Shape};
 use image::RgbImage;
 use serde_json::Value;
 
-use super::Region;
 use super::answer::is_elements;
 use super::figures::{self, Companions, Figures};
+use super::{Region, StoppedBy};
 use crate::method_spec::MethodSpec;
 use crate::photo::Photo;
 use crate::report::overlay::{Figure, draw};
@@ -63,6 +63,8 @@ pub struct SaliencyMap {
     pub pixels: Vec<f32>,
     /// What became of it.
     pub outcome: Outcome,
+    /// What ended its method before the last pass, if anything did.
+    pub stopped: Option<StoppedBy>,
     /// Passes of the method, all of its classes together (HOC: this class's own).
     pub passes: Passes,
     /// Time of the method, all of its classes together.
@@ -132,13 +134,18 @@ impl SaliencyMap {
             Outcome::Flat => self.flat(),
             Outcome::Undefined(reason) => format!("there is no map, because {reason}"),
             Outcome::Ok => self.findings(),
-            Outcome::Partial { done, total } => {
-                format!(
-                    "{} (stopped after {done} of {total} passes)",
-                    self.findings()
-                )
-            }
+            Outcome::Partial { done, total } => format!(
+                "{} (partial: {done} of {total} passes{})",
+                self.findings(),
+                self.ended_by()
+            ),
         }
+    }
+
+    /// What stopped it, as the end of a sentence's part.
+    fn ended_by(&self) -> String {
+        let words = |by: StoppedBy| format!(", then {}", by.words());
+        self.stopped.map(words).unwrap_or_default()
     }
 
     fn flat(&self) -> String {

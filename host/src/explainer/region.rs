@@ -152,6 +152,7 @@ fn search_one(
     Ok(Raw {
         values,
         outcome,
+        stopped: None,
         region,
         figures: Figures::new(),
         passes: Some(Passes {

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use foveola_core::explain::{METHODS, Parameter};
 use foveola_core::mask::MAX_CELLS;
 
-use super::{Baseline, MethodSpec, Parameters, SpecError};
+use super::{Baseline, Limits, MethodSpec, Parameters, SpecError};
 use crate::suggest::hint;
 
 impl FromStr for MethodSpec {
@@ -22,7 +22,8 @@ impl FromStr for MethodSpec {
                 name: name.to_string(),
                 hint: hint(name, METHODS.iter().map(|row| row.name)),
             })?;
-        let given = Given::split(row.name, row.parameters, rest)?;
+        let (limits, rest) = Limits::split(row.name, rest)?;
+        let given = Given::split(row.name, row.parameters, &rest)?;
         let parameters = match name {
             "grad-cam" => given.grad_cam()?,
             "occlusion" => given.occlusion()?,
@@ -35,7 +36,11 @@ impl FromStr for MethodSpec {
             _ if given.takes_layer(row.parameters) => given.on_layer(name)?,
             _ => given.segmented(name)?.unwrap_or(Parameters::Plain),
         };
-        Ok(Self { row, parameters })
+        Ok(Self {
+            row,
+            parameters,
+            limits,
+        })
     }
 }
 

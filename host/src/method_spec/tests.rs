@@ -86,6 +86,9 @@ fn what_is_written_reads_back() {
         "sobol:designs=8",
         "meaningful-perturbation:grid=7,steps=30",
         "hsic:baseline=3,samples=64",
+        "rise:masks=9,max-passes=4",
+        "gradient:deadline=0",
+        "anchors:deadline=2.5,max-passes=7,passes=900",
     ] {
         let spec = parse(text);
         assert_eq!(parse(&spec.to_string()), spec, "{spec}");
@@ -98,6 +101,9 @@ fn mistakes_name_the_nearest() {
         ("gradcam", "did you mean `grad-cam`"),
         ("occlusion:windw=3", "did you mean `window`?"),
         ("gradient:layer=x", "it has none"),
+        ("gradient:max-passes=0", "from 1"),
+        ("rise:deadline=-1", "seconds, from 0"),
+        ("rise:deadline=nan", "seconds, from 0"),
         ("occlusion:window=0", "whole numbers from 1"),
         ("occlusion:window=-3", "whole numbers from 1"),
         ("occlusion:window", "has no value"),

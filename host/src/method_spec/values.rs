@@ -42,6 +42,14 @@ impl Values {
     }
 }
 
+/// A number as it is written: a whole one without a point.
+pub(super) fn decimal_of(number: f64) -> Value {
+    if number.fract() == 0.0 {
+        return json!(number as u64);
+    }
+    json!(number)
+}
+
 /// The shortest decimal that reads back as this number: 0.1 stays 0.1.
 pub(super) fn decimal(number: f32) -> f64 {
     number.to_string().parse().unwrap_or(f64::from(number))

@@ -17,7 +17,7 @@ use crate::backend::core::Arithmetic;
 use crate::card::Card;
 use crate::explainer::{
     Consensus, Explanation, Layer, MapScore, Question, Region, Removal, SaliencyMap, Stability,
-    Step, score_name,
+    Step, StoppedBy, score_name,
 };
 use crate::model::{BackendKind, OpenModel};
 use crate::photo::Photo;
@@ -112,6 +112,10 @@ struct MapRecord<'a> {
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped_by: Option<StoppedBy>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partial: Option<PartialRecord>,
     sentence: String,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     figures: &'a BTreeMap<&'static str, f64>,
@@ -121,6 +125,13 @@ struct MapRecord<'a> {
     companions: BTreeMap<&'static str, String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     metrics: Vec<ScoreRecord<'a>>,
+}
+
+/// How far a stopped method came.
+#[derive(Serialize)]
+struct PartialRecord {
+    done: u64,
+    total: u64,
 }
 
 #[derive(Serialize)]
@@ -363,6 +374,11 @@ fn map_record<'a>(map: &'a SaliencyMap, raw: bool, scores: &'a [MapScore]) -> Ma
         passes: map.passes.total(),
         outcome: word,
         reason,
+        stopped_by: map.stopped,
+        partial: match map.outcome {
+            Outcome::Partial { done, total } => Some(PartialRecord { done, total }),
+            _ => None,
+        },
         sentence: map.sentence(),
         figures: &map.figures,
         against: map.against,

@@ -31,8 +31,7 @@ impl Runner {
         let mut priced = priced
             .into_iter()
             .collect::<Result<Vec<_>, ExplainError>>()?;
-        let own = priced.iter().map(|p| p.cost.forward + p.cost.backward);
-        let passes: u64 = own.sum();
+        let passes: u64 = priced.iter().map(passes_of).sum();
         let passes = passes + self.passes_of_metrics(&priced);
         if self.inquiry.hoc.is_some() {
             self.inquiry.hoc = priced.pop().map(|p| p.spec);
@@ -165,12 +164,18 @@ fn usual_size(passes: u64) -> u64 {
     (PASSES_OF_A_SHARD / passes.max(1)).clamp(least, most)
 }
 
+/// Passes of a method at most.
+fn passes_of(priced: &Priced) -> u64 {
+    let most = priced.spec.limits.passes.unwrap_or(u64::MAX);
+    most.min(priced.cost.forward + priced.cost.backward)
+}
+
 fn record(priced: &Priced) -> MethodRecord {
-    let Priced { spec, cost, .. } = priced;
+    let Priced { spec, .. } = priced;
     MethodRecord {
         spec: spec.to_string(),
         title: spec.title().to_string(),
-        passes: cost.forward + cost.backward,
+        passes: passes_of(priced),
         signed: is_signed(spec),
         baseline: false,
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::backend::core::Arithmetic;
+use crate::cli::limit_args::LimitArgs;
 use crate::cli::model_args::ModelArgs;
 use crate::cli::uncertainty::UncertaintyArgs;
 use crate::cli::{CliError, note};
@@ -69,6 +70,9 @@ pub struct Question {
     /// Metric, NAME[:key=value,...]; repeats
     #[arg(long = "metric", value_name = "METRIC")]
     pub metrics: Vec<MetricSpec>,
+
+    #[command(flatten)]
+    pub limits: LimitArgs,
 
     #[command(flatten)]
     pub uncertainty: UncertaintyArgs,
@@ -140,6 +144,8 @@ impl Question {
             ("--method", !self.methods.is_empty()),
             ("--metric", !self.metrics.is_empty()),
             ("--uncertainty", self.uncertainty.uncertainty),
+            ("--max-passes", self.limits.max_passes.is_some()),
+            ("--deadline", self.limits.deadline.is_some()),
             ("--hoc", self.hoc.is_some()),
             ("--threshold", self.threshold != 0.5),
             ("--seed", self.seed != DEFAULT_SEED),
@@ -204,7 +210,7 @@ impl Question {
             runner = runner.train(train);
         }
         if let Some(hoc) = &self.hoc {
-            runner = runner.hoc(hoc.clone());
+            runner = runner.hoc(hoc.clone().within(self.limits.limits()));
         }
         if self.no_baselines {
             runner = runner.without_baselines();
@@ -216,6 +222,13 @@ impl Question {
     }
 
     fn methods(&self, model: &OpenModel) -> Result<Vec<MethodSpec>, CliError> {
+        let within = |spec: MethodSpec| spec.within(self.limits.limits());
+        let methods = self.named(model)?.into_iter();
+        Ok(methods.map(within).collect())
+    }
+
+    /// The methods that were named, or the usual ones.
+    fn named(&self, model: &OpenModel) -> Result<Vec<MethodSpec>, CliError> {
         if !self.methods.is_empty() {
             return Ok(self.methods.clone());
         }
