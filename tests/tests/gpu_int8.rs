@@ -6,11 +6,11 @@ use std::sync::{Arc, OnceLock};
 
 use foveola::aligned::AlignedBytes;
 use foveola::backend::core::ModelFile;
-use foveola::backend::gpu::{Gpu, GpuBackend, GpuError, Storage};
+use foveola::backend::gpu::{Gpu, GpuBackend, GpuError, ShaderKind, Storage};
 use foveola::card::{Card, Channels, OutputActivation, Resize};
 use foveola::compile::{CompileOptions, compile};
 use foveola::import;
-use foveola_core::mask::Grid;
+use foveola_core::mask::{Grid, Window};
 use foveola_core::net::arch::Isa;
 use foveola_core::net::model::{Model, Pass};
 use foveola_core::net::op::Op;
@@ -113,6 +113,9 @@ fn same_tensors(what: &str, backend: &mut GpuBackend, file: &ModelFile, x: &Mask
     ops
 }
 
+/// Shaders of first layers that make their input from the questions.
+const FIRST: [ShaderKind; 2] = [ShaderKind::Int8ConvFirst, ShaderKind::Int8QuantiseFirst];
+
 type Ops = BTreeMap<String, usize>;
 
 fn more(all: &mut Ops, ops: Ops) {
@@ -121,23 +124,46 @@ fn more(all: &mut Ops, ops: Ops) {
     }
 }
 
-/// Scores of masked pictures, several a round, against those of `core`.
-fn same_scores(what: &str, backend: &mut GpuBackend, file: &ModelFile, picture: Picture<'_>) {
+/// Scores of masked pictures, several a round, against those of `core`; false
+/// where their bits are not defined.
+fn same_scores(
+    what: &str,
+    backend: &mut GpuBackend,
+    file: &ModelFile,
+    picture: Picture<'_>,
+) -> bool {
     let model = file.model();
     let score = Score::Probability;
     if !exact(model)[usize::from(model.score_id(score).0)] {
-        return;
+        return false;
     }
+    let input = model.input();
+    // A box of one channel: what shows differs from channel to channel.
+    let boxes = [Window {
+        y: 1,
+        x: 0,
+        c: input.c / 2,
+        h: 3,
+        w: 2,
+        d: 1,
+    }];
     let view = |i: usize| Masked {
         picture,
         fill: Fill::Colour([0.5, 1.0, -0.25, 0.0]),
-        mask: Mask::Grid(Grid {
-            seed: 3,
-            sample: i as u32,
-            cells: 3,
-            keep: 0.5,
-            mindspore: false,
-        }),
+        mask: match i % 3 {
+            0 => Mask::Windows {
+                boxes: &boxes,
+                extra: None,
+                reveal: i % 2 == 0,
+            },
+            _ => Mask::Grid(Grid {
+                seed: 3,
+                sample: i as u32,
+                cells: 3,
+                keep: 0.5,
+                mindspore: false,
+            }),
+        },
     };
     let plan = model.plan(Pass::Forward).expect("a forward plan");
     let mut arena = AlignedBytes::zeros(plan.arena_len());
@@ -154,6 +180,7 @@ fn same_scores(what: &str, backend: &mut GpuBackend, file: &ModelFile, picture: 
         done.expect("it runs");
     }
     assert!(answers[0] == answers[1], "{what}: scores differ");
+    true
 }
 
 /// Small networks at random: all operators, awkward sizes, uint8 weights,
@@ -163,7 +190,7 @@ fn random_networks_have_the_bytes_of_core() {
     let Some(gpu) = device() else {
         return;
     };
-    let mut ops = Ops::new();
+    let (mut ops, mut firsts) = (Ops::new(), Ops::new());
     for seed in 0..60 {
         let network = RandomNetwork::int8(seed);
         let file = Arc::new(ModelFile::new(&network.bytes).expect("it is sound"));
@@ -184,9 +211,24 @@ fn random_networks_have_the_bytes_of_core() {
             &mut ops,
             same_tensors(&what, &mut backend, &file, &Masked::whole(picture)),
         );
-        same_scores(&what, &mut backend, &file, picture);
+        let first: Vec<_> = backend
+            .shaders()
+            .filter(|kind| FIRST.contains(kind))
+            .collect();
+        if same_scores(&what, &mut backend, &file, picture) {
+            for kind in first {
+                let name = format!("{kind:?} of {} channels", shape.c);
+                *firsts.entry(name).or_default() += 1;
+            }
+        }
     }
-    println!("{ops:?}");
+    println!("{ops:?} {firsts:?}");
+    for channels in [1, 3, 4] {
+        let name = format!("Int8ConvFirst of {channels} channels");
+        assert!(firsts.contains_key(&name), "{firsts:?}");
+    }
+    let quantise = firsts.keys().any(|name| name.starts_with("Int8Quantise"));
+    assert!(quantise, "{firsts:?}");
     let all = [
         "Conv",
         "Depthwise",
@@ -265,6 +307,16 @@ fn networks_of_mlperf_tiny_have_the_bytes_of_core() {
         let mut backend = backend.unwrap_or_else(|e| panic!("{name}: {e}"));
         let ops = same_tensors(name, &mut backend, &file, &Masked::whole(picture));
         assert!(ops.contains_key("Conv"), "{name}: {ops:?}");
+        let steps: Vec<_> = backend.shaders().collect();
+        assert!(
+            steps.contains(&ShaderKind::Int8ConvFirst),
+            "{name}: {steps:?}"
+        );
+        let stored = [ShaderKind::Input, ShaderKind::Int8Quantise];
+        assert!(
+            !stored.iter().any(|kind| steps.contains(kind)),
+            "{name}: {steps:?}"
+        );
         same_scores(name, &mut backend, &file, picture);
     }
 }

@@ -7,6 +7,7 @@
 
 mod cache;
 pub mod device;
+mod first;
 mod integers;
 pub mod kernels;
 mod layers;
@@ -26,7 +27,7 @@ use foveola_core::{Classifier, Error, Layers, Masked, Score, Shape};
 
 use super::core::{CoreBackend, ModelFile};
 pub use device::{AdapterFacts, Gpu, GpuError, Preparation, list};
-pub use kernels::Storage;
+pub use kernels::{ShaderKind, Storage};
 use memory::{Sharing, Uploads};
 use program::{Program, Room};
 use question::Questions;
@@ -89,6 +90,16 @@ impl GpuBackend {
     /// The device.
     pub const fn gpu(&self) -> &Arc<Gpu> {
         &self.gpu
+    }
+
+    /// The shaders of a forward pass, in the order in which they run.
+    pub fn shaders(&self) -> impl Iterator<Item = ShaderKind> + '_ {
+        self.program.shaders()
+    }
+
+    /// Bytes that the tensors of one picture take.
+    pub fn bytes_of_tensors(&self) -> u64 {
+        self.room.bytes_of_picture()
     }
 
     /// Pictures that are computed at once.

@@ -30,7 +30,7 @@ fn tolerance(op: Op, activation: Activation) -> [f32; 2] {
 }
 
 /// Scores of a case.
-const CLASSES: usize = 5;
+pub const CLASSES: usize = 5;
 
 /// An operator on a picture of `input`, and what it makes. A second operand of
 /// another shape is the mean of the first over the axes where it is 1.
@@ -42,7 +42,7 @@ struct Case {
     output: Shape,
 }
 
-fn geometry(kernel: [u16; 2], stride: [u16; 2], dilation: [u16; 2], pad: [u16; 2]) -> Geometry {
+pub fn geometry(kernel: [u16; 2], stride: [u16; 2], dilation: [u16; 2], pad: [u16; 2]) -> Geometry {
     Geometry {
         kernel,
         stride,
@@ -52,7 +52,7 @@ fn geometry(kernel: [u16; 2], stride: [u16; 2], dilation: [u16; 2], pad: [u16; 2
 }
 
 /// Numbers in -0.5..0.5 that follow no pattern to the eye.
-fn values(count: usize, seed: usize) -> Vec<f32> {
+pub fn values(count: usize, seed: usize) -> Vec<f32> {
     let mut state = (seed as u32 + 1).wrapping_mul(2_654_435_761);
     let mut next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -76,13 +76,14 @@ fn parameters(op: Op, input: Shape, output: Shape) -> [usize; 2] {
     }
 }
 
-struct Draft {
+#[derive(Default)]
+pub struct Draft {
     tensors: Vec<Tensor>,
     nodes: Vec<Node>,
 }
 
 impl Draft {
-    fn tensor(&mut self, shape: Shape) -> TensorId {
+    pub fn tensor(&mut self, shape: Shape) -> TensorId {
         let name = format!("t{}", self.tensors.len());
         self.tensors.push(Tensor {
             name,
@@ -93,7 +94,7 @@ impl Draft {
         TensorId(self.tensors.len() as u16 - 1)
     }
 
-    fn node(
+    pub fn node(
         &mut self,
         op: Op,
         activation: Activation,
@@ -116,40 +117,16 @@ impl Draft {
         });
         output
     }
-}
 
-impl Case {
-    fn graph(&self) -> Graph {
-        let mut draft = Draft {
-            tensors: Vec::new(),
-            nodes: Vec::new(),
-        };
-        let Shape { h, w, .. } = self.input;
-        let picture = draft.tensor(Shape::new(h, w, 3));
-        let one = geometry([1; 2], [1; 2], [1; 2], [0; 2]);
-        let mix = Op::Conv {
-            geometry: one,
-            groups: 1,
-        };
-        let first = draft.node(mix, Activation::None, &[picture], self.input);
-        let mut inputs = vec![first];
-        if let Some(shape) = self.second {
-            let other = draft.node(mix, Activation::None, &[picture], self.input);
-            let own = [shape.h, shape.w, shape.c];
-            let axes = [0, 1, 2].map(|i| own[i] != [h, w, self.input.c][i]);
-            inputs.push(match axes {
-                [false, false, false] => other,
-                _ => draft.node(Op::Mean { axes }, Activation::None, &[other], shape),
-            });
-        }
-        let output = draft.node(self.op, self.activation, &inputs, self.output);
+    /// With a dense layer behind `last`.
+    pub fn finish(mut self, picture: TensorId, last: TensorId) -> Graph {
         let scores = Shape::new(1, 1, CLASSES);
-        let output = draft.node(Op::Dense, Activation::None, &[output], scores);
-        let named = (0..).zip(&draft.tensors);
+        let output = self.node(Op::Dense, Activation::None, &[last], scores);
+        let named = (0..).zip(&self.tensors);
         let names: BTreeMap<_, _> = named.map(|(i, t)| (t.name.clone(), TensorId(i))).collect();
         Graph {
-            tensors: draft.tensors,
-            nodes: draft.nodes,
+            tensors: self.tensors,
+            nodes: self.nodes,
             input: picture,
             layout: Layout::Nhwc,
             input_type: InputType::F32,
@@ -162,17 +139,53 @@ impl Case {
             metadata: BTreeMap::new(),
         }
     }
+}
+
+/// The card of pictures of a shape that enter as they are.
+pub fn card(shape: Shape) -> Card {
+    Card {
+        size: [shape.h, shape.w],
+        resize: Resize::Squash,
+        channels: Channels::usual(shape.c).unwrap_or(Channels::Rgb),
+        mean: vec![0.0; shape.c],
+        scale: vec![1.0; shape.c],
+        activation: OutputActivation::None,
+        labels: Vec::new(),
+    }
+}
+
+impl Case {
+    fn graph(&self) -> Graph {
+        let mut draft = Draft::default();
+        let Shape { h, w, .. } = self.input;
+        let picture = draft.tensor(Shape::new(h, w, 3));
+        let one = geometry([1; 2], [1; 2], [1; 2], [0; 2]);
+        let mix = Op::Conv {
+            geometry: one,
+            groups: 1,
+        };
+        let first = draft.node(mix, Activation::None, &[picture], self.input);
+        let mut inputs = vec![first];
+        if let Some(shape) = self.second {
+            // What is divided by stays away from 0.
+            let activation = match self.op {
+                Op::Binary(Arithmetic::Div) => Activation::Sigmoid,
+                _ => Activation::None,
+            };
+            let other = draft.node(mix, activation, &[picture], self.input);
+            let own = [shape.h, shape.w, shape.c];
+            let axes = [0, 1, 2].map(|i| own[i] != [h, w, self.input.c][i]);
+            inputs.push(match axes {
+                [false, false, false] => other,
+                _ => draft.node(Op::Mean { axes }, Activation::None, &[other], shape),
+            });
+        }
+        let output = draft.node(self.op, self.activation, &inputs, self.output);
+        draft.finish(picture, output)
+    }
 
     fn file(&self) -> (Arc<ModelFile>, At) {
-        let card = Card {
-            size: [self.input.h, self.input.w],
-            resize: Resize::Squash,
-            channels: Channels::Rgb,
-            mean: vec![0.0; 3],
-            scale: vec![1.0; 3],
-            activation: OutputActivation::None,
-            labels: Vec::new(),
-        };
+        let card = card(Shape::new(self.input.h, self.input.w, 3));
         let graph = self.graph();
         // The operator's own output, before the dense layer.
         let layer = format!("t{}", graph.output.0 - 1);
@@ -247,7 +260,7 @@ impl Case {
     }
 }
 
-fn close(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
+pub fn close(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     let most = expected.iter().fold(1e-3_f32, |m, v| m.max(v.abs()));
     for (i, (a, b)) in found.iter().zip(expected).enumerate() {
@@ -278,7 +291,7 @@ fn alone(op: Op, input: [usize; 3], output: [usize; 3]) -> Case {
 }
 
 /// Size of the output of a window along both axes.
-fn slid(geometry: Geometry, [h, w]: [usize; 2], end: [usize; 2]) -> [usize; 2] {
+pub fn slid(geometry: Geometry, [h, w]: [usize; 2], end: [usize; 2]) -> [usize; 2] {
     let of = |i: usize, size: usize| {
         let [kernel, stride, dilation, pad] = [
             geometry.kernel,
@@ -293,7 +306,7 @@ fn slid(geometry: Geometry, [h, w]: [usize; 2], end: [usize; 2]) -> [usize; 2] {
 }
 
 /// Windows of every kind: 1x1, strided, dilated, padded on one side, not square.
-fn windows() -> Vec<(Geometry, [usize; 2], [usize; 2])> {
+pub fn windows() -> Vec<(Geometry, [usize; 2], [usize; 2])> {
     vec![
         (geometry([1, 1], [1, 1], [1, 1], [0, 0]), [1, 1], [0, 0]),
         (geometry([3, 3], [1, 1], [1, 1], [1, 1]), [7, 5], [1, 1]),
@@ -411,7 +424,12 @@ fn arithmetic() {
         Shape::new(5, 1, 1),
         Shape::new(1, 1, 1),
     ];
-    let kinds = [Arithmetic::Add, Arithmetic::Sub, Arithmetic::Mul];
+    let kinds = [
+        Arithmetic::Add,
+        Arithmetic::Sub,
+        Arithmetic::Mul,
+        Arithmetic::Div,
+    ];
     let ops = kinds.map(Op::Binary).into_iter().chain([Op::PRelu]);
     check(ops.flat_map(|op| {
         seconds.map(|second| Case {

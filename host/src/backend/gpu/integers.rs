@@ -14,6 +14,7 @@ use foveola_core::net::quant::Quantisation;
 use zerocopy::{Immutable, IntoBytes, transmute};
 
 use super::GpuError;
+use super::first::tiled;
 use super::kernels::{ShaderKind, Words};
 use super::steps::{Forward, Operand, Work};
 
@@ -74,6 +75,13 @@ pub(super) fn any(model: &Model<'_>) -> bool {
 
 /// Adds the steps of an int8 node or a conversion.
 pub(super) fn forward(at: &mut Forward<'_, '_>) -> Result<(), GpuError> {
+    // What reads it makes it.
+    if at.first.makes(at.view.output) {
+        return Ok(());
+    }
+    if at.first.makes(at.id(0)) {
+        return first(at);
+    }
     let parts = match at.view.op {
         Op::Concat { .. } => at.view.inputs().len(),
         _ => 1,
@@ -107,6 +115,30 @@ pub(super) fn forward(at: &mut Forward<'_, '_>) -> Result<(), GpuError> {
     Ok(())
 }
 
+/// A layer that makes its input from the round's questions.
+fn first(at: &mut Forward<'_, '_>) -> Result<(), GpuError> {
+    let missing = || at.unsupported("it has no kernel for integers");
+    let lowering = Lowering::new(at.model, at.view, 0).ok_or_else(missing)?;
+    let (_, node) = lowering.kernel(0).ok_or_else(missing)?;
+    let (shader, thresholds) = match at.first.quantised_by(at.id(0)) {
+        Some(quantise) => (ShaderKind::Int8ConvFirst, Operand::Integers(quantise)),
+        None => (ShaderKind::Int8QuantiseFirst, Operand::Nothing),
+    };
+    let operands = [
+        thresholds,
+        Operand::Nothing,
+        Operand::Integers(at.index),
+        Operand::Value(at.view.output),
+        Operand::Questions,
+        Operand::Pictures,
+        Operand::Masks,
+    ];
+    let words: [u32; WORDS] = transmute!(node);
+    let words = Words::default().words(&words);
+    at.add(shader, &operands, words, work(shader, &node));
+    Ok(())
+}
+
 /// Words of [`Numbers`].
 const WORDS: usize = size_of::<Numbers>() / 4;
 
@@ -117,6 +149,7 @@ fn work(shader: ShaderKind, node: &Numbers) -> Work {
     let [h, w, c, quads] = node.output.map(|n| n as usize);
     match shader {
         ShaderKind::Int8Conv => Work::Tiles(h * w, quads.div_ceil(TILE)),
+        ShaderKind::Int8ConvFirst => Work::Tiles(tiled(Shape::new(h, w, c)), quads.div_ceil(TILE)),
         ShaderKind::Int8Softmax => Work::Elements(h * w),
         ShaderKind::Int8Dequantise => Work::Elements(h * w * c),
         _ => Work::Elements(h * w * quads),

@@ -78,8 +78,10 @@ macro_rules! shaders {
 }
 
 shaders! {
-    ConvScalar: "conv.wgsl", "conv_scalar.wgsl" => [Read, Read, Read, Write];
-    ConvVector: "conv.wgsl", "conv_vector.wgsl" => [Read, Read, Read, Write];
+    ConvScalar: "conv_params.wgsl", "conv_tiles.wgsl", "conv.wgsl", "conv_scalar.wgsl" => [Read, Read, Read, Write];
+    ConvVector: "conv_params.wgsl", "conv_tiles.wgsl", "conv.wgsl", "conv_vector.wgsl" => [Read, Read, Read, Write];
+    ConvFirst: "conv_params.wgsl", "question.wgsl", "rise.wgsl", "first.wgsl", "conv.wgsl", "conv_first.wgsl" => [Read, Read, Read, Write, Read, Read];
+    DepthwiseFirst: "conv_params.wgsl", "question.wgsl", "rise.wgsl", "first.wgsl", "depthwise_first.wgsl" => [Read, Read, Read, Write, Read, Read];
     Depthwise: "depthwise.wgsl" => [Read, Read, Read, Write];
     Pool: "pool.wgsl" => [Read, Write, Write];
     PoolBack: "pool_back.wgsl" => [Read, Read, Write];
@@ -96,7 +98,8 @@ shaders! {
     Softmax: "softmax.wgsl" => [Read, Read, Write];
     RiseCells: "philox.wgsl", "rise_cells.wgsl" => [Read, Write];
     MaskSums: "rise.wgsl", "mask_sums.wgsl" => [Read, Read, Read, Read, Write];
-    Int8Conv: "int8.wgsl", "int8_conv.wgsl" => [Read, Read, Read, Write];
+    Int8Conv: "int8.wgsl", "int8_conv_tiles.wgsl", "int8_conv.wgsl" => [Read, Read, Read, Write];
+    Int8ConvFirst: "int8.wgsl", "int8_questions.wgsl", "question.wgsl", "rise.wgsl", "stored_as.wgsl", "int8_conv_first.wgsl", "int8_conv.wgsl" => [Read, Read, Read, Write, Read, Read, Read];
     Int8ConvGroups: "int8.wgsl", "int8_conv_groups.wgsl" => [Read, Read, Read, Write];
     Int8Depthwise: "int8.wgsl", "int8_depthwise.wgsl" => [Read, Read, Read, Write];
     Int8Activate: "int8.wgsl", "int8_activate.wgsl" => [Read, Read, Read, Write];
@@ -107,7 +110,8 @@ shaders! {
     Int8Average: "int8.wgsl", "int8_average.wgsl" => [Read, Read, Read, Write];
     Int8Mean: "int8.wgsl", "int8_mean.wgsl" => [Read, Read, Read, Write];
     Int8Softmax: "int8.wgsl", "int8_softmax.wgsl" => [Read, Read, Read, Write];
-    Int8Quantise: "int8.wgsl", "int8_quantise.wgsl" => [Read, Read, Read, Write];
+    Int8Quantise: "int8.wgsl", "stored_as.wgsl", "int8_quantise.wgsl" => [Read, Read, Read, Write];
+    Int8QuantiseFirst: "int8.wgsl", "int8_questions.wgsl", "question.wgsl", "rise.wgsl", "stored_as.wgsl", "int8_quantise_first.wgsl" => [Read, Read, Read, Write, Read, Read, Read];
     Int8Dequantise: "int8.wgsl", "int8_dequantise.wgsl" => [Read, Read, Read, Write];
     Input: "question.wgsl", "rise.wgsl", "input.wgsl" => [Read, Read, Read, Write];
 }

@@ -8,6 +8,7 @@ use foveola_core::{Score, TensorId, Values};
 use half::f16;
 
 use super::device::{Gpu, GpuError};
+use super::first::First;
 use super::integers;
 use super::kernels::{Storage, convolution_weights};
 use super::steps::Operand;
@@ -27,7 +28,8 @@ pub(super) struct Sharing {
     pub sizes: Vec<usize>,
 }
 
-/// First and last step of each tensor's life; `None` for constants.
+/// First and last step of each tensor's life; `None` for constants, and for what
+/// first layers make themselves.
 fn lives(model: &Model<'_>, keep: bool) -> Vec<Option<(usize, usize)>> {
     let end = model.node_count();
     let mut lives: Vec<Option<(usize, usize)>> = vec![None; model.tensor_count()];
@@ -45,7 +47,11 @@ fn lives(model: &Model<'_>, keep: bool) -> Vec<Option<(usize, usize)>> {
         }
     }
     let scores = [Score::Logit, Score::Probability].map(|s| usize::from(model.score_id(s).0));
+    let first = First::where_not_kept(model, keep);
     for (id, life) in lives.iter_mut().enumerate() {
+        if first.makes(TensorId(id as u16)) {
+            *life = None;
+        }
         if let Some((_, death)) = life
             && (keep || scores.contains(&id))
         {

@@ -7,7 +7,7 @@ use foveola_core::TensorId;
 use foveola_core::net::model::Model;
 
 use super::device::{Gpu, GpuError, Pipeline};
-use super::kernels::Storage;
+use super::kernels::{ShaderKind, Storage};
 use super::memory::{Sharing, Uploads, storage_buffer};
 use super::question::{Inbox, Questions};
 use super::steps::{Operand, Step, Work};
@@ -93,6 +93,12 @@ impl Room {
         Ok(())
     }
 
+    /// Bytes that the tensors of one picture take.
+    pub fn bytes_of_picture(&self) -> u64 {
+        let (sharing, _) = &self.values;
+        (sharing.sizes.iter().sum::<usize>() * self.storage.size()) as u64
+    }
+
     /// Where a tensor lies.
     pub fn value(&self, id: TensorId) -> Option<&wgpu::Buffer> {
         let (sharing, buffers) = &self.values;
@@ -147,6 +153,7 @@ impl Room {
 
 #[derive(Debug)]
 struct Ready {
+    kind: ShaderKind,
     pipeline: Arc<Pipeline>,
     group: wgpu::BindGroup,
     work: Work,
@@ -185,6 +192,7 @@ impl Program {
             let group = bound(gpu, step, (&numbers, at), &pipeline, room, uploads);
             let work = step.work;
             ready.push(Ready {
+                kind: step.shader.kind,
                 pipeline,
                 group,
                 work,
@@ -198,6 +206,11 @@ impl Program {
             numbers,
             asking: asking.map(|(at, step)| (at, step.clone())).collect(),
         })
+    }
+
+    /// The shaders, in the order in which they run.
+    pub fn shaders(&self) -> impl Iterator<Item = ShaderKind> + '_ {
+        self.ready.iter().map(|ready| ready.kind)
     }
 
     /// Sends a round of questions.
@@ -230,6 +243,7 @@ impl Program {
             pipeline,
             group,
             work,
+            ..
         } in &self.ready
         {
             let [x, y, z] = work.groups(count);

@@ -6,6 +6,7 @@ use foveola_core::net::op::{Activation, Op};
 use foveola_core::{Rule, Score, Shape, TensorId};
 
 use super::GpuError;
+use super::first::First;
 use super::kernels::{self, Shader, ShaderKind, Storage, Words};
 
 /// A buffer that a step binds.
@@ -79,6 +80,8 @@ pub(super) struct Forward<'a, 'm> {
     pub storage: Storage,
     /// Whether winners are kept for a backward pass.
     pub keep: bool,
+    /// What first layers make themselves.
+    pub first: &'a First,
     pub steps: &'a mut Vec<Step>,
 }
 
@@ -208,13 +211,18 @@ fn view<'m>(model: &Model<'m>, index: usize) -> Result<NodeView<'m>, GpuError> {
     })
 }
 
-/// The steps from questions to scores; `keep` winners for a backward pass.
+/// The steps from questions to scores; `keep` all tensors, and winners, for a
+/// backward pass.
 pub(super) fn forward(
     model: &Model<'_>,
     storage: Storage,
     keep: bool,
 ) -> Result<Vec<Step>, GpuError> {
-    let mut steps = vec![kernels::drawn(storage), kernels::input(model, storage)];
+    let first = &First::where_not_kept(model, keep);
+    let mut steps = vec![kernels::drawn(storage)];
+    if !first.makes(model.input_id()) {
+        steps.push(kernels::input(model, storage));
+    }
     for index in 0..model.node_count() {
         kernels::forward(&mut Forward {
             model,
@@ -222,6 +230,7 @@ pub(super) fn forward(
             view: view(model, index)?,
             storage,
             keep,
+            first,
             steps: &mut steps,
         })?;
     }

@@ -6,6 +6,7 @@ use foveola_core::net::op::{Activation, Geometry, Op};
 use foveola_core::net::ops::packing;
 
 use super::{GpuError, ShaderKind, Words};
+use crate::backend::gpu::first::tiled;
 use crate::backend::gpu::steps::{Backward, Forward, Operand, Work};
 
 /// Channels of a tile.
@@ -108,13 +109,20 @@ impl Product {
         }
     }
 
-    fn work(&self) -> Work {
-        let tiles = (self.target.c / self.groups).div_ceil(TILE) * self.groups;
-        Work::Tiles(self.target.area(), tiles)
+    /// Tiles of channels.
+    const fn tiles(&self) -> usize {
+        (self.target.c / self.groups).div_ceil(TILE) * self.groups
+    }
+
+    const fn work(&self) -> Work {
+        Work::Tiles(self.target.area(), self.tiles())
     }
 }
 
 pub fn forward(at: &mut Forward<'_, '_>) -> Result<(), GpuError> {
+    if at.first.makes(at.id(0)) {
+        return first(at);
+    }
     let product = Product::of(at.view.op, at.input(0), at.output(), false);
     let words = product.words(!at.view.bias.is_empty(), false, at.view.activation);
     let operands = [
@@ -124,6 +132,35 @@ pub fn forward(at: &mut Forward<'_, '_>) -> Result<(), GpuError> {
         Operand::Value(at.view.output),
     ];
     at.add(product.shader(), &operands, words, product.work());
+    Ok(())
+}
+
+/// A layer that makes its input from the round's questions.
+fn first(at: &mut Forward<'_, '_>) -> Result<(), GpuError> {
+    let (input, output) = (at.input(0), at.output());
+    let (op, shader) = match at.view.op {
+        // Its numbers are those of a group a channel.
+        Op::Depthwise { geometry } => {
+            let groups = input.c as u16;
+            (Op::Conv { geometry, groups }, ShaderKind::DepthwiseFirst)
+        }
+        op => (op, ShaderKind::ConvFirst),
+    };
+    let product = Product::of(op, input, output, false);
+    let words = product.words(!at.view.bias.is_empty(), false, at.view.activation);
+    let operands = [
+        Operand::Questions,
+        Operand::Weights(at.index),
+        Operand::Bias(at.index),
+        Operand::Value(at.view.output),
+        Operand::Pictures,
+        Operand::Masks,
+    ];
+    let deep = match shader {
+        ShaderKind::DepthwiseFirst => 1,
+        _ => product.tiles(),
+    };
+    at.add(shader, &operands, words, Work::Tiles(tiled(output), deep));
     Ok(())
 }
 
@@ -158,6 +195,9 @@ fn depthwise_words(
 }
 
 pub fn depthwise(at: &mut Forward<'_, '_>, geometry: Geometry) -> Result<(), GpuError> {
+    if at.first.makes(at.id(0)) {
+        return first(at);
+    }
     let (input, output) = (at.input(0), at.output());
     let places = Places::forward(geometry);
     let words = depthwise_words(

@@ -3,45 +3,15 @@
 // thread 4 x 4; 16 words (64 input channels) of both sides at a time pass
 // through 8 KB of workgroup memory. Weights lie as blocks of 4 channels:
 // [channel / 4][tap][word][channel % 4]. A Dense is a 1 x 1 convolution of a
-// 1 x 1 picture.
+// 1 x 1 picture. Which pixels a tile holds and what they see is said by the
+// files that `patch_word` is in.
 
 const DEPTH: u32 = 16u;
-const PIXELS: u32 = 64u;
 // One more than the pixels, so that threads that store lie in different banks.
 const PITCH: u32 = 65u;
 
 var<workgroup> seen: array<u32, 1040>;
 var<workgroup> filters: array<vec4<u32>, 256>;
-
-// The words under one output pixel.
-struct Patch {
-    inside: bool,
-    first: u32,
-    y: u32,
-    x: u32,
-}
-
-fn patch_of(pixel: u32) -> Patch {
-    let row = pixel / node.out_w;
-    let picture = row / node.out_h;
-    let y = (row - picture * node.out_h) * node.stride_h - node.pad_h;
-    let x = (pixel - row * node.out_w) * node.stride_w - node.pad_w;
-    return Patch(pixel < pixels(), picture * node.a_step, y, x);
-}
-
-// Word `k` of a patch: the zero point in the padding, 0 behind the end.
-fn patch_word(seen_by: Patch, k: u32, depth: u32) -> u32 {
-    if !seen_by.inside || k >= depth {
-        return 0u;
-    }
-    let tap = k / node.in_q;
-    let y = seen_by.y + tap / node.kernel_w * node.dilation_h;
-    let x = seen_by.x + tap % node.kernel_w * node.dilation_w;
-    if y >= node.in_h || x >= node.in_w {
-        return quad_of(node.in_zero);
-    }
-    return a[seen_by.first + (y * node.in_w + x) * node.in_q + k % node.in_q];
-}
 
 fn filter_word(block: u32, k: u32, depth: u32) -> vec4<u32> {
     if block >= node.out_q || k >= depth {
@@ -65,14 +35,18 @@ fn main(
     @builtin(local_invocation_id) local: vec3<u32>,
     @builtin(local_invocation_index) index: u32,
 ) {
-    let first = (group.y * groups.x + group.x) * PIXELS;
+    let tile = group.y * groups.x + group.x;
+    if tile >= tile_count() {
+        return;
+    }
+    prepare(tile, index);
     let block = group.z * 16u;
     let depth = node.kernel_h * node.kernel_w * node.in_q;
     let line = index / DEPTH;
     let word = index % DEPTH;
     var patches: array<Patch, 4>;
     for (var i = 0u; i < 4u; i++) {
-        patches[i] = patch_of(first + line + 16u * i);
+        patches[i] = patch_of(tile, line + 16u * i);
     }
     var sums: array<vec4<i32>, 4>;
     var totals: vec4<i32>;
@@ -93,9 +67,9 @@ fn main(
         workgroupBarrier();
     }
     for (var i = 0u; i < 4u; i++) {
-        let at = (first + local.y * 4u + i) * node.out_q + block + local.x;
-        if block + local.x < node.out_q && at < words() {
-            out[at] = requantised(sums[i] - totals[i] * node.weights_zero, block + local.x);
+        let pixel = pixel_of(tile, local.y * 4u + i);
+        if block + local.x < node.out_q && pixel < pixels() {
+            out[pixel * node.out_q + block + local.x] = requantised(sums[i] - totals[i] * node.weights_zero, block + local.x);
         }
     }
 }

@@ -152,13 +152,22 @@ fn shown(q: u32, y: u32, x: u32, c: u32, width: u32) -> f32 {
     }
 }
 
-// Element (y, x, c) of picture `q` of the round.
-fn question_value(q: u32, y: u32, x: u32, c: u32, width: u32, channels: u32) -> f32 {
-    let i = (y * width + x) * channels + c;
-    let weight = shown(q, y, x, c, width);
+// Whether a question's mask may differ from channel to channel.
+fn by_channel(q: u32) -> bool {
+    return questions[q].mask == 1u;
+}
+
+// Element `i`, of channel `c`, where so much of the picture shows.
+fn blended(q: u32, weight: f32, i: u32, c: u32) -> f32 {
     if weight == 1.0 { return source_value(questions[q].picture, i, c); }
     let hidden = source_value(questions[q].fill, i, c);
     if weight == 0.0 { return hidden; }
-    let seen = rounded(weight * source_value(questions[q].picture, i, c));
-    return seen + rounded((1.0 - weight) * hidden);
+    let lit = rounded(weight * source_value(questions[q].picture, i, c));
+    return lit + rounded((1.0 - weight) * hidden);
+}
+
+// Element (y, x, c) of picture `q` of the round.
+fn question_value(q: u32, y: u32, x: u32, c: u32, width: u32, channels: u32) -> f32 {
+    let i = (y * width + x) * channels + c;
+    return blended(q, shown(q, y, x, c, width), i, c);
 }
