@@ -167,12 +167,14 @@ impl Case {
         let first = draft.node(mix, Activation::None, &[picture], self.input);
         let mut inputs = vec![first];
         if let Some(shape) = self.second {
+            let other = draft.node(mix, Activation::None, &[picture], self.input);
             // What is divided by stays away from 0.
-            let activation = match self.op {
-                Op::Binary(Arithmetic::Div) => Activation::Sigmoid,
-                _ => Activation::None,
+            let other = match self.op {
+                Op::Binary(Arithmetic::Div) => {
+                    draft.node(Op::Activate, Activation::Sigmoid, &[other], self.input)
+                }
+                _ => other,
             };
-            let other = draft.node(mix, activation, &[picture], self.input);
             let own = [shape.h, shape.w, shape.c];
             let axes = [0, 1, 2].map(|i| own[i] != [h, w, self.input.c][i]);
             inputs.push(match axes {
