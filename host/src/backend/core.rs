@@ -372,6 +372,10 @@ fn answer<W: Send>(
                 failed.map(|error| (first + i, error))
             })
     };
+    // Alone there is nothing to share, and no queue to wake a thread through.
+    if let [worker] = workers {
+        return work(((0, worker), scores));
+    }
     pool.install(|| {
         workers
             .par_iter_mut()
@@ -418,6 +422,9 @@ fn drop_out(
         own.map(answer).collect()
     })
 }
+
+/// A session, and room for what takes the place of a layer in it.
+type Replacing<'w, 'a> = (&'w mut Session<'a, 'a>, Vec<f32>);
 
 impl Layers for CoreBackend {
     fn shape(&self, at: At) -> Result<Shape, Error> {
@@ -505,26 +512,15 @@ impl Layers for CoreBackend {
         sink: &mut Sink<'_>,
     ) -> Result<(), Error> {
         let (length, classes) = (Layers::shape(self, at)?.len(), self.classes());
-        let round = self.threads() * QUESTIONS_A_ROUND;
-        let pool = &self.pool;
-        let answer = |session: &mut Session<'_, '_>, own: Range<usize>| {
-            let (mut activation, mut scores) = (vec![0.0; length], vec![0.0; classes]);
-            let mut one = |i| {
-                write(i, &mut activation);
-                session.forward_from(x, at, &activation, score, &mut scores)?;
-                Ok(scores.clone())
-            };
-            own.map(&mut one).collect::<Vec<Result<Vec<f32>, Error>>>()
-        };
+        let (scores, pool) = (&mut self.scores, &self.pool);
         self.sessions.with_dependent_mut(|_, sessions| {
-            for start in (0..count).step_by(round) {
-                let here = start..count.min(start + round);
-                let answers = share_out(pool, sessions, here, &answer);
-                for (i, scores) in (start..).zip(answers) {
-                    sink(i, &scores?)?;
-                }
-            }
-            Ok(())
+            let workers = sessions.iter_mut().map(|s| (s, vec![0.0; length]));
+            let mut workers: Vec<Replacing<'_, '_>> = workers.collect();
+            let ask = |(session, activation): &mut Replacing<'_, '_>, i: usize, out: &mut [f32]| {
+                write(i, activation);
+                session.forward_from(x, at, activation, score, out)
+            };
+            in_rounds(pool, &mut workers, count, (scores, classes), &ask, sink)
         })
     }
 }
