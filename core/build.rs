@@ -15,9 +15,12 @@ fn main() {
     if !target.starts_with("thumbv6m") {
         println!("cargo:rustc-cfg=foveola_dropout");
     }
-    // No board's program asks for these; a method that nobody calls would be
-    // kept by the table of the trait that it belongs to.
-    if std::env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("none") {
+    // Nor does one for Armv6-M or Armv7-M have room for the methods beyond the
+    // first seven; a method that nobody calls would be kept by the table of the
+    // trait that it belongs to.
+    let roomy = ["thumbv7em", "thumbv8m.main", "riscv32"];
+    let bare = std::env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("none");
+    if !bare || roomy.iter().any(|name| target.starts_with(name)) {
         println!("cargo:rustc-cfg=foveola_relevance");
         println!("cargo:rustc-cfg=foveola_edits");
         println!("cargo:rustc-cfg=foveola_inside");

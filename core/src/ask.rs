@@ -3,6 +3,9 @@
 //! What came over the wire and what a job says in words both become a `Call`;
 //! here, and nowhere else, it becomes a [`Method`] with its parameters.
 
+#[cfg(foveola_inside)]
+mod inside;
+
 use core::cell::RefCell;
 
 use crate::classifier::{At, Rule};
@@ -16,7 +19,15 @@ use crate::net::model::{Model, Pass};
 use crate::picture::Picture;
 use crate::picture::blur::{blur_pixels, blur_radius, blur_scratch, blur_tensor};
 use crate::tensor::TensorId;
-use crate::wire::message::{Baseline, Call};
+use crate::wire::message::{Baseline, Call, LayerCall};
+
+/// Whether a program for this target has room for every method; else it has
+/// the first seven of [`Call`].
+pub const ALL_METHODS: bool = cfg!(foveola_inside);
+
+/// Why a program without room refuses the other ones.
+#[cfg(not(foveola_inside))]
+const NO_ROOM: Error = Error::BadParameter("a method for which this board's program has no room");
 
 /// Memory that is lent from the front, piece by piece.
 pub trait Lend<'m> {
@@ -61,19 +72,29 @@ impl Call {
         }
     }
 
+    /// Whether its map is a gradient at the input, as it is.
+    #[must_use]
+    pub const fn is_gradient(&self) -> bool {
+        matches!(
+            self,
+            Self::Gradient | Self::Deconvolution | Self::GuidedBackprop
+        )
+    }
+
     /// Makes the method ready and hands it to `run`, with the memory that is
-    /// left and the pass whose plan it needs. `storage` is for HOC's tree.
+    /// left and the passes whose plans it needs. `storage` is for HOC's tree.
     ///
     /// # Errors
-    /// What the method's parameters, the memory or `run` say.
+    /// What the method's parameters, the memory or `run` say;
+    /// [`Error::BadParameter`] for a method that the program has no room for.
     pub fn with<'s, 'm: 's, L: Lend<'m>, T, E: From<Error>>(
         &self,
         subject: &Subject<'s>,
         storage: Storage<'_>,
         mut memory: L,
-        run: impl FnOnce(L, Pass, &dyn Method) -> Result<T, E>,
+        run: impl FnOnce(L, &[Pass], &dyn Method) -> Result<T, E>,
     ) -> Result<T, E> {
-        let (input, forward) = (Pass::Backward(At::Input), Pass::Forward);
+        let (input, forward) = (&[Pass::Backward(At::Input)], &[Pass::Forward]);
         let fill = fill(&subject.picture, self.baseline(), &mut memory)?;
         match *self {
             Self::Gradient => run(memory, input, &Gradient),
@@ -82,7 +103,7 @@ impl Call {
             Self::GradCam { layer, relu } => {
                 let at = At::Tensor(layer_of(subject.model, layer)?);
                 let layer = Some(at);
-                run(memory, Pass::Backward(at), &GradCam { layer, relu })
+                run(memory, &[Pass::Backward(at)], &GradCam { layer, relu })
             }
             Self::Occlusion { .. } => run(memory, forward, &self.occlusion(fill)),
             Self::Rise { .. } => run(memory, forward, &self.rise(fill)),
@@ -104,15 +125,61 @@ impl Call {
                 let storage = RefCell::new(storage);
                 run(memory, forward, &HocMethod { hoc, storage })
             }
+            #[cfg(foveola_inside)]
+            _ => self.with_other(subject, fill, memory, run),
+            #[cfg(not(foveola_inside))]
+            _ => Err(E::from(NO_ROOM)),
         }
     }
 
-    /// What hides a part of the picture, if anything does.
+    /// As [`Call::with`] for the methods beyond the first seven, which are made
+    /// ready in one place for all kinds of memory.
+    #[cfg(foveola_inside)]
+    fn with_other<'s, 'm: 's, L: Lend<'m>, T, E: From<Error>>(
+        &self,
+        subject: &Subject<'s>,
+        fill: Fill<'_>,
+        mut memory: L,
+        run: impl FnOnce(L, &[Pass], &dyn Method) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let cut = match *self {
+            Self::Segmented {
+                count,
+                hiding,
+                kind,
+            } => {
+                let pieces = inside::cut((count, hiding, kind), &subject.picture, &mut memory)?;
+                Some((kind, pieces))
+            }
+            _ => None,
+        };
+        let (mut left, mut answer) = (Some((memory, run)), None);
+        let mut once = |passes: &[Pass], method: &dyn Method| {
+            let (memory, run) = left.take().ok_or(Error::BadOrder)?;
+            answer = Some(run(memory, passes, method));
+            Ok(())
+        };
+        match cut {
+            Some((kind, cut)) => inside::segmented(kind, cut, &mut once)?,
+            None => inside::simple(self, subject, fill, &mut once)?,
+        }
+        answer.unwrap_or(Err(E::from(Error::Internal)))
+    }
+
+    /// What hides a part of the picture, if anything does; segments are hidden
+    /// in their own way.
     const fn baseline(&self) -> Option<Baseline> {
         match self {
             Self::Occlusion { baseline, .. }
             | Self::Rise { baseline, .. }
-            | Self::Hoc { baseline, .. } => Some(*baseline),
+            | Self::Hoc { baseline, .. }
+            | Self::IntegratedGradients { baseline, .. }
+            | Self::MeaningfulPerturbation { baseline, .. }
+            | Self::CentredRise { baseline, .. }
+            | Self::OnLayer {
+                kind: LayerCall::Score { baseline, .. },
+                ..
+            } => Some(*baseline),
             _ => None,
         }
     }

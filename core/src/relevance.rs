@@ -1,6 +1,8 @@
 //! Layer-wise relevance propagation as values: which rule each kind of layer
 //! has, and what a layer did with its relevance.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Error;
 
 /// How a layer with weights shares the relevance `R_k` of an output among its
@@ -11,7 +13,7 @@ use crate::error::Error;
 /// arXiv 1512.02479 (w², flat, zB); Montavon et al. 2019,
 /// doi 10.1007/978-3-030-28954-6_10 (gamma); for inputs of both signs Andeol et
 /// al. 2021, arXiv 2108.02295.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum LayerRule {
     /// `a w / (z + s)`, `z = sum a w + b`. With epsilon 0 this is LRP-0.
     Epsilon,
@@ -34,7 +36,7 @@ pub enum LayerRule {
 }
 
 /// What a sum of two tensors does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SumRule {
     /// Each operand gets the share that it contributed.
     Share,
@@ -43,7 +45,7 @@ pub enum SumRule {
 }
 
 /// Where a batch normalisation stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NormRule {
     /// A layer of its own, with the epsilon rule.
     Own,
@@ -52,7 +54,7 @@ pub enum NormRule {
 }
 
 /// The rules of a network.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RelevanceRules {
     /// Of the layers with weights that read the picture.
     pub first: LayerRule,

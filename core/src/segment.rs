@@ -130,6 +130,91 @@ pub fn grid_of(shape: Shape, count: usize) -> [usize; 2] {
     [rows, side(count as f64 / rows as f64, shape.w)]
 }
 
+/// Numbers of scratch of [`flatten_pixels`] and [`flatten_tensor`].
+#[must_use]
+pub const fn flatten_scratch(segments: usize, channels: usize) -> usize {
+    segments * (channels + 1)
+}
+
+/// Writes a picture of u8 with each segment in its mean colour, rounded, halves
+/// away from 0. `data` and `out` have `channels` elements a pixel.
+///
+/// # Errors
+/// [`Error::BufferTooSmall`] for scratch below [`flatten_scratch`].
+pub fn flatten_pixels(
+    segments: &Segments<'_>,
+    channels: usize,
+    data: &[u8],
+    scratch: &mut [f64],
+    out: &mut [u8],
+) -> Result<(), Error> {
+    let means = means(segments, channels, data, scratch)?;
+    paint_means(segments, channels, means, out, |mean| {
+        libm::round(mean) as u8
+    });
+    Ok(())
+}
+
+/// As [`flatten_pixels`] for a tensor; its means are rounded to f32 only.
+///
+/// # Errors
+/// As [`flatten_pixels`].
+pub fn flatten_tensor(
+    segments: &Segments<'_>,
+    channels: usize,
+    data: &[f32],
+    scratch: &mut [f64],
+    out: &mut [f32],
+) -> Result<(), Error> {
+    let means = means(segments, channels, data, scratch)?;
+    paint_means(segments, channels, means, out, |mean| mean as f32);
+    Ok(())
+}
+
+/// The mean of each channel of each segment, segment by segment.
+fn means<'s, T: Copy + Into<f64>>(
+    segments: &Segments<'_>,
+    channels: usize,
+    data: &[T],
+    scratch: &'s mut [f64],
+) -> Result<&'s [f64], Error> {
+    let (count, channels) = (segments.count(), channels.max(1));
+    let (sums, pixels) = fronts(scratch, count * channels, count)?;
+    sums.fill(0.0);
+    pixels.fill(0.0);
+    for (label, pixel) in segments.labels.iter().zip(data.chunks_exact(channels)) {
+        let of = sums.chunks_exact_mut(channels).nth(usize::from(*label));
+        for (sum, value) in of.into_iter().flatten().zip(pixel) {
+            *sum += (*value).into();
+        }
+        if let Some(pixels) = pixels.get_mut(usize::from(*label)) {
+            *pixels += 1.0;
+        }
+    }
+    for (sums, pixels) in sums.chunks_exact_mut(channels).zip(pixels) {
+        for sum in sums {
+            *sum /= *pixels;
+        }
+    }
+    Ok(sums)
+}
+
+fn paint_means<T>(
+    segments: &Segments<'_>,
+    channels: usize,
+    means: &[f64],
+    out: &mut [T],
+    round: impl Fn(f64) -> T,
+) {
+    let channels = channels.max(1);
+    for (label, pixel) in segments.labels.iter().zip(out.chunks_exact_mut(channels)) {
+        let of = means.chunks_exact(channels).nth(usize::from(*label));
+        for (out, mean) in pixel.iter_mut().zip(of.unwrap_or_default()) {
+            *out = round(*mean);
+        }
+    }
+}
+
 fn front<T>(buffer: &mut [T], need: usize) -> Result<&mut [T], Error> {
     let have = buffer.len();
     buffer

@@ -10,6 +10,7 @@
 //! has a sequence number; the same number again gets the same reply again and
 //! has no effect of its own, so a host that hears nothing simply repeats itself.
 
+mod call;
 pub mod fault;
 pub mod frame;
 pub mod message;

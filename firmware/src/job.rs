@@ -24,7 +24,7 @@
 //! | `limit` | instructions in millions after which a method is stopped | none |
 //! | `link` | `1`: nothing of all this; answer on the UART (`foveola_core::wire`) until switched off | `0` |
 //! | `audit` | `1`: the frames `frame.0.bin`, `frame.1.bin` and so on are judged by the policy of the model that the board keeps in `flash.bin`; one named by `model` is an update that comes first | `0` |
-//! | `method` | a method ([`crate::method`]), one line each, at most [`MAX_METHODS`] | none |
+//! | `method` | a method ([`crate::method`]), one line each, at most [`MAX_METHODS`]; boards with little flash have seven | none |
 //!
 //! # The answer
 //!

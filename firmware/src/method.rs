@@ -6,18 +6,31 @@
 //! * `rise`: no `file`.
 //! * `baseline`: `black`, `blur`, or a number: in pixel units for u8 pictures,
 //!   in model units for tensors.
+//!
+//! Methods beyond the first seven come as the link's `Explain` instead, of which
+//! only the method counts: `NAME HEX` ([`foveola_core::wire::question`]).
 
 use core::str::FromStr;
 
+use foveola_core::ask::ALL_METHODS;
 use foveola_core::explain::hoc::MAX_LAYERS;
 use foveola_core::wire::message::{Baseline, Call};
+use foveola_core::wire::question;
 use heapless::Vec;
 
 use crate::decimal;
 
+/// Whether it comes as the link's `Explain`.
+pub fn is_sent(text: &str) -> bool {
+    text.contains(' ')
+}
+
 /// Reads a method; `layer` finds the id of a tensor by its id in words or its
 /// name. `None` if it cannot be read. Ranges are checked by the method itself.
 pub fn parse(text: &str, layer: &dyn Fn(&str) -> Option<u16>) -> Option<Call> {
+    if ALL_METHODS && is_sent(text) {
+        return question::read(text).map(|explain| explain.method);
+    }
     let (name, rest) = text.split_once(':').unwrap_or((text, ""));
     let keys = keys(name)?;
     let known = |part: &str| {
@@ -214,6 +227,10 @@ mod tests {
                 },
             ),
             (
+                "full-grad 0a00000000",
+                Call::FullGrad,
+            ),
+            (
                 "hoc:windows=32/16,strides=6/3,mode=cover",
                 Call::Hoc {
                     cover: true,
@@ -243,6 +260,8 @@ mod tests {
             "rise:baseline=inf",
             "hoc:mode=hide",
             "hoc:windows=9/0",
+            "full-grad 0a",
+            "full-grad 0a000000001",
             "hoc:windows=9/8/7/6/5/4/3/2/1",
         ] {
             assert_eq!(parse(text, &layer), None, "{text}");

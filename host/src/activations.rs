@@ -11,7 +11,7 @@ use foveola_core::{At, Error, Masked, Shape, TensorId};
 
 use crate::backend::core::ModelFile;
 use crate::bisect::network::{self, Data, Tensors};
-use crate::model::{ModelError, OpenModel, Running};
+use crate::model::{ModelError, OpenModel, Running, Wanted};
 use crate::photo::Photo;
 
 pub use sum::{Sum, Term};
@@ -101,7 +101,14 @@ impl Activations {
         photo: &Photo,
         layers: &[String],
     ) -> Result<Self, ActivationError> {
-        let (file, running) = model.start_shipped(layers, false)?;
+        let (file, running) = {
+            let layers = layers.to_vec();
+            let wanted = Wanted {
+                layers,
+                relevance: false,
+            };
+            model.start_shipped(&wanted, false)?
+        };
         let network = file.model();
         let mut tensors = Tensors::new(network);
         let input = photo.values(model.intake().input_type)?;

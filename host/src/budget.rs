@@ -13,6 +13,7 @@
 mod advice;
 mod board;
 mod counts;
+pub(crate) mod lent;
 mod load;
 mod memory;
 mod nodes;
@@ -22,9 +23,9 @@ mod work;
 
 use std::sync::Arc;
 
-use foveola_core::Picture;
 use foveola_core::explain::Cost;
 use foveola_core::net::model::{Model, Pass};
+use foveola_core::{At, Picture};
 use image::{DynamicImage, Rgb, RgbImage};
 
 pub use advice::advice;
@@ -32,6 +33,7 @@ pub use board::{
     Accuracy, Board, Errors, Measured, Measurements, Region, board, boards, measurements,
 };
 pub use counts::Counts;
+pub use lent::Lent;
 pub use memory::{Memory, Placed};
 pub use nodes::integers::WAYS;
 pub use work::Work;
@@ -40,11 +42,15 @@ use work::{Question, top_class};
 
 use crate::backend::core::ModelFile;
 use crate::compile::{CompileOptions, Goal};
-use crate::explainer::ExplainError;
 use crate::explainer::setting::Setting;
-use crate::method_spec::{Baseline, MethodSpec, Parameters};
+use crate::explainer::{ExplainError, wanted};
+use crate::link::call;
+use crate::method_spec::{MethodSpec, Parameters};
 use crate::model::{Engine, ModelError, OpenModel, Running};
 use crate::photo::Photo;
+
+/// Gradients at the input.
+const TO_INPUT: Pass = Pass::Backward(At::Input);
 
 /// What a model takes with each of some methods.
 #[derive(Debug)]
@@ -86,11 +92,7 @@ impl Budget {
         photo: &Photo,
         prune: bool,
     ) -> Result<Self, ExplainError> {
-        let layers: Vec<String> = specs
-            .iter()
-            .filter_map(|spec| spec.layer().map(String::from))
-            .collect();
-        let (file, mut running) = model.start_shipped(&layers, prune)?;
+        let (file, mut running) = model.start_shipped(&wanted(specs), prune)?;
         let picture = photo.picture();
         let question = Question {
             model: file.model(),
@@ -185,11 +187,10 @@ fn method(
     spec: &MethodSpec,
     photo: &Photo,
 ) -> Result<MethodBudget, ExplainError> {
-    let looks_inside = spec.needs_gradients();
-    if looks_inside && !spec.runs_on_devices() {
+    if let Err(error) = call(spec, &|_| Some(0)) {
         return Err(ExplainError::Method {
             method: spec.to_string(),
-            reason: String::from("devices do not have it yet"),
+            reason: error.to_string(),
         });
     }
     let setting = Setting::new(spec, photo, running)?;
@@ -198,29 +199,15 @@ fn method(
     let shape = setting
         .with_method(|method| method.map_shape(classifier))
         .map_err(ExplainError::Classifier)?;
-    let pass = setting.depth().map_or(Pass::Forward, Pass::Backward);
+    let passes = lent::passes(spec, setting.depth());
+    if passes
+        .iter()
+        .any(|pass| question.model.plan(*pass).is_none())
+    {
+        return Err(ExplainError::Classifier(foveola_core::Error::NoPlan));
+    }
+    let arena = lent::arena(question.model, &passes);
     let picture = photo.picture();
-    let blurs = matches!(
-        spec.parameters,
-        Parameters::Occlusion {
-            baseline: Baseline::Blur,
-            ..
-        } | Parameters::Rise {
-            baseline: Baseline::Blur,
-            ..
-        } | Parameters::Hoc {
-            baseline: Baseline::Blur,
-            ..
-        }
-    );
-    let (blurred, blurring) = if blurs {
-        (
-            picture_bytes(&picture),
-            memory::blurring_bytes(picture.shape()),
-        )
-    } else {
-        (0, 0)
-    };
     let is_hoc = matches!(spec.parameters, Parameters::Hoc { .. });
     let passes = cost.forward + cost.backward;
     let work = work::method(question, &setting, shape, passes);
@@ -228,13 +215,12 @@ fn method(
     Ok(MethodBudget {
         spec: setting.spec().clone(),
         memory: Memory {
-            arena: arena(question.model, pass),
+            arena,
             scratch: 4 * cost.scratch,
             map: 4 * shape.len(),
             picture: picture_bytes(&picture),
             tree: if is_hoc { memory::tree_bytes() } else { 0 },
-            blurred,
-            blurring,
+            lent: Lent::of(spec, &picture),
         },
         cost,
         work,
@@ -247,8 +233,16 @@ impl MethodBudget {
         stack(board, self.spec.row.name)
     }
 
+    /// Whether the board's program has it: flashes of 256 KB have room for seven.
+    pub fn is_in_program(&self, board: &Board) -> bool {
+        self.spec.runs_on_every_board() || board.has_all_methods()
+    }
+
     /// Where its buffers lie on a board; `None` if it does not fit.
     pub fn place(&self, board: &Board) -> Option<Vec<Placed>> {
+        if !self.is_in_program(board) {
+            return None;
+        }
         let statics = board.measured().statics;
         self.memory.place(board, self.stack(board), statics)
     }
@@ -266,7 +260,8 @@ impl MethodBudget {
 
     /// Whether it keeps what gradients down to the input need.
     pub fn reaches_input(&self) -> bool {
-        self.spec.needs_gradients() && self.spec.row.name != "grad-cam"
+        let down = lent::passes(&self.spec, None);
+        self.spec.needs_gradients() && !self.spec.takes_layer() && down == [TO_INPUT]
     }
 }
 

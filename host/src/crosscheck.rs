@@ -26,11 +26,12 @@ mod verdict;
 use std::path::{Path, PathBuf};
 
 use foveola_core::explain::Outcome;
+use foveola_core::net::model::Pass;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::core::StartError;
 use crate::compile::CompileOptions;
-use crate::explainer::ExplainError;
+use crate::explainer::{ExplainError, wanted};
 use crate::link::{LinkError, Remote};
 use crate::method_spec::MethodSpec;
 use crate::model::{Engine, ModelError, OpenModel};
@@ -307,10 +308,31 @@ impl Report {
 /// # Errors
 /// A model that `core` does not run.
 pub fn model_bytes(model: &OpenModel, prune: bool) -> Result<Vec<u8>, ModelError> {
+    model_bytes_for(model, prune, &[])
+}
+
+/// As [`model_bytes`], with the plans that these methods need; a file has
+/// those that it was compiled with.
+///
+/// # Errors
+/// As [`model_bytes`], a layer that the model does not have, and
+/// [`ModelError::NoRelevance`].
+pub fn model_bytes_for(
+    model: &OpenModel,
+    prune: bool,
+    methods: &[MethodSpec],
+) -> Result<Vec<u8>, ModelError> {
+    let wanted = wanted(methods);
     match &model.engine {
-        Engine::File(file) => Ok(file.model().bytes().to_vec()),
+        Engine::File(file) => match file.model().plan(Pass::Relevance) {
+            None if wanted.relevance => Err(ModelError::NoRelevance),
+            _ => Ok(file.model().bytes().to_vec()),
+        },
         _ => {
-            let options = CompileOptions::shipped(&[], prune).planned(model.goal);
+            let options = CompileOptions {
+                relevance: wanted.relevance,
+                ..CompileOptions::shipped(&wanted.layers, prune).planned(model.goal)
+            };
             Ok(model.compile(&options)?.bytes)
         }
     }

@@ -348,7 +348,7 @@ pub(crate) fn priced(
 }
 
 /// What methods want of a model.
-pub(crate) fn wanted(methods: &[MethodSpec]) -> Wanted {
+pub fn wanted(methods: &[MethodSpec]) -> Wanted {
     let named = methods.iter().filter_map(MethodSpec::layer);
     Wanted {
         layers: named.map(String::from).collect(),

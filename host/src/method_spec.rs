@@ -19,7 +19,7 @@ pub use limits::Limits;
 pub(crate) use parse::Given;
 pub use segmented::{Asking, Cutting, Hiding, Segmented};
 
-/// Methods without parameters that devices run.
+/// Methods without parameters that every board's program has.
 const DEVICE_GRADIENTS: [&str; 3] = ["gradient", "deconvolution", "guided-backprop"];
 
 /// Why a method or a metric cannot be understood.
@@ -283,6 +283,11 @@ impl MethodSpec {
 
     /// Whether devices run it, with these parameters.
     pub fn runs_on_devices(&self) -> bool {
+        crate::link::call(self, &|_| Some(0)).is_ok()
+    }
+
+    /// Whether every board's program has it: one of the first seven, as it was.
+    pub fn runs_on_every_board(&self) -> bool {
         // A device does not know of limits.
         if self.limits != Limits::default() {
             return false;
@@ -290,7 +295,8 @@ impl MethodSpec {
         match &self.parameters {
             Parameters::Plain => DEVICE_GRADIENTS.contains(&self.row.name),
             Parameters::GradCam { counterfactual, .. } => !counterfactual,
-            Parameters::Occlusion { .. } | Parameters::Rise { .. } | Parameters::Hoc { .. } => true,
+            Parameters::Rise { centred, .. } => !centred,
+            Parameters::Occlusion { .. } | Parameters::Hoc { .. } => true,
             _ => false,
         }
     }

@@ -29,6 +29,8 @@
 
 use core::cell::{Cell, RefCell};
 
+use zerocopy::{FromBytes, IntoBytes, KnownLayout};
+
 use super::pass::{NOTHING_YET, Passes, judge, prepare, score_of};
 use super::segmented::{Cut, coins};
 use super::{Cost, Method, Outcome, Progress, Query};
@@ -68,7 +70,8 @@ fn size(set: &Set) -> u32 {
 }
 
 /// A set of segments and how often the class stayed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, FromBytes, IntoBytes, KnownLayout)]
+#[repr(C)]
 pub struct Arm {
     set: Set,
     samples: Cell<u32>,

@@ -9,6 +9,8 @@
 //! target gets the same map. Cost: 1 forward, no backward; scratch: the matrix
 //! and three numbers a channel.
 
+use serde::{Deserialize, Serialize};
+
 use super::layer::{Layer, fetch};
 use super::pass::{Passes, front, fronts, judge, prepare};
 use super::{Cost, Method, Outcome, Progress, Query};
@@ -25,7 +27,7 @@ const ROUNDS: u32 = 2000;
 const STILL: f32 = 1e-7;
 
 /// What fixes the sign.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Sign {
     /// The map correlates with the sum of the channels.
     #[default]

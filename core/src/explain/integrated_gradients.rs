@@ -19,6 +19,8 @@
 //! and a backward a target each, and 1 forward for x and each baseline; scratch:
 //! one picture, and one map a target.
 
+use serde::{Deserialize, Serialize};
+
 use super::pass::{Passes, front, fronts, prepare, score_of, unless_stopped};
 use super::{Cost, Method, Outcome, Progress, Query};
 use crate::classifier::{At, Classifier, Layers, Rule, Score};
@@ -31,7 +33,7 @@ use crate::tensor::Shape;
 pub const MAX_DOUBLINGS: u32 = 5;
 
 /// Where along the path gradients are taken, and how they weigh.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Quadrature {
     /// The middle of each step.
     #[default]

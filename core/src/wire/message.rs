@@ -3,12 +3,14 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use super::call::{
+    Baseline, Call, Hiding, LayerCall, MAX_CALL, SegmentCall, Statistic, call_bytes,
+};
 use super::fault::Fault;
 use super::frame::{Frame, MAX_MESSAGE};
 use crate::classifier::Score;
 use crate::error::Error;
 use crate::explain::Outcome;
-use crate::explain::hoc::MAX_LAYERS;
 use crate::tensor::Shape;
 
 /// Height, width, channels.
@@ -172,73 +174,6 @@ pub struct Explain {
     pub seed: u64,
 }
 
-/// A method with its parameters; `None` leaves the choice to the method.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Call {
-    /// Gradient.
-    Gradient,
-    /// Deconvolution.
-    Deconvolution,
-    /// Guided backpropagation.
-    GuidedBackprop,
-    /// Grad-CAM.
-    GradCam {
-        /// Id of a tensor; `None` for the one of the model's last plan.
-        layer: Option<u16>,
-        /// Whether only the positive part counts.
-        relu: bool,
-    },
-    /// Occlusion.
-    Occlusion {
-        /// Channels (0: all), rows, columns.
-        window: Option<[u32; 3]>,
-        /// Along the same axes.
-        stride: Option<[u32; 3]>,
-        /// What hides.
-        baseline: Baseline,
-        /// MindSpore's numbers.
-        mindspore: bool,
-    },
-    /// RISE.
-    Rise {
-        /// Number of masks.
-        masks: Option<u32>,
-        /// Cells along each side.
-        grid: Option<u16>,
-        /// Share of kept cells.
-        keep: f32,
-        /// What hides.
-        baseline: Baseline,
-        /// Whether each pixel is divided by its own coverage.
-        by_coverage: bool,
-        /// MindSpore's numbers.
-        mindspore: bool,
-    },
-    /// HOC.
-    Hoc {
-        /// Whether boxes cover the picture instead of revealing it.
-        cover: bool,
-        /// Score that decides.
-        threshold: f32,
-        /// Side of the boxes of each layer, then zeros.
-        windows: [u16; MAX_LAYERS],
-        /// Distance of the boxes of each layer, then zeros.
-        strides: [u16; MAX_LAYERS],
-        /// What hides.
-        baseline: Baseline,
-    },
-}
-
-/// What hides a part of the picture.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Baseline {
-    /// This number for all channels: in pixel units for pixels, in model units
-    /// for tensors.
-    Number(f32),
-    /// The picture, blurred.
-    Blur,
-}
-
 /// What a device is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Info<'a> {
@@ -387,17 +322,6 @@ pub fn read<'m, T: Deserialize<'m>>(rest: &'m [u8]) -> Option<T> {
         _ => None,
     }
 }
-
-/// A method's bytes in postcard, and how many there are; `None` if they are more.
-#[must_use]
-pub fn call_bytes(call: &Call) -> Option<([u8; MAX_CALL], usize)> {
-    let mut bytes = [0; MAX_CALL];
-    let length = postcard::to_slice(call, &mut bytes).ok()?.len();
-    Some((bytes, length))
-}
-
-/// Most bytes of a method in postcard.
-pub const MAX_CALL: usize = 64;
 
 /// Makes a frame of a message.
 ///

@@ -1,6 +1,6 @@
 //! A question as the log keeps it: readable, and whole.
 
-use crate::wire::message::{Call, Explain};
+use crate::wire::message::Explain;
 
 /// Most bytes of a question in a log.
 pub const ROOM: usize = 128;
@@ -8,21 +8,13 @@ pub const ROOM: usize = 128;
 /// The method's name, a space, and the question as it came over the line, in
 /// hexadecimal digits; what is longer than there is room for is left out.
 pub fn spell<'t>(explain: &Explain, text: &'t mut [u8; ROOM]) -> &'t str {
-    let name: &[u8] = match explain.method {
-        Call::Gradient => b"gradient ",
-        Call::Deconvolution => b"deconvolution ",
-        Call::GuidedBackprop => b"guided-backprop ",
-        Call::GradCam { .. } => b"grad-cam ",
-        Call::Occlusion { .. } => b"occlusion ",
-        Call::Rise { .. } => b"rise ",
-        Call::Hoc { .. } => b"hoc ",
-    };
+    let name = explain.method.name().bytes().chain([b' ']);
     let mut question = [0; ROOM];
     let question = postcard::to_slice(explain, &mut question).unwrap_or_default();
     let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
     let digits = question.iter().flat_map(|b| [b >> 4, b & 15].map(digit));
     let mut length = 0;
-    for (to, from) in text.iter_mut().zip(name.iter().copied().chain(digits)) {
+    for (to, from) in text.iter_mut().zip(name.chain(digits)) {
         *to = from;
         length += 1;
     }
@@ -59,6 +51,7 @@ const fn nibble(digit: u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::message::Call;
 
     #[test]
     fn a_method_as_it_came() {

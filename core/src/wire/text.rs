@@ -1,6 +1,8 @@
 //! A method in words: `NAME[:key=value,...]`, lists with `/`, as the host's
 //! command line takes it. `layer` is a tensor's id, `baseline` a number or `blur`.
 
+mod inside;
+
 use core::fmt::{Display, Formatter, Result, Write};
 
 use super::message::{Baseline, Call};
@@ -52,15 +54,7 @@ impl Pairs<'_, '_> {
 
 impl Display for Call {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        f.write_str(match self {
-            Self::Gradient => "gradient",
-            Self::Deconvolution => "deconvolution",
-            Self::GuidedBackprop => "guided-backprop",
-            Self::GradCam { .. } => "grad-cam",
-            Self::Occlusion { .. } => "occlusion",
-            Self::Rise { .. } => "rise",
-            Self::Hoc { .. } => "hoc",
-        })?;
+        f.write_str(self.name())?;
         let mut pairs = Pairs { to: f, any: false };
         match *self {
             Self::Gradient | Self::Deconvolution | Self::GuidedBackprop => Ok(()),
@@ -108,6 +102,7 @@ impl Display for Call {
                 pairs.list("strides", used(strides).map(u32::from))?;
                 pairs.baseline(baseline)
             }
+            _ => pairs.other(self),
         }
     }
 }

@@ -18,6 +18,8 @@ pub enum Failure {
     Line(BadLine),
     /// A method of the job that cannot be read.
     Method(usize),
+    /// A method of the job that was left out of this board's program.
+    NoRoom(usize),
     /// A job that is not text.
     Text,
     /// A link on a board without one.
@@ -48,6 +50,9 @@ impl fmt::Display for Failure {
                 write!(f, "line {line} of the job is wrong: {wants}")
             }
             Self::Method(number) => write!(f, "method {number} of the job is wrong"),
+            Self::NoRoom(number) => {
+                write!(f, "this board's program has no room for method {number}")
+            }
             Self::Text => write!(f, "the job or batch is not UTF-8"),
             Self::NoLink => write!(f, "this board has no link"),
             Self::File(name) => write!(f, "file {name} cannot be read or written"),
@@ -62,6 +67,7 @@ impl defmt::Format for Failure {
             Self::Core(error) => defmt::write!(f, "{}", error),
             Self::Line(line) => defmt::write!(f, "job: {}", line),
             Self::Method(number) => defmt::write!(f, "job: method {} is wrong", number),
+            Self::NoRoom(number) => defmt::write!(f, "job: no room for method {}", number),
             Self::Text => defmt::write!(f, "job or batch: not UTF-8"),
             Self::NoLink => defmt::write!(f, "no link on this board"),
             Self::File(name) => defmt::write!(f, "file {=str} failed", name.as_str()),

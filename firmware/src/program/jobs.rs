@@ -181,10 +181,15 @@ struct Work<'w, 'm, B> {
 }
 
 impl<B: Board> Work<'_, '_, B> {
-    /// An arena for a pass: exactly what its plan needs, or what the job says.
-    fn arena<'p>(&self, pool: &mut Pool<'p>, pass: Pass) -> Result<&'p mut [u8], Failure> {
-        let plan = self.model.plan(pass).ok_or(Error::NoPlan)?;
-        Ok(pool.take(self.job.arena.unwrap_or(plan.arena_len()), 0)?)
+    /// An arena for any of the passes: exactly what their plans need, or what the
+    /// job says.
+    fn arena<'p>(&self, pool: &mut Pool<'p>, passes: &[Pass]) -> Result<&'p mut [u8], Failure> {
+        let mut bytes = 0;
+        for pass in passes {
+            let plan = self.model.plan(*pass).ok_or(Error::NoPlan)?;
+            bytes = plan.arena_len().max(bytes);
+        }
+        Ok(pool.take(self.job.arena.unwrap_or(bytes), 0)?)
     }
 
     /// Scores of the picture; answers the class to explain.
@@ -192,7 +197,7 @@ impl<B: Board> Work<'_, '_, B> {
         let mut pool = pool.scope();
         let classes = self.model.classes();
         let scores = pool.take(classes, 0.0)?;
-        let arena = self.arena(&mut pool, Pass::Forward)?;
+        let arena = self.arena(&mut pool, &[Pass::Forward])?;
         let bytes = arena.len();
         let mut session = Session::new(self.model, arena, Isa::detect())?;
         let x = Masked::whole(self.picture);
@@ -231,7 +236,7 @@ impl<B: Board> Work<'_, '_, B> {
     /// Writes the output of every node.
     fn layers(&mut self, pool: &mut Pool<'_>) -> Result<(), Failure> {
         let mut pool = pool.scope();
-        let arena = self.arena(&mut pool, Pass::Forward)?;
+        let arena = self.arena(&mut pool, &[Pass::Forward])?;
         let mut session = Session::new(self.model, arena, Isa::detect())?;
         let folder = self.folder;
         let mut failure = None;

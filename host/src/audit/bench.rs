@@ -108,13 +108,8 @@ impl Bench {
     /// # Errors
     /// A layer that the model does not have.
     pub fn spec(&self, call: &Call) -> Result<MethodSpec, ExplainError> {
-        if let Call::GradCam {
-            layer: Some(id),
-            relu,
-        } = *call
-        {
-            let bare = Call::GradCam { layer: None, relu };
-            let spec: MethodSpec = bare.to_string().parse()?;
+        if let Some(id) = call.layer() {
+            let spec: MethodSpec = call.without_layer().to_string().parse()?;
             let tensor = self.file.model().tensor(TensorId(id));
             let name = tensor.map_or_else(|| id.to_string(), |t| t.name.to_string());
             return Ok(spec.with_layer(&name));

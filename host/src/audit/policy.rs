@@ -334,6 +334,12 @@ impl Draft<'_> {
             Some(name) => spec.with_layer(&name),
             None => spec,
         };
+        if !spec.runs_on_every_board() {
+            return Err(PolicyError::Method(LinkError::Method {
+                method: spec.to_string(),
+                reason: "policies know the methods that every board has",
+            }));
+        }
         let planned = |name: &str| match self.bench.layer(name) {
             Some(At::Tensor(id)) => Some(id.0),
             _ => None,

@@ -105,7 +105,7 @@ pub fn story(record: &Record<'_>) -> String {
 fn question(method: &str) -> String {
     match read(method) {
         Some(Explain {
-            method: call @ Call::Rise { .. },
+            method: call @ (Call::Rise { .. } | Call::CentredRise { .. } | Call::Noise { .. }),
             seed,
             ..
         }) => format!("{call}, seed {seed}"),

@@ -2,7 +2,7 @@
 
 use foveola_core::net::format::ALIGNMENT;
 
-use super::{Board, Budget, Memory, MethodBudget, boards};
+use super::{Board, Budget, Lent, Memory, MethodBudget, boards};
 use crate::method_spec::Parameters;
 
 /// A smaller plan of the forward pass.
@@ -45,13 +45,12 @@ pub fn advice(budget: &Budget, method: &MethodBudget, board: &Board) -> Vec<Stri
     }
     let unblurred = MethodBudget {
         memory: Memory {
-            blurred: 0,
-            blurring: 0,
+            lent: Lent::default(),
             ..method.memory
         },
         ..method.clone()
     };
-    if method.memory.blurred > 0 && unblurred.place(board).is_some() {
+    if method.memory.lent.making > 0 && unblurred.place(board).is_some() {
         all.push(format!("{}:baseline=black", method.spec.row.name));
     }
     let others = budget.methods.iter().flatten();

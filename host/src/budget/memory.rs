@@ -4,9 +4,10 @@ use foveola_core::Shape;
 use foveola_core::picture::blur::{blur_radius, blur_scratch};
 
 use super::board::Board;
+use super::lent::Lent;
 
 /// The firmware lends buffers in multiples of this.
-const ALIGNMENT: usize = 16;
+pub(super) const ALIGNMENT: usize = 16;
 
 /// Most steps and most boxes of a HOC tree in the firmware.
 pub(super) const TREE: usize = 128;
@@ -28,10 +29,8 @@ pub struct Memory {
     pub picture: usize,
     /// HOC's tree.
     pub tree: usize,
-    /// The blurred picture, where it is the baseline.
-    pub blurred: usize,
-    /// What blurring needs before the question is asked.
-    pub blurring: usize,
+    /// What else the method borrows.
+    pub lent: Lent,
 }
 
 /// A buffer and where it lies.
@@ -63,23 +62,27 @@ pub(super) fn blurring_bytes(shape: Shape) -> usize {
 impl Memory {
     /// Everything that lives while the question is asked, besides the stack
     /// and static memory, each rounded as the firmware rounds it.
-    fn asking(&self) -> [(&'static str, usize); 6] {
+    fn asking(&self) -> [(&'static str, usize); 8] {
         [
             ("arena", self.arena),
             ("scratch", self.scratch),
             ("map", self.map),
             ("picture", self.picture),
             ("tree", self.tree),
-            ("blurred picture", self.blurred),
+            ("second picture", self.lent.other),
+            ("segments", self.lent.labels),
+            ("sums over segments", self.lent.sums),
         ]
         .map(|(what, bytes)| (what, bytes.next_multiple_of(ALIGNMENT)))
     }
 
-    fn blurring(&self) -> [(&'static str, usize); 3] {
+    /// The same while the second picture is made.
+    fn preparing(&self) -> [(&'static str, usize); 4] {
         [
             ("picture", self.picture),
-            ("blurred picture", self.blurred),
-            ("blurring", self.blurring),
+            ("second picture", self.lent.other),
+            ("segments", self.lent.labels),
+            ("making of the second picture", self.lent.making),
         ]
         .map(|(what, bytes)| (what, bytes.next_multiple_of(ALIGNMENT)))
     }
@@ -87,7 +90,7 @@ impl Memory {
     /// All of it with `stack` and `statics`, in bytes.
     pub fn total(&self, stack: usize, statics: usize) -> usize {
         let sum = |buffers: &[(&str, usize)]| buffers.iter().map(|(_, b)| b).sum::<usize>();
-        sum(&self.asking()).max(sum(&self.blurring())) + stack + statics
+        sum(&self.asking()).max(sum(&self.preparing())) + stack + statics
     }
 
     /// Where the buffers lie on a board with `stack` bytes of stack and
@@ -98,7 +101,7 @@ impl Memory {
             all.extend(buffers.iter().filter(|(_, bytes)| *bytes > 0));
             place(board, all)
         };
-        with(&self.blurring())?;
+        with(&self.preparing())?;
         with(&self.asking())
     }
 }
@@ -185,14 +188,17 @@ mod tests {
         assert!(kilobytes([66, 66, 30, 30]).place(split, 0, 0).is_none());
     }
 
-    /// Blurring may need more than asking.
+    /// Making a second picture may need more than asking.
     #[test]
     fn blurring_comes_first() {
         let board = board("lm3s6965evb").expect("it");
         let memory = Memory {
-            blurred: 20 << 10,
             picture: 20 << 10,
-            blurring: 30 << 10,
+            lent: Lent {
+                other: 20 << 10,
+                making: 30 << 10,
+                ..Lent::default()
+            },
             ..Memory::default()
         };
         assert!(memory.place(board, 0, 0).is_none());

@@ -14,7 +14,7 @@ use super::model_args::ModelArgs;
 use super::plan_args::PlanArgs;
 use super::{CliError, Ending};
 use crate::crosscheck::{
-    CrosscheckError, Device, Float, Inquiry, Options, TOLERANCE, When, model_bytes,
+    CrosscheckError, Device, Float, Inquiry, Options, TOLERANCE, When, model_bytes_for,
 };
 use crate::explainer::DEFAULT_SEED;
 use crate::link::DeviceName;
@@ -234,11 +234,11 @@ pub fn run(args: &CrosscheckArgs) -> Result<Ending, CliError> {
     let mut model = args.model.open()?;
     args.plan.apply(&mut model)?;
     let pictures = many::pictures(&args.pictures)?;
-    let bytes = model_bytes(&model, !args.no_prune)?;
     let methods = match args.methods.is_empty() {
         true => default_methods(model.facts.input.h.min(model.facts.input.w))?,
         false => args.methods.clone(),
     };
+    let bytes = model_bytes_for(&model, !args.no_prune, &methods)?;
     let folder = JobFolder::open(args.keep.as_ref())?;
     let inquiry = Inquiry {
         methods: &methods,

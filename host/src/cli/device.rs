@@ -19,7 +19,7 @@ use super::table::{bytes, lay_out, row};
 use super::{CliError, Ending, note, print};
 use crate::backend::core::ModelFile;
 use crate::card::label;
-use crate::crosscheck::model_bytes;
+use crate::crosscheck::model_bytes_for;
 use crate::explainer::{DEFAULT_SEED, Passes, SaliencyMap, best};
 use crate::link::{
     DeviceName, Facts, Finding, LinkError, Opened, Remote, call, open_in, tensor_named,
@@ -129,7 +129,7 @@ pub fn run(args: &DeviceArgs) -> Result<Ending, CliError> {
     match &args.what {
         What::Info => print(&info(remote.facts())),
         What::PutModel(model) => {
-            put_model(remote, &model.open()?)?;
+            put_model(remote, &model.open()?, &[])?;
             print(&info(remote.facts()));
         }
         What::Classify(of) => print(&classify(remote, of)?),
@@ -140,7 +140,7 @@ pub fn run(args: &DeviceArgs) -> Result<Ending, CliError> {
         What::Audit(args) => return keep::audit(remote, args),
         What::Log(args) => print(&keep::log(remote, args)?),
         What::SelfTest(of) => {
-            prepare(remote, of)?;
+            prepare(remote, of, &[])?;
             let found = remote.self_test()?;
             print(&format!(
                 "sound: the model's hashes hold, {}\n",
@@ -210,17 +210,25 @@ fn watched<R>(
     result
 }
 
-fn put_model(remote: &mut Remote, model: &OpenModel) -> Result<Vec<u8>, CliError> {
-    let file = model_bytes(model, true)?;
+fn put_model(
+    remote: &mut Remote,
+    model: &OpenModel,
+    methods: &[MethodSpec],
+) -> Result<Vec<u8>, CliError> {
+    let file = model_bytes_for(model, true, methods)?;
     watched("model", "bytes", |watch| remote.put_model(&file, watch))?;
     Ok(file)
 }
 
 /// Brings model and picture there.
-fn prepare(remote: &mut Remote, of: &Pictured) -> Result<(OpenModel, Vec<u8>, Photo), CliError> {
+fn prepare(
+    remote: &mut Remote,
+    of: &Pictured,
+    methods: &[MethodSpec],
+) -> Result<(OpenModel, Vec<u8>, Photo), CliError> {
     let model = of.model.open()?;
     let photo = Photo::open(&of.picture, &model.intake())?;
-    let file = put_model(remote, &model)?;
+    let file = put_model(remote, &model, methods)?;
     remote.put_picture(&photo.picture())?;
     Ok((model, file, photo))
 }
@@ -235,7 +243,7 @@ fn cost(found: &Finding) -> String {
 }
 
 fn classify(remote: &mut Remote, of: &Pictured) -> Result<String, CliError> {
-    let (model, ..) = prepare(remote, of)?;
+    let (model, ..) = prepare(remote, of, &[])?;
     let found = remote.scores(Score::Probability)?;
     let mut order: Vec<usize> = (0..found.values.len()).collect();
     order.sort_by(|&a, &b| found.values[b].total_cmp(&found.values[a]));
@@ -248,9 +256,6 @@ fn classify(remote: &mut Remote, of: &Pictured) -> Result<String, CliError> {
 }
 
 fn explain(remote: &mut Remote, args: &Explained) -> Result<Ending, CliError> {
-    let (model, file, photo) = prepare(remote, &args.of)?;
-    let probabilities = remote.scores(Score::Probability)?.values;
-    let target = args.target.unwrap_or(best(&probabilities) as u32);
     let usual = || "occlusion".parse().map(|spec| vec![spec]);
     let methods = match args.methods.is_empty() {
         true => {
@@ -258,6 +263,9 @@ fn explain(remote: &mut Remote, args: &Explained) -> Result<Ending, CliError> {
         }
         false => args.methods.clone(),
     };
+    let (model, file, photo) = prepare(remote, &args.of, &methods)?;
+    let probabilities = remote.scores(Score::Probability)?.values;
+    let target = args.target.unwrap_or(best(&probabilities) as u32);
     let stem = args.of.picture.file_stem().unwrap_or_default();
     let name = format!("{}-on-{}", stem.display(), remote.facts().board);
     let out = args.out.clone();

@@ -1,9 +1,15 @@
 //! The files that ask a board.
 
 use foveola_core::Picture;
+use foveola_core::net::model::Model;
+use foveola_core::wire::message::Explain;
+use foveola_core::wire::question;
 use zerocopy::IntoBytes;
 
 use super::{Asked, CrosscheckError, Inquiry};
+use crate::backend::core::ModelFile;
+use crate::link::{call, tensor_named};
+use crate::method_spec::MethodSpec;
 use crate::photo::Photo;
 
 /// Writes picture, job and, where it does not lie in flash, model into the folder.
@@ -31,8 +37,9 @@ pub(super) fn write(
     if inquiry.layers {
         text += "layers=1\n";
     }
+    let file = ModelFile::new(model)?;
     for method in inquiry.methods {
-        text += &format!("method={method}\n");
+        text += &format!("method={}\n", worded(method, file.model())?);
     }
     files.push(("job.txt", text.as_bytes()));
     for (name, content) in files {
@@ -40,4 +47,18 @@ pub(super) fn write(
         std::fs::write(&path, content).map_err(|source| CrosscheckError::File { path, source })?;
     }
     Ok(())
+}
+
+/// A method as the firmware reads it: in words where every board knows them.
+fn worded(spec: &MethodSpec, model: &Model<'_>) -> Result<String, CrosscheckError> {
+    if spec.runs_on_every_board() {
+        return Ok(spec.to_string());
+    }
+    let explain = Explain {
+        method: call(spec, &|name| tensor_named(model, name))?,
+        target: None,
+        score: None,
+        seed: 0,
+    };
+    Ok(question::spell(&explain, &mut [0; question::ROOM]).to_owned())
 }

@@ -4,13 +4,13 @@
 use std::path::Path;
 
 use foveola_core::net::model::{Model, Pass};
-use foveola_core::picture::blur::{blur_radius, blur_scratch};
 use foveola_core::{At, Picture, Shape};
 
 use super::{CrosscheckError, Device};
 use crate::backend::core::ModelFile;
+use crate::budget::{Lent, lent};
 use crate::explainer::Explainer;
-use crate::method_spec::{Baseline, MethodSpec, Parameters};
+use crate::method_spec::{MethodSpec, Parameters};
 use crate::model::{OpenModel, OpenOptions};
 use crate::photo::Photo;
 
@@ -56,23 +56,27 @@ impl Memory {
         let open = OpenModel::from_bytes(bytes, Path::new("model.fov"), &OpenOptions::default())?;
         let costs = Explainer::new(open, 1).costs(methods, 1)?;
         let picture = picture_bytes(photo);
-        let arena = |pass: Pass| model.plan(pass).map_or(0, |plan| plan.arena_len());
         let one = |(spec, cost): (&MethodSpec, Result<(_, Shape), String>)| {
             let (cost, map): (foveola_core::explain::Cost, Shape) =
                 cost.map_err(|reason| CrosscheckError::Method {
                     method: spec.to_string(),
                     reason,
                 })?;
-            let running = up(4 * cost.scratch) + up(arena(pass(model, spec)));
+            let arena = lent::arena(model, &lent::passes(spec, layer(model, spec)));
+            let running = up(4 * cost.scratch) + up(arena);
             // The strongest channel of a map is drawn, when the method has ended.
             let drawing = if map.c > 1 { up(4 * map.area()) } else { 0 };
             let rest = up(4 * map.len()) + running.max(drawing);
-            let (fill, blurring) = fill(spec, photo, picture);
-            Ok(JOB + picture + fill + blurring.max(tree(spec) + rest))
+            let lent = Lent::of(spec, &photo.picture());
+            let asking = lent.asking() + tree(spec) + rest;
+            Ok(JOB + picture + asking.max(lent.preparing()))
         };
         Ok(Self {
             model: up(bytes.len()),
-            scores: JOB + picture + up(4 * model.classes()) + up(arena(Pass::Forward)),
+            scores: JOB
+                + picture
+                + up(4 * model.classes())
+                + up(lent::arena(model, &[Pass::Forward])),
             methods: methods
                 .iter()
                 .zip(costs)
@@ -104,22 +108,6 @@ fn picture_bytes(photo: &Photo) -> usize {
     }
 }
 
-/// A second picture that hides parts of the first, and what making it takes.
-fn fill(spec: &MethodSpec, photo: &Photo, picture: usize) -> (usize, usize) {
-    let baseline = match &spec.parameters {
-        Parameters::Occlusion { baseline, .. }
-        | Parameters::Rise { baseline, .. }
-        | Parameters::Hoc { baseline, .. } => baseline,
-        _ => return (0, 0),
-    };
-    if *baseline != Baseline::Blur {
-        return (0, 0);
-    }
-    let shape = photo.shape();
-    let sigma = blur_radius(shape.h.min(shape.w)) as f32;
-    (picture, up(4 * blur_scratch(shape, sigma)))
-}
-
 fn tree(spec: &MethodSpec) -> usize {
     match spec.parameters {
         Parameters::Hoc { .. } => TREE,
@@ -127,21 +115,16 @@ fn tree(spec: &MethodSpec) -> usize {
     }
 }
 
-/// The pass whose arena a method takes on a board.
-fn pass(model: &Model<'_>, spec: &MethodSpec) -> Pass {
+/// The layer that a method looks at: the one that it names, or the last planned.
+fn layer(model: &Model<'_>, spec: &MethodSpec) -> Option<At> {
     let named = |id| {
+        let tensor = || model.tensor(id);
         spec.layer()
-            .is_none_or(|name| model.tensor(id).is_some_and(|t| t.name == name))
+            .is_none_or(|name| tensor().is_some_and(|t| t.name == name))
     };
-    match &spec.parameters {
-        Parameters::Plain => Pass::Backward(At::Input),
-        Parameters::GradCam { .. } => {
-            let planned = model.passes().filter(|pass| match pass {
-                Pass::Backward(At::Tensor(id)) => named(*id),
-                _ => false,
-            });
-            planned.last().unwrap_or(Pass::Forward)
-        }
-        _ => Pass::Forward,
-    }
+    let planned = model.passes().filter_map(|pass| match pass {
+        Pass::Backward(At::Tensor(id)) if named(id) => Some(At::Tensor(id)),
+        _ => None,
+    });
+    planned.last().filter(|_| spec.takes_layer())
 }

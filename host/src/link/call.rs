@@ -2,38 +2,54 @@
 
 use foveola_core::explain::hoc::MAX_LAYERS;
 use foveola_core::net::model::Model;
-use foveola_core::wire::message::{Baseline as Sent, Call};
+use foveola_core::wire::message::{
+    Baseline as Sent, Call, Hiding, LayerCall, SegmentCall, Statistic,
+};
 
 use super::LinkError;
-use crate::method_spec::{Baseline, MethodSpec, Parameters};
+use crate::method_spec::{
+    self, Asking, Baseline, Cutting, LayerMethod, Limits, MethodSpec, Parameters, Segmented,
+};
 
 /// A method for a device; `layer` finds the id of a named tensor.
 ///
 /// # Errors
-/// What only a host can do: stored masks, the picture's mean colour.
+/// What only a host can do: what comes from files, cuts along colours, the
+/// picture's mean colour.
 pub fn call(spec: &MethodSpec, layer: &dyn Fn(&str) -> Option<u16>) -> Result<Call, LinkError> {
     let unfit = |reason| LinkError::Method {
         method: spec.to_string(),
         reason,
     };
+    if spec.limits != Limits::default() {
+        return Err(unfit("devices know no limits"));
+    }
     let cannot = |_| unfit("it has a number that is too large");
+    let id = |name: &Option<String>| match name {
+        Some(name) => layer(name)
+            .map(Some)
+            .ok_or(unfit("the model has no plan for that layer")),
+        None => Ok(None),
+    };
     Ok(match &spec.parameters {
-        _ if !spec.runs_on_devices() => return Err(unfit("devices do not have it yet")),
-        Parameters::Plain => match spec.row.name {
-            "gradient" => Call::Gradient,
-            "deconvolution" => Call::Deconvolution,
-            _ => Call::GuidedBackprop,
-        },
+        Parameters::Plain => plain(spec.row.name).ok_or(unfit("devices do not have it yet"))?,
         Parameters::GradCam {
-            layer: name, relu, ..
-        } => Call::GradCam {
-            layer: match name {
-                Some(name) => {
-                    Some(layer(name).ok_or(unfit("the model has no plan for that layer"))?)
-                }
-                None => None,
+            layer,
+            relu,
+            counterfactual,
+        } => match counterfactual {
+            false => Call::GradCam {
+                layer: id(layer)?,
+                relu: *relu,
             },
-            relu: *relu,
+            true => Call::OnLayer {
+                layer: id(layer)?,
+                kind: LayerCall::Counterfactual(*relu),
+            },
+        },
+        Parameters::OnLayer { layer, kind } => Call::OnLayer {
+            layer: id(layer)?,
+            kind: on_layer(*kind).map_err(unfit)?,
         },
         Parameters::Occlusion {
             window,
@@ -46,32 +62,7 @@ pub fn call(spec: &MethodSpec, layer: &dyn Fn(&str) -> Option<u16>) -> Result<Ca
             baseline: sent(*baseline).map_err(unfit)?,
             mindspore: *mindspore,
         },
-        Parameters::MeaningfulPerturbation { .. } => {
-            return Err(unfit("devices do not search for masks yet"));
-        }
-        Parameters::Segmented(_) => return Err(unfit("devices have no segments yet")),
-        Parameters::Rise { centred: true, .. } => {
-            return Err(unfit("devices have no centred estimator yet"));
-        }
-        Parameters::Rise { file: Some(_), .. } => {
-            return Err(unfit("it takes no masks from files"));
-        }
-        Parameters::Rise {
-            masks,
-            grid,
-            keep,
-            baseline,
-            by_coverage,
-            mindspore,
-            ..
-        } => Call::Rise {
-            masks: *masks,
-            grid: *grid,
-            keep: *keep,
-            baseline: sent(*baseline).map_err(unfit)?,
-            by_coverage: *by_coverage,
-            mindspore: *mindspore,
-        },
+        Parameters::Rise { .. } => rise(&spec.parameters).map_err(unfit)?,
         Parameters::Hoc {
             cover,
             threshold,
@@ -85,7 +76,181 @@ pub fn call(spec: &MethodSpec, layer: &dyn Fn(&str) -> Option<u16>) -> Result<Ca
             strides: lengths(strides).map_err(unfit)?,
             baseline: sent(*baseline).map_err(unfit)?,
         },
-        _ => return Err(unfit("devices do not have it yet")),
+        Parameters::Segmented(segmented) => over_segments(segmented).map_err(unfit)?,
+        other => inside(spec.row.name, other).map_err(unfit)?,
+    })
+}
+
+/// Methods without parameters.
+fn plain(name: &str) -> Option<Call> {
+    Some(match name {
+        "gradient" => Call::Gradient,
+        "deconvolution" => Call::Deconvolution,
+        "guided-backprop" => Call::GuidedBackprop,
+        "input-x-gradient" => Call::InputXGradient,
+        "full-grad" => Call::FullGrad,
+        _ => return None,
+    })
+}
+
+fn rise(parameters: &Parameters) -> Result<Call, &'static str> {
+    let Parameters::Rise {
+        masks,
+        grid,
+        keep,
+        baseline,
+        file,
+        by_coverage,
+        centred,
+        tolerance,
+        mindspore,
+    } = parameters
+    else {
+        return Err("devices do not have it yet");
+    };
+    if file.is_some() {
+        return Err("it takes no masks from files");
+    }
+    let baseline = sent(*baseline)?;
+    Ok(match centred {
+        true => Call::CentredRise {
+            masks: *masks,
+            grid: *grid,
+            keep: *keep,
+            baseline,
+            mindspore: *mindspore,
+            tolerance: *tolerance,
+        },
+        false => Call::Rise {
+            masks: *masks,
+            grid: *grid,
+            keep: *keep,
+            baseline,
+            by_coverage: *by_coverage,
+            mindspore: *mindspore,
+        },
+    })
+}
+
+/// Methods that look inside, and the search for a mask.
+fn inside(name: &str, parameters: &Parameters) -> Result<Call, &'static str> {
+    Ok(match parameters {
+        Parameters::Noise { file: Some(_), .. } => return Err("it takes no noise from files"),
+        Parameters::Noise { samples, noise, .. } => Call::Noise {
+            statistic: match name {
+                "smooth-grad" => Statistic::Mean,
+                "var-grad" => Statistic::Variance,
+                _ => Statistic::MeanSquare,
+            },
+            samples: *samples,
+            share: *noise,
+        },
+        Parameters::Path {
+            quadrature,
+            steps,
+            baselines,
+            tolerance,
+        } => Call::IntegratedGradients {
+            quadrature: *quadrature,
+            steps: *steps,
+            baseline: match baselines.as_slice() {
+                &[baseline] => sent(baseline)?,
+                _ => return Err("it takes one baseline"),
+            },
+            tolerance: *tolerance,
+        },
+        Parameters::Relevance(rules) => Call::Lrp(*rules),
+        Parameters::MeaningfulPerturbation {
+            grid,
+            steps,
+            rate,
+            sparsity,
+            smoothness,
+            pairs,
+            baseline,
+        } => Call::MeaningfulPerturbation {
+            grid: *grid,
+            steps: *steps,
+            rate: *rate,
+            sparsity: *sparsity,
+            smoothness: *smoothness,
+            pairs: *pairs,
+            baseline: sent(*baseline)?,
+        },
+        _ => return Err("devices do not have it yet"),
+    })
+}
+
+fn on_layer(kind: LayerMethod) -> Result<LayerCall, &'static str> {
+    Ok(match kind {
+        LayerMethod::Cam => LayerCall::Cam,
+        LayerMethod::PlusPlus { relu, epsilon } => LayerCall::PlusPlus(relu, epsilon),
+        LayerMethod::HiRes { relu } => LayerCall::HiRes(relu),
+        LayerMethod::XGrad { relu } => LayerCall::XGrad(relu),
+        LayerMethod::Layer { relu } => LayerCall::Layer(relu),
+        LayerMethod::Guided { nearest } => LayerCall::Guided(nearest),
+        LayerMethod::Eigen { centred, sign } => LayerCall::Eigen(centred, sign),
+        LayerMethod::Score {
+            relu,
+            baseline,
+            corners,
+            constant,
+        } => LayerCall::Score {
+            relu,
+            baseline: sent(baseline)?,
+            corners,
+            constant,
+        },
+        LayerMethod::Ablation { relu } => LayerCall::Ablation(relu),
+        LayerMethod::Recipro => LayerCall::Recipro,
+    })
+}
+
+fn over_segments(segmented: &Segmented) -> Result<Call, &'static str> {
+    const GRID: &str = "devices cut pictures into rectangles only; say segments=grid";
+    let Cutting::Grid(count) = segmented.cutting else {
+        return Err(GRID);
+    };
+    if segmented.design().is_some() {
+        return Err("it takes no design from files");
+    }
+    Ok(Call::Segmented {
+        count: u32::try_from(count).map_err(|_| "it has too many segments")?,
+        hiding: match segmented.hiding {
+            method_spec::Hiding::Mean => Hiding::Mean,
+            method_spec::Hiding::Baseline(baseline) => Hiding::Baseline(sent(baseline)?),
+        },
+        kind: match segmented.asking {
+            Asking::FeatureAblation => SegmentCall::FeatureAblation,
+            Asking::Lime {
+                samples,
+                kernel,
+                alpha,
+                ..
+            } => SegmentCall::Lime {
+                samples,
+                kernel,
+                alpha,
+            },
+            Asking::KernelShap { samples, .. } => SegmentCall::KernelShap(samples),
+            Asking::Anchors {
+                threshold,
+                delta,
+                tau,
+                batch,
+                beam,
+                passes,
+            } => SegmentCall::Anchors {
+                threshold,
+                delta,
+                tau,
+                batch,
+                beam: u8::try_from(beam).map_err(|_| "its beam is too wide")?,
+                passes,
+            },
+            Asking::Sobol { designs } => SegmentCall::Sobol(designs),
+            Asking::Hsic { samples } => SegmentCall::Hsic(samples),
+        },
     })
 }
 

@@ -116,14 +116,18 @@ impl OpenModel {
     /// As [`OpenModel::start`]; a model that only tract runs.
     pub fn start_shipped(
         &self,
-        layers: &[String],
+        wanted: &Wanted,
         prune: bool,
     ) -> Result<(Arc<ModelFile>, Running), ModelError> {
+        let layers = &wanted.layers;
         let (file, layers) = match &self.engine {
             Engine::File(file) => (Arc::clone(file), file_layers(file.model(), layers)?),
             _ => {
-                let (file, layers) =
-                    self.compile_for(&CompileOptions::shipped(layers, prune).planned(self.goal))?;
+                let options = CompileOptions {
+                    relevance: wanted.relevance,
+                    ..CompileOptions::shipped(layers, prune).planned(self.goal)
+                };
+                let (file, layers) = self.compile_for(&options)?;
                 (Arc::new(file), layers)
             }
         };

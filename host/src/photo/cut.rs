@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use foveola_core::segment::{
-    Colours, MAX_SEGMENTS, Quickshift, Slic, Workspace, grid, grid_of, quickshift, slic,
+    Colours, MAX_SEGMENTS, Quickshift, Segments, Slic, Workspace, flatten_pixels, flatten_scratch,
+    flatten_tensor, grid, grid_of, quickshift, slic,
 };
 use foveola_core::{Error, Shape};
 
@@ -48,19 +49,23 @@ impl Photo {
 
     /// Each segment in its mean colour.
     pub fn flattened(&self, labels: &[u16]) -> Hidden {
+        let segments = Segments::new(labels);
         let c = self.shape.c;
+        let mut scratch = vec![0.0; flatten_scratch(segments.count(), c)];
         let content = match &self.content {
             Content::Pixels(data) => {
-                let values: Vec<f64> = data.iter().map(|v| f64::from(*v)).collect();
-                let means = means(&values, c, labels);
-                Content::Pixels(means.into_iter().map(|v| v.round() as u8).collect())
+                let mut out = vec![0; data.len()];
+                let done = flatten_pixels(&segments, c, data, &mut scratch, &mut out);
+                done.map(|()| Content::Pixels(out))
             }
             Content::Tensor(data) => {
-                let values: Vec<f64> = data.iter().map(|v| f64::from(*v)).collect();
-                let means = means(&values, c, labels);
-                Content::Tensor(means.into_iter().map(|v| v as f32).collect())
+                let mut out = vec![0.0; data.len()];
+                let done = flatten_tensor(&segments, c, data, &mut scratch, &mut out);
+                done.map(|()| Content::Tensor(out))
             }
         };
+        // The scratch is as long as it has to be, so there is no other error.
+        let content = content.unwrap_or_else(|_| self.content.clone());
         Hidden::picture(Self {
             content,
             ..self.clone()
@@ -77,21 +82,6 @@ fn with_workspace(
         numbers: &mut vec![0.0; numbers],
         places: &mut vec![0; 2 * shape.area()],
     })
-}
-
-/// Each element's mean over its channel of its segment.
-fn means(values: &[f64], c: usize, labels: &[u16]) -> Vec<f64> {
-    let count = labels.iter().max().map_or(0, |l| usize::from(*l) + 1);
-    let (mut sums, mut pixels) = (vec![0.0; count * c], vec![0.0; count]);
-    let place = |i: usize| usize::from(labels[i / c]) * c + i % c;
-    for (i, value) in values.iter().enumerate() {
-        sums[place(i)] += value;
-    }
-    for label in labels {
-        pixels[usize::from(*label)] += 1.0;
-    }
-    let mean = |i: usize| sums[place(i)] / pixels[usize::from(labels[i / c])];
-    (0..values.len()).map(mean).collect()
 }
 
 /// Labels of a file, renumbered from 0 in the order of their numbers.

@@ -16,7 +16,7 @@ use foveola_core::{Error, Masked, Shape, TensorId, Values};
 use super::data::{DataSet, Item};
 use crate::aligned::AlignedBytes;
 use crate::backend::core::ModelFile;
-use crate::model::{Engine, ModelError, OpenModel};
+use crate::model::{Engine, ModelError, OpenModel, Wanted};
 use crate::photo::{Photo, PhotoError};
 
 /// Pictures shown beside a doubtful one.
@@ -86,7 +86,7 @@ impl Features {
         if matches!(model.engine, Engine::Tract(_)) {
             return Err(NearestError::Needs("a network that the core backend runs"));
         }
-        let (file, _) = model.start_shipped(&[], false)?;
+        let (file, _) = model.start_shipped(&Wanted::default(), false)?;
         let needs = NearestError::Needs("a network with two layers with weights at least");
         let (node, id) = penultimate(file.model()).ok_or(needs)?;
         let length = file.model().plan(Pass::Forward);

@@ -187,7 +187,8 @@ fn is_reference(agreement: &Agreement<'_>) -> bool {
         && agreement.cells().any(|cell| Some(cell) != first)
 }
 
-/// Whether a method's real parameters are numbers; the method checks ranges.
+/// Whether it is a method of policies and its real parameters are numbers; the
+/// method checks ranges.
 fn is_call(call: &Call) -> bool {
     let number = |baseline: &Baseline| match baseline {
         Baseline::Number(number) => number.is_finite(),
@@ -201,6 +202,7 @@ fn is_call(call: &Call) -> bool {
             baseline,
             ..
         } => threshold.is_finite() && number(baseline),
-        _ => true,
+        Call::Gradient | Call::Deconvolution | Call::GuidedBackprop | Call::GradCam { .. } => true,
+        _ => false,
     }
 }

@@ -58,7 +58,9 @@ impl Asked<'_, '_> {
             target,
             shared: self.shared,
         };
-        let run = |room: Room<'_>, pass, method: &dyn Method| question.ask(room, pass, method);
+        let run = |room: Room<'_>, passes: &[Pass], method: &dyn Method| {
+            question.ask(room, passes, method)
+        };
         let storage = Storage { steps, boxes };
         explain.method.with(&subject, storage, room, run)
     }
@@ -130,14 +132,16 @@ impl Desk<'_> {
             target,
             shared,
         };
-        let run = |room: Room<'_>, pass, method: &dyn Method| question.ask(room, pass, method);
+        let run = |room: Room<'_>, passes: &[Pass], method: &dyn Method| {
+            question.ask(room, passes, method)
+        };
         Ok(explain.method.with(&subject, storage, room, run)?)
     }
 }
 
 impl Question<'_, '_> {
     /// Runs the method with exactly the memory that it needs.
-    fn ask(&self, mut room: Room<'_>, pass: Pass, method: &dyn Method) -> Result<Left, Error> {
+    fn ask(&self, mut room: Room<'_>, passes: &[Pass], method: &dyn Method) -> Result<Left, Error> {
         let Subject { model, picture } = self.subject;
         let (shape, scratch) = {
             // Shapes and costs need no arena, but an aligned one.
@@ -162,7 +166,7 @@ impl Question<'_, '_> {
         };
         let bytes = match self.network {
             Network::Here => {
-                let arena = arena(model, pass, &mut room)?;
+                let arena = arena(model, passes, &mut room)?;
                 let bytes = arena.len();
                 let session = Session::new(model, arena, Isa::detect())?;
                 run(&mut Attended { session, shared })?;

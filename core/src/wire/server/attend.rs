@@ -6,12 +6,14 @@ use super::lent::Posed;
 use super::line::{Heard, Line};
 use super::{Platform, time};
 use crate::classifier::{
-    At, Classifier, Dropout, DroppedSink, Layers, Pieces, Rule, Saturation, Score,
+    At, BiasPiece, BiasPieces, Classifier, Dropout, DroppedSink, Layers, Pieces, Rule, Saturation,
+    Score,
 };
 use crate::error::Error;
 use crate::explain::Progress;
 use crate::mask::Masked;
 use crate::net::session::Session;
+use crate::relevance::{Balance, LayerRelevance, RelevanceRules};
 use crate::tensor::{Shape, Values};
 use crate::wire::fault::Fault;
 use crate::wire::frame::Decoder;
@@ -258,5 +260,55 @@ impl Layers for Attended<'_, '_, '_, '_> {
                 attend(shared)?;
                 sink(first, piece)
             })
+    }
+
+    fn bias_shape(&self, node: usize) -> Result<Option<Shape>, Error> {
+        self.session.bias_shape(node)
+    }
+
+    fn backward_biases(
+        &mut self,
+        seed: &[(usize, f32)],
+        score: Score,
+        sink: &mut Pieces<'_>,
+        biases: &mut BiasPieces<'_>,
+    ) -> Result<(), Error> {
+        let shared = self.shared;
+        let mut biases = |piece: &BiasPiece<'_>| {
+            attend(shared)?;
+            biases(piece)
+        };
+        self.session.backward_biases(seed, score, sink, &mut biases)
+    }
+
+    fn forward_from(
+        &mut self,
+        x: &Masked<'_>,
+        at: At,
+        activation: &[f32],
+        score: Score,
+        out: &mut [f32],
+    ) -> Result<(), Error> {
+        attend(self.shared)?;
+        self.session.forward_from(x, at, activation, score, out)
+    }
+
+    fn run_relevance(&mut self, x: &Masked<'_>) -> Result<(), Error> {
+        attend(self.shared)?;
+        self.session.run_relevance(x)
+    }
+
+    fn relevance(
+        &mut self,
+        seed: &[(usize, f32)],
+        rules: &RelevanceRules,
+        balance: &mut Balance<'_>,
+    ) -> Result<&[f32], Error> {
+        let shared = self.shared;
+        let mut balance = |layer: &LayerRelevance| {
+            attend(shared)?;
+            balance(layer)
+        };
+        self.session.relevance(seed, rules, &mut balance)
     }
 }

@@ -34,7 +34,7 @@ impl Desk<'_> {
         let out = room.floats(2 * classes)?;
         let (mean, variance) = (reals(&mut room, classes)?, reals(&mut room, classes)?);
         let scores = room.floats(classes)?;
-        let arena = arena(&model, Pass::Forward, &mut room)?;
+        let arena = arena(&model, &[Pass::Forward], &mut room)?;
         let bytes = arena.len();
         let session = Session::new(&model, arena, Isa::detect())?;
         let usual = Setting::default();

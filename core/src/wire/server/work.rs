@@ -101,7 +101,7 @@ impl Desk<'_> {
         let shape = model.shape(node.output);
         let start = room.used();
         let out = room.floats(shape.len())?;
-        let arena = arena(&model, Pass::Forward, &mut room)?;
+        let arena = arena(&model, &[Pass::Forward], &mut room)?;
         let bytes = arena.len();
         let mut session = Session::new(&model, arena, Isa::detect())?;
         session.forward_tapped(&Masked::whole(picture), &mut |node, first, values| {
@@ -137,7 +137,7 @@ impl Desk<'_> {
         let mut bytes = 0;
         for (paint, out) in [(0x55, &mut *out), (0xaa, &mut *again)] {
             let mut whole = room.scope();
-            arena(&model, Pass::Forward, &mut whole.scope())?.fill(paint);
+            arena(&model, &[Pass::Forward], &mut whole.scope())?.fill(paint);
             bytes = scores(&subject, Score::Probability, out, &mut whole, shared)?;
         }
         let differs = |(a, b): (&f32, &f32)| a.to_bits() != b.to_bits();
@@ -174,14 +174,18 @@ pub fn picture<'r>(
     })
 }
 
-/// The arena of a pass.
+/// An arena for any of the passes.
 pub fn arena<'r>(
     model: &Model<'_>,
-    pass: Pass,
+    passes: &[Pass],
     room: &mut Room<'r>,
 ) -> Result<&'r mut [u8], Error> {
-    let plan = model.plan(pass).ok_or(Error::NoPlan)?;
-    room.bytes(plan.arena_len())
+    let mut bytes = 0;
+    for pass in passes {
+        let plan = model.plan(*pass).ok_or(Error::NoPlan)?;
+        bytes = plan.arena_len().max(bytes);
+    }
+    room.bytes(bytes)
 }
 
 /// Writes the scores of a picture; answers the bytes of arena.
@@ -192,7 +196,7 @@ pub fn scores(
     room: &mut Room<'_>,
     shared: &Shared<'_>,
 ) -> Result<usize, Error> {
-    let arena = arena(subject.model, Pass::Forward, room)?;
+    let arena = arena(subject.model, &[Pass::Forward], room)?;
     let bytes = arena.len();
     let session = Session::new(subject.model, arena, Isa::detect())?;
     let mut attended = Attended { session, shared };

@@ -1,6 +1,6 @@
 //! One method of the job.
 
-use foveola_core::ask::{Lend, Subject};
+use foveola_core::ask::{ALL_METHODS, Lend, Subject};
 use foveola_core::explain::hoc::{Step, Storage, UNUSED_WINDOW};
 use foveola_core::explain::{Method, Outcome, Query, gradient_rows};
 use foveola_core::net::arch::Isa;
@@ -31,9 +31,11 @@ struct Question<'q> {
     number: usize,
     text: &'q str,
     target: usize,
-    pass: Pass,
+    passes: &'q [Pass],
     /// How a method with gradients passes them back.
     rule: Rule,
+    /// Whether its map is such a gradient, as it is.
+    is_gradient: bool,
     method: &'q dyn Method,
 }
 
@@ -49,6 +51,9 @@ impl<B: Board> Work<'_, '_, B> {
         let mut pool = pool.scope();
         let (model, picture) = (self.model, self.picture);
         let layer = |text: &str| Some(layer_of(model, text).unwrap_or(NOWHERE));
+        if method::is_sent(text) && !ALL_METHODS {
+            return Err(Failure::NoRoom(number));
+        }
         let call = method::parse(text, &layer).ok_or(Failure::Method(number))?;
         self.answer.line(format_args!("method.{number}={text}"))?;
         let tree = match call {
@@ -60,14 +65,15 @@ impl<B: Board> Work<'_, '_, B> {
             boxes: pool.take(tree, UNUSED_WINDOW)?,
         };
         let subject = Subject { model, picture };
-        let rule = call.rule();
-        call.with(&subject, storage, pool, |pool, pass, method| {
+        let (rule, is_gradient) = (call.rule(), call.is_gradient());
+        call.with(&subject, storage, pool, |pool, passes, method| {
             let question = Question {
                 number,
                 text,
                 target,
-                pass,
+                passes,
                 rule,
+                is_gradient,
                 method,
             };
             self.ask(pool, &question)
@@ -77,10 +83,12 @@ impl<B: Board> Work<'_, '_, B> {
     fn ask(&mut self, mut pool: Pool<'_>, question: &Question<'_>) -> Result<(), Failure> {
         let number = question.number;
         if self.job.profile {
-            let way = (question.pass, question.rule);
-            self.profile_gradient(pool.scope(), number, way, question.target)?;
+            for pass in question.passes.iter().take(1) {
+                let way = (*pass, question.rule);
+                self.profile_gradient(pool.scope(), number, way, question.target)?;
+            }
         }
-        if self.job.rows && question.pass == Pass::Backward(At::Input) {
+        if self.job.rows && question.is_gradient {
             return self.ask_rows(pool, question);
         }
         let (shape, scratch) = {
@@ -108,7 +116,7 @@ impl<B: Board> Work<'_, '_, B> {
     /// As [`Work::ask`] for a gradient at the input, which is never held.
     fn ask_rows(&mut self, mut pool: Pool<'_>, question: &Question<'_>) -> Result<(), Failure> {
         let number = question.number;
-        let arena = self.arena(&mut pool, question.pass)?;
+        let arena = self.arena(&mut pool, question.passes)?;
         let bytes = arena.len();
         let mut session = Session::new(self.model, arena, Isa::detect())?;
         let query = self.query(&question.target);
@@ -164,7 +172,7 @@ impl<B: Board> Work<'_, '_, B> {
         scratch: usize,
     ) -> Result<(Outcome, Cost), Failure> {
         let buffer = pool.take(scratch, 0.0)?;
-        let arena = self.arena(&mut pool, question.pass)?;
+        let arena = self.arena(&mut pool, question.passes)?;
         let bytes = arena.len();
         let mut session = Session::new(self.model, arena, Isa::detect())?;
         let query = self.query(&question.target);

@@ -37,7 +37,7 @@ impl<B: Board> Work<'_, '_, B> {
     pub(super) fn profile(&mut self, pool: &mut Pool<'_>) -> Result<(), Failure> {
         let mut pool = pool.scope();
         let nodes = pool.take(self.model.node_count(), 0u64)?;
-        let arena = self.arena(&mut pool, Pass::Forward)?;
+        let arena = self.arena(&mut pool, &[Pass::Forward])?;
         let mut session = Session::new(self.model, arena, Isa::detect())?;
         let mut laps = Laps {
             meter: self.meter,
@@ -67,7 +67,7 @@ impl<B: Board> Work<'_, '_, B> {
             return Ok(());
         };
         let nodes = pool.take(self.model.node_count(), 0u64)?;
-        let arena = self.arena(&mut pool, pass)?;
+        let arena = self.arena(&mut pool, &[pass])?;
         let mut session = Session::new(self.model, arena, Isa::detect())?;
         let mut laps = Laps {
             meter: self.meter,

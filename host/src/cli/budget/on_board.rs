@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use super::{BudgetArgs, CliError, OpenModel, bytes, lay_out, methods, note, row};
 use crate::budget::{
-    Board, Budget, Errors, Memory, MethodBudget, Placed, advice, boards, stack, stand_in,
+    Board, Budget, Errors, Lent, Memory, MethodBudget, Placed, advice, boards, stack, stand_in,
 };
 use crate::model::Engine;
 use crate::photo::Photo;
@@ -186,7 +186,13 @@ fn line(
     statics: usize,
     place: Option<Vec<Placed>>,
 ) -> Vec<String> {
-    let other = memory.tree + memory.blurred;
+    let Lent {
+        other,
+        labels,
+        sums,
+        ..
+    } = memory.lent;
+    let other = memory.tree + other + labels + sums;
     let place = place.map_or_else(|| String::from("does not fit"), |placed| regions(&placed));
     row([
         &name,
