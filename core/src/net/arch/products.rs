@@ -3,6 +3,8 @@
 //! instruction, which compilers do not find for loops like these; elsewhere
 //! plain loops do the same.
 
+#[cfg(target_arch = "x86_64")]
+mod sse;
 #[cfg(all(target_arch = "arm", target_abi = "eabihf"))]
 mod unit;
 #[cfg(all(target_arch = "arm", target_abi = "eabihf"))]
@@ -111,9 +113,52 @@ pub(in crate::net) fn close(
     }
     #[cfg(all(target_arch = "arm", target_abi = "eabihf"))]
     return values::close(gradients, bits, only_positive);
-    #[cfg(not(all(target_arch = "arm", target_abi = "eabihf")))]
+    #[cfg(target_arch = "x86_64")]
+    {
+        sse::close(gradients, bits, only_positive);
+        Some(())
+    }
+    #[cfg(not(any(
+        all(target_arch = "arm", target_abi = "eabihf"),
+        target_arch = "x86_64"
+    )))]
     {
         let _ = only_positive;
+        None
+    }
+}
+
+/// Writes one bit a value, eight values a byte, from the least bit on: whether
+/// it lies above the first limit and below the second, as far as there are
+/// any. NaN does not, if there is one. Returns for how many bytes this was
+/// done, from the first on: none where this machine has no better way than a loop.
+#[inline(always)]
+pub(in crate::net) fn record(
+    values: &[[f32; 8]],
+    limits: [Option<f32>; 2],
+    bits: &mut [u8],
+) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    return sse::record(values, limits, bits);
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = (values, limits, bits);
+        0
+    }
+}
+
+/// `to[i][j] = from[j][i]`. `None`, and nothing done, where this machine has no
+/// better way than a loop.
+#[inline(always)]
+pub(in crate::net) fn transpose(from: &[[f32; 8]; 8], to: &mut [[f32; 8]; 8]) -> Option<()> {
+    #[cfg(target_arch = "x86_64")]
+    {
+        sse::transpose(from, to);
+        Some(())
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = (from, to);
         None
     }
 }

@@ -249,15 +249,29 @@ pub(super) fn record_gate(
     first: usize,
     bits: &mut [u8],
 ) {
-    match (activation, rule) {
-        (Activation::Relu | Activation::LeakyRelu { .. }, _) => {
-            record_from(first, bits, out, |y| y > 0.0);
-        }
-        (Activation::Clip { hi, .. }, Rule::Deconvolution) => {
-            record_from(first, bits, out, |y| y < hi);
-        }
-        (Activation::Clip { lo, hi }, _) => record_from(first, bits, out, |y| y > lo && y < hi),
-        _ => {}
+    let limits = match (activation, rule) {
+        (Activation::Relu | Activation::LeakyRelu { .. }, _) => [Some(0.0), None],
+        (Activation::Clip { hi, .. }, Rule::Deconvolution) => [None, Some(hi)],
+        (Activation::Clip { lo, hi }, _) => [Some(lo), Some(hi)],
+        _ => return,
+    };
+    record_between(first, bits, out, limits);
+}
+
+/// As [`record_from`], for what lies between two limits, as far as there are any.
+fn record_between(first: usize, bits: &mut [u8], out: &[f32], limits: [Option<f32>; 2]) {
+    let mut done = 0;
+    if first.is_multiple_of(8)
+        && let Some(bytes) = bits.get_mut(first / 8..)
+    {
+        done = 8 * products::record(out.as_chunks().0, limits, bytes);
+    }
+    let (first, rest) = (first + done, out.get(done..).unwrap_or(&[]));
+    match limits {
+        [Some(above), None] => record_from(first, bits, rest, |y| y > above),
+        [None, Some(below)] => record_from(first, bits, rest, |y| y < below),
+        [Some(above), Some(below)] => record_from(first, bits, rest, |y| y > above && y < below),
+        [None, None] => {}
     }
 }
 

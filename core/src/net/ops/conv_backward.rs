@@ -10,7 +10,7 @@ use super::tile::{Finish, Region, Spot, Walk};
 use super::walk::Window;
 use super::{Node, Rows};
 use crate::error::Error;
-use crate::net::arch::Isa;
+use crate::net::arch::{Isa, products};
 use crate::net::op::Op;
 use crate::tensor::Shape;
 
@@ -244,6 +244,11 @@ fn transpose(sizes: &Sizes, packed: &[f32], out: &mut [f32]) -> Option<()> {
 
 /// `target[i][j] = source[j][i]`, 0 where `source` has no row `j`.
 fn swap(source: &[[f32; LANES]], target: &mut [[f32; LANES]]) {
+    if let (Some(source), Some(target)) = (source.first_chunk(), target.first_chunk_mut())
+        && products::transpose(source, target).is_some()
+    {
+        return;
+    }
     let mut square = [[0.0; LANES]; LANES];
     for (row, source) in square.iter_mut().zip(source) {
         *row = *source;
