@@ -121,6 +121,7 @@ impl Call {
                     windows: until_zero(&windows),
                     strides: until_zero(&strides),
                     fill,
+                    ..Hoc::default()
                 };
                 let storage = RefCell::new(storage);
                 run(memory, forward, &HocMethod { hoc, storage })

@@ -6,6 +6,7 @@
 //! where a map is shown.
 
 mod ablation_cam;
+mod aise;
 pub mod anchors;
 mod cam;
 mod centred_rise;
@@ -53,6 +54,7 @@ use crate::picture::Picture;
 use crate::tensor::Shape;
 
 pub use ablation_cam::AblationCam;
+pub use aise::Aise;
 pub use anchors::Anchors;
 pub use cam::Cam;
 pub use centred_rise::CentredRise;

@@ -3,6 +3,7 @@
 mod enlarged;
 mod grid;
 mod row;
+mod spot;
 mod sums;
 
 use crate::error::Error;
@@ -10,7 +11,8 @@ use crate::picture::{MAX_CHANNELS, Picture};
 use crate::tensor::Shape;
 
 pub use enlarged::Enlarged;
-pub use grid::{Grid, MAX_CELLS};
+pub use grid::{Grid, MAX_CELLS, Points, Sequence};
+pub use spot::Spot;
 pub use sums::MaskSums;
 
 /// A box of the input: rows `y..y+h`, columns `x..x+w`, channels `c..c+d`.
@@ -118,6 +120,8 @@ pub enum Mask<'a> {
         /// The weight of each segment, 0..1.
         weights: &'a [f32],
     },
+    /// A Gaussian window.
+    Spot(Spot),
 }
 
 /// A picture behind a mask, with a fill for what the mask hides:

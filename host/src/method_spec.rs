@@ -121,6 +121,8 @@ pub enum Parameters {
         centred: bool,
         /// Disagreement of two halves that ends the masks.
         tolerance: Option<f32>,
+        /// Whether masks fill the cube of their cells evenly.
+        even: bool,
         /// MindSpore's numbers.
         mindspore: bool,
     },
@@ -134,6 +136,10 @@ pub enum Parameters {
         windows: Vec<usize>,
         /// Distance of the boxes of each layer; empty for automatic ones.
         strides: Vec<usize>,
+        /// Sets of boxes that grow at once.
+        beam: u32,
+        /// Whether boxes that are not needed are dropped.
+        minimal: bool,
         /// What hides.
         baseline: Baseline,
     },
@@ -153,6 +159,8 @@ pub enum Parameters {
         smoothness: f32,
         /// Pairs of masks a step, without gradients.
         pairs: u32,
+        /// The class that the picture is to become: an index or a label.
+        against: Option<String>,
         /// What hides.
         baseline: Baseline,
     },
@@ -178,6 +186,17 @@ pub enum Parameters {
     },
     /// LRP: the rules of the layers.
     Relevance(RelevanceRules),
+    /// AISE.
+    Aise {
+        /// Deviations of the windows as shares of the sides.
+        widths: Vec<f32>,
+        /// Places tried with each.
+        samples: u32,
+        /// Share by which a place must promise to beat the best.
+        epsilon: f32,
+        /// What hides.
+        baseline: Baseline,
+    },
     /// The other methods that look at a layer.
     OnLayer {
         /// ONNX node or tensor.
@@ -295,8 +314,9 @@ impl MethodSpec {
         match &self.parameters {
             Parameters::Plain => DEVICE_GRADIENTS.contains(&self.row.name),
             Parameters::GradCam { counterfactual, .. } => !counterfactual,
-            Parameters::Rise { centred, .. } => !centred,
-            Parameters::Occlusion { .. } | Parameters::Hoc { .. } => true,
+            Parameters::Occlusion { .. } => true,
+            Parameters::Rise { centred, even, .. } => !centred && !even,
+            Parameters::Hoc { beam, minimal, .. } => *beam == 1 && !minimal,
             _ => false,
         }
     }
@@ -335,6 +355,23 @@ impl MethodSpec {
             Parameters::Rise { tolerance, .. } | Parameters::Path { tolerance, .. } => tolerance,
             _ => None,
         }
+    }
+
+    /// The class that the method itself holds others against: an index or a label.
+    pub fn against(&self) -> Option<&str> {
+        match &self.parameters {
+            Parameters::MeaningfulPerturbation { against, .. } => against.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Holds others against a class, if the method does that itself.
+    #[must_use]
+    pub(crate) fn with_against(mut self, class: usize) -> Self {
+        if let Parameters::MeaningfulPerturbation { against, .. } = &mut self.parameters {
+            *against = Some(class.to_string());
+        }
+        self
     }
 
     /// The parameters for the report; what is left to the method is absent.
@@ -387,6 +424,7 @@ pub fn title(name: &str) -> &'static str {
         "recipro-cam" => "Recipro-CAM",
         "full-grad" => "FullGrad",
         "lrp" => "LRP",
+        "aise" => "AISE",
         _ => "Method",
     }
 }

@@ -160,6 +160,7 @@ fn same_scores(
                 cells: 3,
                 keep: 0.5,
                 mindspore: false,
+                sequence: foveola_core::mask::Sequence::Random,
             }),
         },
     };

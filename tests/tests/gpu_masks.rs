@@ -114,6 +114,7 @@ fn masks_are_those_of_core() {
                 cells,
                 keep: 0.4,
                 mindspore,
+                sequence: foveola_core::mask::Sequence::Random,
             };
             let first = u32::MAX - 50;
             let view = |i: usize| Masked {

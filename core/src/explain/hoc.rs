@@ -7,9 +7,19 @@
 //! boxes cover the picture until the score is gone.) The result is the tree, cut
 //! at the deepest layer whose boxes alone reach the threshold.
 //!
+//! With a `beam` of more than 1 a search keeps as many sets of boxes of each size
+//! and ends with the best: fewer boxes, for as many times the passes. With `minimal`
+//! boxes of the finest layer are dropped at the end, one after the other, as long as
+//! the threshold holds: then each that is left is needed. (Both are ours;
+//! MindSpore's search is greedy.)
+//!
 //! The map says for each pixel which is the deepest layer that shows it, from 1;
 //! 0 = none. Default score: probability. Cost: depends on the picture.
 
+#[cfg(foveola_edits)]
+mod beam;
+#[cfg(foveola_edits)]
+mod minimal;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -59,6 +69,12 @@ pub struct Hoc<'a> {
     pub strides: &'a [usize],
     /// What hides the picture.
     pub fill: Fill<'a>,
+    /// Sets of boxes that grow side by side, at least 1; 1 is greedy. Each
+    /// takes a place of [`Storage::steps`] for each of its boxes.
+    pub beam: usize,
+    /// Whether boxes that the others make unnecessary are dropped at the end.
+    /// (Programs for boards leave out both.)
+    pub minimal: bool,
 }
 
 impl Default for Hoc<'_> {
@@ -69,6 +85,8 @@ impl Default for Hoc<'_> {
             windows: &[],
             strides: &[],
             fill: Fill::Colour([0.0; MAX_CHANNELS]),
+            beam: 1,
+            minimal: false,
         }
     }
 }
@@ -81,7 +99,7 @@ pub struct Step {
     pub layer: usize,
     /// The box, all channels.
     pub window: Window,
-    /// Score after this step.
+    /// Score after this step, when it was found.
     pub probability: f32,
     /// What this step changed.
     pub change: f32,
@@ -316,6 +334,9 @@ impl Hoc<'_> {
         if self.threshold.is_nan() {
             return Err(Error::BadParameter("threshold of HOC"));
         }
+        if self.beam == 0 || (cfg!(not(foveola_edits)) && (self.beam > 1 || self.minimal)) {
+            return Err(Error::BadParameter("beam of HOC"));
+        }
         let input = classifier.input();
         let Some(levels) = self.levels(input)? else {
             return Ok(Err(NoRegion::TooSmall));
@@ -329,6 +350,8 @@ impl Hoc<'_> {
             reveal: self.mode == Mode::Reveal,
             threshold: self.threshold,
             levels: &levels,
+            beam: self.beam,
+            minimal: self.minimal,
         };
         let passes = Passes::new(progress, u64::MAX);
         Searcher::new(classifier, question, storage, scores, passes).run()
@@ -345,9 +368,15 @@ impl Hoc<'_> {
         for layer in 0..levels.count {
             let boxes = (levels.positions(layer, h) * levels.positions(layer, w)) as u64;
             let sweeps = boxes.saturating_mul(boxes + 1) / 2;
+            let sweeps = sweeps.saturating_mul(self.beam as u64);
             passes = passes.saturating_add(jobs.saturating_mul(sweeps + 1));
             jobs = jobs.saturating_mul(boxes);
             (h, w) = (levels.level(layer).0, levels.level(layer).0);
+        }
+        if self.minimal {
+            // Of n boxes in the end n, n - 1, .. are tried, then the layers again.
+            let drops = jobs.saturating_mul(jobs.saturating_add(1)) / 2;
+            passes = passes.saturating_add(drops.saturating_add(levels.count as u64));
         }
         Ok(passes)
     }

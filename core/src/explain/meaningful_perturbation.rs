@@ -9,14 +9,20 @@
 //! mean of m. Weights are of means over the cells, so they do not depend on the
 //! grid (the paper's are of sums); there is no jitter: maps are the same twice.
 //!
+//! With `against` the score is f - f_against and the search ends at the first mask
+//! behind which that class has the best score of all: what has to go until the
+//! picture becomes the other class. Beside the map: `became`, 1 if it did, else 0,
+//! and `steps`, those that it took. A picture that is of that class from the
+//! beginning has no map.
+//!
 //! Where the classifier has gradients, a step takes 1 forward and 1 backward. Where
 //! it has none, the gradient is estimated from `pairs` of masks m + c d and m - c d,
 //! d = +-1 at random (Spall 1992, simultaneous perturbation), c = 0.1: 2 `pairs`
-//! forwards a step, on fewer cells. Default score: probability. Targets one after
+//! forwards a step, on fewer cells, and with `against` 1 more. Default score: probability. Targets one after
 //! the other. Scratch: classes, a picture, a mask and 6 numbers a cell.
 
 use super::integrated_gradients::subtract;
-use super::pass::{Passes, front, fronts, prepare, score_of, unless_stopped};
+use super::pass::{Passes, front, fronts, prepare, score_of};
 use super::{Cost, Method, Outcome, Progress, Query, between, place, upsample_bilinear};
 use crate::classifier::{At, Classifier, Rule, Score};
 use crate::error::Error;
@@ -55,6 +61,8 @@ pub struct MeaningfulPerturbation<'a> {
     pub smoothness: f32,
     /// Pairs of masks a step without gradients, at least 1.
     pub pairs: u32,
+    /// The class that the picture is to become; `None`: any other.
+    pub against: Option<usize>,
 }
 
 impl Default for MeaningfulPerturbation<'_> {
@@ -67,6 +75,7 @@ impl Default for MeaningfulPerturbation<'_> {
             sparsity: 0.05,
             smoothness: 0.2,
             pairs: 8,
+            against: None,
         }
     }
 }
@@ -122,10 +131,25 @@ impl<'s> Room<'s> {
     }
 }
 
+/// What a step finds: the score at its mask, and whether that is the other class.
+#[derive(Clone, Copy, Default)]
+struct Found {
+    score: f32,
+    became: bool,
+}
+
+/// How a search ended, after so many steps.
+struct Ended {
+    found: Found,
+    steps: u32,
+    stopped: bool,
+}
+
 /// One target's search.
 struct Search<'q> {
     query: Query<'q>,
     target: usize,
+    against: Option<usize>,
     fill: Fill<'q>,
     score: Score,
     input: Shape,
@@ -150,12 +174,27 @@ impl Search<'_> {
         Ok(())
     }
 
+    /// What is minimised: the score, less that of the other class.
+    fn value(&self, scores: &[f32]) -> Result<f32, Error> {
+        let score = score_of(scores, self.target)?;
+        let against = self.against.map(|class| score_of(scores, class));
+        Ok(score - against.transpose()?.unwrap_or(0.0))
+    }
+
+    /// Whether the other class has the best score.
+    fn became(&self, scores: &[f32]) -> bool {
+        let best = self.against.and_then(|class| scores.get(class));
+        let above = |best: &f32| scores.iter().all(|score| score <= best);
+        best.is_some_and(above) && self.value(scores).is_ok_and(|value| value < 0.0)
+    }
+
     /// The score behind a mask and, in `slope`, its derivative by every cell.
-    fn exact(&self, classifier: &mut dyn Classifier, room: &mut Room<'_>) -> Result<f32, Error> {
+    fn exact(&self, classifier: &mut dyn Classifier, room: &mut Room<'_>) -> Result<Found, Error> {
         self.enlarge(room.mask, room.pixels)?;
         let layers = classifier.layers().ok_or(Error::NotWhiteBox)?;
         layers.run(&self.view(room.pixels), At::Input, Rule::Gradient)?;
-        let score = score_of(layers.scores(self.score)?, self.target)?;
+        let scores = layers.scores(self.score)?;
+        let (score, became) = (self.value(scores)?, self.became(scores));
         room.slope.fill(0.0);
         let (slope, difference) = (&mut *room.slope, &*room.difference);
         let (c, w) = (self.input.c.max(1), self.input.w.max(1));
@@ -167,8 +206,12 @@ impl Search<'_> {
             }
             Ok(())
         };
-        layers.backward_pieces(&[(self.target, 1.0)], self.score, &mut sink)?;
-        Ok(score)
+        let rival = self.against.unwrap_or(self.target);
+        let seed = [(self.target, 1.0), (rival, -1.0)];
+        let pairs = if self.against.is_some() { 2 } else { 1 };
+        let seed = seed.get(..pairs).ok_or(Error::Internal)?;
+        layers.backward_pieces(seed, self.score, &mut sink)?;
+        Ok(Found { score, became })
     }
 
     /// Gives a pixel's derivative to the cells that it is enlarged from.
@@ -191,8 +234,14 @@ impl Search<'_> {
         classifier: &mut dyn Classifier,
         (step, pairs): (u32, u32),
         room: &mut Room<'_>,
-    ) -> Result<f32, Error> {
+    ) -> Result<Found, Error> {
         room.slope.fill(0.0);
+        let mut became = false;
+        if self.against.is_some() {
+            self.enlarge(room.mask, room.pixels)?;
+            classifier.classify(&self.view(room.pixels), self.score, room.scores)?;
+            became = self.became(room.scores);
+        }
         let mut sum = 0.0;
         for pair in 0..pairs {
             let (seed, purpose) = (self.query.seed, Purpose::MaskDirection);
@@ -210,7 +259,7 @@ impl Search<'_> {
                 }
                 self.enlarge(room.beside, room.pixels)?;
                 classifier.classify(&self.view(room.pixels), self.score, room.scores)?;
-                *end = score_of(room.scores, self.target)?;
+                *end = self.value(room.scores)?;
             }
             let [more, less] = ends;
             let rise = (more - less) / (2.0 * REACH * pairs as f32);
@@ -219,7 +268,7 @@ impl Search<'_> {
             }
             sum += (more + less) / (2 * pairs) as f32;
         }
-        Ok(sum)
+        Ok(Found { score: sum, became })
     }
 
     /// Adds the derivatives of sparsity and smoothness.
@@ -289,7 +338,11 @@ impl MeaningfulPerturbation<'_> {
 
     /// Passes of one step.
     const fn passes(&self, white: bool) -> u64 {
-        if white { 2 } else { 2 * self.pairs as u64 }
+        match (white, self.against) {
+            (true, _) => 2,
+            (false, None) => 2 * self.pairs as u64,
+            (false, Some(_)) => 2 * self.pairs as u64 + 1,
+        }
     }
 
     fn search(
@@ -298,25 +351,64 @@ impl MeaningfulPerturbation<'_> {
         classifier: &mut dyn Classifier,
         room: &mut Room<'_>,
         passes: &mut Passes<'_>,
-    ) -> Result<f32, (f32, Error)> {
+    ) -> Result<Ended, Error> {
         let white = classifier.layers().is_some();
         room.mask.fill(1.0);
         room.mean.fill(0.0);
         room.square.fill(0.0);
-        let mut score = 0.0;
+        let mut ended = Ended {
+            found: Found::default(),
+            steps: 0,
+            stopped: false,
+        };
         for step in 0..self.steps {
-            let found = if white {
-                search.exact(classifier, room)
+            ended.found = if white {
+                search.exact(classifier, room)?
             } else {
-                search.estimated(classifier, (step, self.pairs), room)
+                search.estimated(classifier, (step, self.pairs), room)?
             };
-            score = found.map_err(|error| (score, error))?;
-            search.penalise(self.sparsity, self.smoothness, room);
-            descend(step, self.rate, room);
-            let done = passes.steps(self.passes(white));
-            done.map_err(|error| (score, error))?;
+            if !ended.found.became {
+                search.penalise(self.sparsity, self.smoothness, room);
+                descend(step, self.rate, room);
+                ended.steps = step + 1;
+            }
+            match passes.steps(self.passes(white)) {
+                Err(Error::Stopped) => ended.stopped = !ended.found.became,
+                done => done?,
+            }
+            if ended.found.became || ended.stopped {
+                break;
+            }
         }
-        Ok(score)
+        Ok(ended)
+    }
+
+    /// What became of a map; the numbers beside it.
+    fn judge(
+        &self,
+        (t, before, white): (usize, u64, bool),
+        ended: &Ended,
+        (mask, map): (&[f32], &mut [f32]),
+        passes: &mut Passes<'_>,
+    ) -> Outcome {
+        let cells = mask.len().max(1) as f64;
+        let kept = mask.iter().map(|m| f64::from(*m)).sum::<f64>() / cells;
+        passes.note(t, "score", f64::from(ended.found.score));
+        passes.note(t, "kept", kept);
+        if self.against.is_some() {
+            passes.note(t, "became", f64::from(u8::from(ended.found.became)));
+            passes.note(t, "steps", f64::from(ended.steps));
+        }
+        if ended.stopped {
+            return Outcome::Partial {
+                done: passes.done - before,
+                total: u64::from(self.steps) * self.passes(white),
+            };
+        }
+        if ended.found.became && ended.steps == 0 {
+            return Outcome::Undefined("the picture is of the other class already");
+        }
+        super::pass::judge(map)
     }
 }
 
@@ -357,41 +449,28 @@ impl Method for MeaningfulPerturbation<'_> {
         subtract(query, self.fill, room.difference)?;
         let cost = self.cost(classifier, query.targets.len())?;
         let mut passes = Passes::new(progress, cost.forward + cost.backward);
+        if let Some(target) = self.against.filter(|class| *class >= classes) {
+            return Err(Error::TargetOutOfRange { target, classes });
+        }
         let maps = maps.chunks_exact_mut(shape.len().max(1)).zip(outcomes);
         for (t, ((map, outcome), &target)) in maps.zip(query.targets).enumerate() {
             let search = Search {
                 query: *query,
                 target,
+                against: self.against,
                 fill: self.fill,
                 score: query.score.unwrap_or(Score::Probability),
                 input,
                 grid,
             };
             let before = passes.done;
-            let found = self.search(&search, classifier, &mut room, &mut passes);
-            let (score, stopped) = match found {
-                Ok(score) => (score, false),
-                Err((score, error)) => {
-                    unless_stopped(Err(error))?;
-                    (score, true)
-                }
-            };
+            let ended = self.search(&search, classifier, &mut room, &mut passes)?;
             search.enlarge(room.mask, room.pixels)?;
             for (out, kept) in map.iter_mut().zip(room.pixels.iter()) {
                 *out = 1.0 - kept;
             }
-            let cells = room.mask.len().max(1) as f64;
-            let kept = room.mask.iter().map(|m| f64::from(*m)).sum::<f64>() / cells;
-            passes.note(t, "score", f64::from(score));
-            passes.note(t, "kept", kept);
-            *outcome = if stopped {
-                Outcome::Partial {
-                    done: passes.done - before,
-                    total: u64::from(self.steps) * self.passes(white),
-                }
-            } else {
-                super::pass::judge(map)
-            };
+            let found = (&*room.mask, &mut *map);
+            *outcome = self.judge((t, before, white), &ended, found, &mut passes);
         }
         Ok(())
     }
@@ -481,6 +560,58 @@ mod tests {
         // Half-pixel centres: the outermost pixels have their cell's value.
         assert!(coarse.iter().all(|v| (0.0..=1.0).contains(v)));
         assert_eq!(coarse[0], coarse[1]);
+    }
+
+    /// Two linear classes over a fill of the same ends: the search ends where the other
+    /// class is the best, with gradients and without, and goes no further.
+    #[test]
+    fn it_ends_where_the_other_class_is_the_best() {
+        let (x, mine) = (vec![1.5; 24], gains());
+        let other: Vec<f32> = mine.iter().map(|g| 0.05 - 0.1 * g).collect();
+        let classes = [mine, other, vec![-1.0; 24]];
+        let method = MeaningfulPerturbation {
+            against: Some(1),
+            sparsity: 0.0,
+            rate: 0.02,
+            ..method(0.0)
+        };
+        let value = |k: usize, map: &[f32]| -> f32 {
+            let pairs = classes[k].iter().zip(map);
+            pairs.map(|(g, gone)| g * (1.5 - gone)).sum()
+        };
+        let mut white = Tiny::new(SHAPE, false, classes.to_vec());
+        let mut black = Net::linear(SHAPE, &classes);
+        let nets: [&mut dyn Classifier; 2] = [&mut white, &mut black];
+        for net in nets {
+            let mut notes = Figures::default();
+            let (map, outcomes) = explain(&method, net, &query(&x), &mut notes).unwrap();
+            assert_eq!(outcomes, [Outcome::Ok]);
+            let steps = notes.of(0, "steps");
+            assert!(notes.of(0, "became") == 1.0 && steps < 300.0, "{steps}");
+            // Just beyond the border: a step of Adam moves a cell by about its rate.
+            let beyond = value(1, &map[0]) - value(0, &map[0]);
+            let step = 24.0 * 0.02 * 0.6;
+            assert!(beyond > 0.0 && beyond < step, "{beyond}");
+        }
+        let asked = |against, targets| {
+            let method = MeaningfulPerturbation {
+                against: Some(against),
+                ..method
+            };
+            let mut white = Tiny::new(SHAPE, false, classes.to_vec());
+            let query = Query {
+                targets,
+                ..query(&x)
+            };
+            explain(&method, &mut white, &query, &mut Figures::default())
+        };
+        let already = Outcome::Undefined("the picture is of the other class already");
+        assert_eq!(asked(0, &[1]).unwrap().1, [already]);
+        let range = Error::TargetOutOfRange {
+            target: 3,
+            classes: 3,
+        };
+        assert_eq!(asked(3, &[0]).unwrap_err(), range);
     }
 
     #[test]

@@ -7,13 +7,17 @@
 //! target (and one element a pixel with `by_coverage`). If every mask scores
 //! alike the outcome is flat, whatever pattern the masks themselves left.
 //!
+//! With an even `sequence` (quasi-Monte Carlo: Owen-scrambled Sobol points, thresholded
+//! at the share of kept cells) the map has the same expectation and a smaller error;
+//! the number of masks is best a power of two. The paper's masks are independent.
+//!
 //! `mindspore` reproduces MindSpore XAI: its geometry of masks, no division by E\[M\].
 
 use super::pass::{NOTHING_YET, Passes, fronts, prepare, unless_stopped};
 use super::{Cost, Method, Outcome, Progress, Query};
 use crate::classifier::{Classifier, Score};
 use crate::error::Error;
-use crate::mask::{Fill, Grid, Mask, MaskSums, Masked};
+use crate::mask::{Fill, Grid, Mask, MaskSums, Masked, Sequence};
 use crate::picture::MAX_CHANNELS;
 use crate::tensor::Shape;
 
@@ -62,6 +66,8 @@ pub struct Rise<'a> {
     /// Whether each pixel's sum is divided by the sum of its own mask weights
     /// instead of by N * `keep`, which removes the noise of uneven coverage.
     pub by_coverage: bool,
+    /// Where the random masks come from.
+    pub sequence: Sequence,
 }
 
 impl Default for Rise<'_> {
@@ -74,6 +80,7 @@ impl Default for Rise<'_> {
             stored: None,
             mindspore: false,
             by_coverage: false,
+            sequence: Sequence::Random,
         }
     }
 }
@@ -134,6 +141,7 @@ impl Rise<'_> {
             cells: self.grid,
             keep: self.keep,
             mindspore: self.mindspore,
+            sequence: self.sequence,
         }
     }
 }
@@ -338,6 +346,74 @@ mod tests {
         assert!(found[best] > 0.6 && found[best] < 1.0, "{}", found[best]);
         // Far away m_p and m_q are independent: E[m_p] E[m_q] / keep = keep.
         assert!((found[5 * 9] - 0.5).abs() < 0.04, "{}", found[5 * 9]);
+    }
+
+    /// Weights of the cells along one side in pixel `at` under a shift, as the paper
+    /// enlarges them.
+    fn cells(at: usize, shift: usize, side: usize, s: usize) -> Vec<f64> {
+        let up = ((s + 1) * side.div_ceil(s)) as f64;
+        let place = ((at + shift) as f64 + 0.5) * s as f64 / up - 0.5;
+        let place = place.clamp(0.0, (s - 1) as f64);
+        let near = |cell: usize| (1.0 - (place - cell as f64).abs()).max(0.0);
+        (0..s).map(near).collect()
+    }
+
+    /// For f = sum_q g_q m_q the expectation at p is sum_q g_q E[m_p m_q] / keep, and
+    /// E[m_p m_q] = keep^2 + keep (1 - keep) times the cells that both have, in
+    /// the mean over all shifts. Even masks come nearer to it than random ones.
+    #[test]
+    fn even_masks_have_the_same_expectation_and_less_error() {
+        let (shape, s, keep) = (Shape::new(6, 9, 1), 3, 0.4f32);
+        let gains: Vec<f64> = wave(54, 1.3).iter().map(|g| f64::from(*g)).collect();
+        let both = |a: usize, b: usize, side: usize| -> Vec<f64> {
+            let of_shift = |shift| -> f64 {
+                let (a, b) = (cells(a, shift, side, s), cells(b, shift, side, s));
+                a.iter().zip(b).map(|(a, b)| a * b).sum()
+            };
+            (0..side.div_ceil(s)).map(of_shift).collect()
+        };
+        let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
+        let k = f64::from(keep);
+        let expected: Vec<f64> = (0..54)
+            .map(|p| {
+                let each = (0..54).map(|q| {
+                    let rows = mean(both(p / 9, q / 9, 6));
+                    let columns = mean(both(p % 9, q % 9, 9));
+                    gains[q] * (k + (1.0 - k) * rows * columns)
+                });
+                each.sum()
+            })
+            .collect();
+        let x = vec![1.0; 54];
+        let mut net = Net::new(shape, 1, |x, _| {
+            x.iter().zip(&gains).map(|(x, g)| f64::from(*x) * g).sum()
+        });
+        let mut error = |sequence| {
+            let rise = Rise {
+                masks: 512,
+                grid: s as u16,
+                keep,
+                sequence,
+                ..Rise::default()
+            };
+            let mut sum = 0.0;
+            for seed in 0..6 {
+                let query = Query {
+                    picture: tensor(shape, &x),
+                    targets: &[0],
+                    score: None,
+                    seed,
+                };
+                let (found, _) = explain(&rise, &mut net, &query, &mut Silent).unwrap();
+                let pairs = found[0].iter().zip(&expected);
+                sum += pairs.map(|(f, e)| (f64::from(*f) - e).powi(2)).sum::<f64>();
+            }
+            (sum / (6.0 * 54.0)).sqrt()
+        };
+        let random = error(Sequence::Random);
+        let even = error(Sequence::Even(crate::quasi::scrambled_sobol));
+        // Scores have a size of about 2; the first figure is what 512 masks leave.
+        assert!(random < 0.3 && even < 0.5 * random, "{even} {random}");
     }
 
     #[test]

@@ -209,6 +209,11 @@ pub const METHODS: &[MethodRow] = &[
                 "none",
                 "ends the masks once two halves agree so closely, 0 to 1; for centred",
             ),
+            parameter(
+                "sequence",
+                "random",
+                "random, or sobol: masks that fill the cube of their cells evenly; up to 15 cells a side",
+            ),
             COMPAT,
         ],
     },
@@ -234,6 +239,12 @@ pub const METHODS: &[MethodRow] = &[
                 "strides",
                 "a fifth of each window",
                 "distance of neighbouring boxes of each layer, with /",
+            ),
+            parameter("beam", "1", "sets of boxes that grow at once; 1 is greedy"),
+            parameter(
+                "minimal",
+                "false",
+                "drop boxes at the end that the others make unnecessary",
             ),
             parameter(
                 "baseline",
@@ -349,6 +360,11 @@ pub const METHODS: &[MethodRow] = &[
             parameter("sparsity", "0.05", "weight of what is taken away"),
             parameter("smoothness", "0.2", "weight of the mask's slopes"),
             parameter("pairs", "8", "pairs of masks a step, without gradients"),
+            parameter(
+                "against",
+                "none",
+                "class by index or label: perturb until the picture becomes it",
+            ),
             parameter(
                 "baseline",
                 "blur",
@@ -651,6 +667,31 @@ pub const METHODS: &[MethodRow] = &[
                 "add",
                 "share",
                 "share: operands of a sum get what they contributed; copy: each gets all",
+            ),
+        ],
+    },
+    MethodRow {
+        name: "aise",
+        summary: "density of Gaussian windows that keep the class and hide it, adaptively placed",
+        needs: Needs::Scores,
+        map: MapKind::Pixels,
+        paper: "OpenVINO XAI 1.1, 2024; DIRECT: Jones et al. 1993",
+        parameters: &[
+            parameter("samples", "50", "places tried with each width"),
+            parameter(
+                "widths",
+                "0.1/0.175/0.25",
+                "deviations of the windows as shares of the sides, with /",
+            ),
+            parameter(
+                "epsilon",
+                "0.1",
+                "share by which a place must promise to beat the best, from 0",
+            ),
+            parameter(
+                "baseline",
+                "black",
+                "what hides: blur, black, mean or a number",
             ),
         ],
     },

@@ -2,6 +2,7 @@
 //! (Petsiuk et al. 2018, arXiv 1806.07421, section 3.2).
 
 use crate::error::Error;
+use crate::quasi::MAX_DIMENSIONS;
 use crate::rng::{self, Purpose};
 use crate::tensor::Shape;
 
@@ -11,12 +12,32 @@ pub const MAX_CELLS: u16 = 64;
 /// Pixels by which MindSpore's masks are larger than the picture.
 const MINDSPORE_MARGIN: usize = 10;
 
+/// Coordinate `dimension` of point `index` of a sequence under a seed, in 0..1
+/// without 1; [`crate::quasi::scrambled_sobol`] is one.
+pub type Points = fn(seed: u64, index: u32, dimension: usize) -> f32;
+
+/// Where the numbers of a [`Grid`] come from.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Sequence {
+    /// Philox: cells are independent of each other, and masks too.
+    #[default]
+    Random,
+    /// Mask `sample` is a point of a sequence that fills its cube evenly: over many
+    /// masks each cell is kept as often as it should be, and so is each pair.
+    /// Coordinates 0 and 1 are the shifts of rows and columns, the others the
+    /// cells, row by row; there are [`MAX_DIMENSIONS`], enough for 15 cells a side.
+    Even(Points),
+}
+
+/// Coordinates that are no cells.
+const SHIFTS: usize = 2;
+
 /// A RISE mask. It is a pure function of its numbers, so it needs no memory.
 ///
 /// With s cells along each side and L pixels, the paper's geometry upsamples
 /// the grid to (s + 1) * ceil(L / s) pixels with half-pixel centres and the edge
 /// repeated, and cuts L pixels at a random shift below ceil(L / s).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Grid {
     /// Key of the random numbers.
     pub seed: u64,
@@ -29,6 +50,8 @@ pub struct Grid {
     /// MindSpore's geometry (upsampled to L + 10, shift of 0..=10 pixels)
     /// instead of the paper's.
     pub mindspore: bool,
+    /// Where its numbers come from.
+    pub sequence: Sequence,
 }
 
 /// Where the pixels of one axis lie in the grid.
@@ -43,7 +66,8 @@ struct Axis {
 }
 
 impl Axis {
-    fn new(grid: &Grid, side: usize, word: u32) -> Self {
+    /// The shift is that of coordinate `axis`, 0 for rows and 1 for columns.
+    fn new(grid: &Grid, side: usize, axis: usize) -> Self {
         let cells = usize::from(grid.cells.max(1));
         let (upsampled, shifts) = if grid.mindspore {
             (side + MINDSPORE_MARGIN, MINDSPORE_MARGIN + 1)
@@ -52,7 +76,7 @@ impl Axis {
             ((cells + 1) * cell, cell)
         };
         Self {
-            shift: rng::below(word, shifts as u32) as usize,
+            shift: grid.shift(axis, shifts),
             ratio: cells as f32 / upsampled as f32,
             last: cells - 1,
         }
@@ -86,6 +110,10 @@ impl Grid {
         if self.cells == 0 || self.cells > MAX_CELLS {
             return Err(Error::BadParameter("cells of a RISE mask"));
         }
+        let coordinates = usize::from(self.cells) * usize::from(self.cells) + SHIFTS;
+        if matches!(self.sequence, Sequence::Even(_)) && coordinates > MAX_DIMENSIONS {
+            return Err(Error::BadParameter("cells of a Sobol mask"));
+        }
         if !(0.0..=1.0).contains(&self.keep) {
             return Err(Error::BadParameter("share of kept cells"));
         }
@@ -94,9 +122,7 @@ impl Grid {
 
     /// Weights of the pixels of row `y`, from left to right, without end.
     pub(super) fn weights(&self, shape: Shape, y: usize) -> impl Iterator<Item = f32> + use<> {
-        let shift = rng::words(self.seed, self.sample, 0, 0, Purpose::RiseShift);
-        let [rows_word, columns_word, ..] = shift;
-        let (above, share) = Axis::new(self, shape.h, rows_word).locate(y);
+        let (above, share) = Axis::new(self, shape.h, 0).locate(y);
         let upper = self.cell_row(above);
         let lower = if share > 0.0 {
             self.cell_row(above + 1)
@@ -108,7 +134,7 @@ impl Grid {
             let bit = |row: u64| (row.checked_shr(column as u32).unwrap_or(0) & 1) as f32;
             *cell = between(bit(upper), bit(lower), share);
         }
-        let axis = Axis::new(self, shape.w, columns_word);
+        let axis = Axis::new(self, shape.w, 1);
         (0..).map(move |x| {
             let (cell, share) = axis.locate(x);
             let value = |i: usize| cells.get(i).copied().unwrap_or(0.0);
@@ -116,8 +142,30 @@ impl Grid {
         })
     }
 
+    /// The shift along an axis, below `shifts`.
+    fn shift(&self, axis: usize, shifts: usize) -> usize {
+        match self.sequence {
+            Sequence::Random => {
+                let [rows, columns, ..] =
+                    rng::words(self.seed, self.sample, 0, 0, Purpose::RiseShift);
+                let word = if axis == 0 { rows } else { columns };
+                rng::below(word, shifts as u32) as usize
+            }
+            Sequence::Even(point) => {
+                let place = point(self.seed, self.sample, axis) * shifts as f32;
+                (place as usize).min(shifts.saturating_sub(1))
+            }
+        }
+    }
+
     /// One row of cells, one bit a cell: 1 = kept.
     fn cell_row(&self, row: usize) -> u64 {
+        if let Sequence::Even(point) = self.sequence {
+            let cells = usize::from(self.cells.min(MAX_CELLS));
+            let first = SHIFTS + row * cells;
+            let kept = |i: usize| u64::from(point(self.seed, self.sample, first + i) < self.keep);
+            return (0..cells).fold(0, |bits, i| bits | kept(i) << i);
+        }
         let mut bits = 0;
         for block in 0..u32::from(self.cells.min(MAX_CELLS)).div_ceil(4) {
             let words = rng::words(
@@ -201,6 +249,7 @@ mod tests {
                         cells,
                         keep: 0.5,
                         mindspore,
+                        sequence: Sequence::Random,
                     };
                     let pairs = mask(&grid, shape).into_iter().zip(reference(&grid, shape));
                     for (i, (found, expected)) in pairs.enumerate() {
@@ -225,6 +274,7 @@ mod tests {
                     cells: 7,
                     keep,
                     mindspore: false,
+                    sequence: Sequence::Random,
                 };
                 let mask = mask(&grid, shape);
                 sum += f64::from(mask[10 * 28 + 9]) + f64::from(mask[0]);
@@ -236,6 +286,45 @@ mod tests {
         }
     }
 
+    /// Of 2^m even masks each cell is kept in its share to within one mask, and each
+    /// pair nearly in the product; the mean of a pixel is the share.
+    #[test]
+    fn even_masks_are_kept_in_their_share() {
+        let shape = Shape::new(21, 28, 1);
+        let grid = |sample, cells| Grid {
+            seed: 5,
+            sample,
+            cells,
+            keep: 0.3,
+            mindspore: false,
+            sequence: Sequence::Even(crate::quasi::scrambled_sobol),
+        };
+        let mut cells = [0u32; 25];
+        let mut pixels = vec![0.0; shape.area()];
+        for sample in 0..1024 {
+            let grid = grid(sample, 5);
+            for row in 0..5 {
+                let bits = grid.cell_row(row);
+                for column in 0..5 {
+                    cells[row * 5 + column] += (bits >> column & 1) as u32;
+                }
+            }
+            for (sum, weight) in pixels.iter_mut().zip(mask(&grid, shape)) {
+                *sum += f64::from(weight) / 1024.0;
+            }
+        }
+        assert!(
+            cells.iter().all(|kept| (306..=309).contains(kept)),
+            "{cells:?}"
+        );
+        // Shifts are as even as the cells, so only their dependence is left.
+        let worst = pixels.iter().map(|m| (m - 0.3).abs()).fold(0.0, f64::max);
+        assert!(worst < 0.01, "{worst}");
+        assert_eq!(grid(0, 15).check(), Ok(()));
+        let error = Err(Error::BadParameter("cells of a Sobol mask"));
+        assert_eq!(grid(0, 16).check(), error);
+    }
+
     #[test]
     fn all_or_nothing_is_exact() {
         for (keep, value) in [(1.0, 1.0), (0.0, 0.0)] {
@@ -245,6 +334,7 @@ mod tests {
                 cells: 5,
                 keep,
                 mindspore: false,
+                sequence: Sequence::Random,
             };
             assert!(mask(&grid, SIDES[0]).iter().all(|m| *m == value));
         }
@@ -259,6 +349,7 @@ mod tests {
                 cells,
                 keep,
                 mindspore: false,
+                sequence: Sequence::Random,
             }
             .check()
         };

@@ -25,8 +25,12 @@ impl Mask<'_> {
             Self::Enlarged(channel) => channel.check(),
             #[cfg(foveola_inside)]
             Self::Segments { labels, .. } => enough(shape.area(), labels.len()),
+            #[cfg(foveola_inside)]
+            Self::Spot(spot) => spot.check(),
             #[cfg(not(foveola_inside))]
-            Self::Even(_) | Self::Enlarged(_) | Self::Segments { .. } => Err(LEFT_OUT),
+            Self::Even(_) | Self::Enlarged(_) | Self::Segments { .. } | Self::Spot(_) => {
+                Err(LEFT_OUT)
+            }
         }
     }
 
@@ -68,8 +72,12 @@ impl Mask<'_> {
             Self::Enlarged(channel) => put(out, channel.weights(y)),
             #[cfg(foveola_inside)]
             Self::Segments { labels, weights } => put(out, segments(labels, weights, shape, y)?),
+            #[cfg(foveola_inside)]
+            Self::Spot(spot) => put(out, spot.weights(shape, y)),
             #[cfg(not(foveola_inside))]
-            Self::Even(_) | Self::Enlarged(_) | Self::Segments { .. } => return Err(LEFT_OUT),
+            Self::Even(_) | Self::Enlarged(_) | Self::Segments { .. } | Self::Spot(_) => {
+                return Err(LEFT_OUT);
+            }
         }
         Ok(())
     }
@@ -146,8 +154,12 @@ impl Masked<'_> {
             Mask::Segments { labels, weights } => {
                 self.blend(y, segments(labels, weights, shape, y)?, out)
             }
+            #[cfg(foveola_inside)]
+            Mask::Spot(spot) => self.blend(y, spot.weights(shape, y), out),
             #[cfg(not(foveola_inside))]
-            Mask::Even(_) | Mask::Enlarged(_) | Mask::Segments { .. } => Err(LEFT_OUT),
+            Mask::Even(_) | Mask::Enlarged(_) | Mask::Segments { .. } | Mask::Spot(_) => {
+                Err(LEFT_OUT)
+            }
         }
     }
 

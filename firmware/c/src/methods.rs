@@ -74,6 +74,7 @@ pub unsafe extern "C" fn foveola_rise(
             stored: None,
             mindspore: flag(given.mindspore, "mindspore")?,
             by_coverage: flag(given.by_coverage, "by_coverage")?,
+            ..Rise::default()
         };
         explain(call, &rise)
     };
@@ -188,6 +189,7 @@ fn search(
             _ => strides.get(..layers.len()).unwrap_or_default(),
         },
         fill: call.fill,
+        ..Hoc::default()
     };
     let shape = call.engine.input();
     let shape = Shape::new(shape.h, shape.w, 1);

@@ -227,6 +227,7 @@ fn all(o: &mut Outside<'_>) -> Result<(), Error> {
         stored: None,
         mindspore: black_box(false),
         by_coverage: black_box(false),
+        ..Rise::default()
     };
     let hoc = Hoc {
         mode: black_box(Mode::Reveal),
@@ -234,6 +235,7 @@ fn all(o: &mut Outside<'_>) -> Result<(), Error> {
         windows: o.numbers,
         strides: o.numbers,
         fill: o.fill,
+        ..Hoc::default()
     };
     let storage = RefCell::new(Storage {
         steps: o.steps,

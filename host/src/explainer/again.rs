@@ -131,7 +131,7 @@ impl<'m> Again<'m> {
             score: self.score,
             seed: self.seed,
         };
-        let Some(rival) = self.against else {
+        let Some(rival) = self.against.filter(|_| !setting.is_held()) else {
             return weigh(&setting, classifier, &query, evidence);
         };
         let mut scores = vec![0.0; classifier.classes()];

@@ -29,15 +29,16 @@ pub fn explain_running(
     question: &Question,
     watch: &mut dyn Watch,
 ) -> Result<Explanation, ExplainError> {
-    let settings = question
-        .methods
-        .iter()
-        .map(|spec| Setting::new(spec, photo, running))
-        .collect::<Result<Vec<_>, _>>()?;
-    let classifier = &mut *running.classifier;
-    let (scores, probabilities) = both_scores(classifier, photo, own)?;
+    let (scores, probabilities) = both_scores(&mut *running.classifier, photo, own)?;
     let targets = target::choose(question, &probabilities, labels)?;
     let rival = target::rival(question, &targets, &probabilities, labels)?;
+    let known = (probabilities.len(), labels);
+    let settings = question.methods.iter().map(|spec| {
+        let spec = target::with_rival(spec, &targets, rival, known)?;
+        Setting::new(&spec, photo, running)
+    });
+    let settings = settings.collect::<Result<Vec<_>, ExplainError>>()?;
+    let classifier = &mut *running.classifier;
     let mut explanation = Explanation {
         scores,
         probabilities,
@@ -80,6 +81,11 @@ fn run(
         seed: question.seed,
     };
     let (answer, seconds) = held(setting, classifier, &query, (rival, watch))?;
+    let own = setting
+        .spec()
+        .against()
+        .and_then(|class| class.parse().ok());
+    let rival = own.or(rival);
     let parameters = setting.parameters(classifier);
     let kind = setting.spec().row.map;
     let named = |(raw, &target): (Raw, &usize)| {
@@ -131,7 +137,9 @@ pub(crate) fn explain_known(
     seed: u64,
     watch: &mut dyn Watch,
 ) -> Result<Vec<SaliencyMap>, ExplainError> {
-    let setting = Setting::new(spec, photo, running)?;
+    let known = (probabilities.len(), labels);
+    let spec = target::with_rival(spec, targets, None, known)?;
+    let setting = Setting::new(&spec, photo, running)?;
     let question = Question {
         methods: Vec::new(),
         targets: Vec::new(),
@@ -183,14 +191,15 @@ pub(crate) fn explain_other(
     raw.map(|raw| (raw.values, raw.outcome)).ok_or(none)
 }
 
-/// As [`timed`], every class held against a rival if there is one.
-fn held(
+/// As [`timed`], every class held against a rival if there is one and the
+/// method does not do so itself.
+pub(super) fn held(
     setting: &Setting,
     classifier: &mut dyn Classifier,
     query: &Query<'_>,
     (rival, watch): (Option<usize>, &mut dyn Watch),
 ) -> Result<(Answer, f64), ExplainError> {
-    let Some(rival) = rival else {
+    let Some(rival) = rival.filter(|_| !setting.is_held()) else {
         return timed(setting, classifier, query, watch);
     };
     let mut scores = vec![0.0; classifier.classes()];

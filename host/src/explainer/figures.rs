@@ -48,6 +48,19 @@ pub(super) fn statement(method: &str, figures: &Figures) -> Option<String> {
             get("taken_by_bias")?,
             get("taken_by_stabiliser")?
         )),
+        "meaningful-perturbation" => {
+            let steps = get("steps")?;
+            Some(match get("became")? {
+                1.0 => format!("it becomes the other class after {steps} steps"),
+                _ => format!("it does not become the other class in {steps} steps"),
+            })
+        }
+        "aise" => Some(format!(
+            "the best window is at {:.0} % from the top and {:.0} % from the left, worth {:.3}",
+            100.0 * get("row")?,
+            100.0 * get("column")?,
+            get("best")?
+        )),
         "full-grad" => Some(format!(
             "its parts miss the score by {:.3}",
             get("completeness_error")?

@@ -8,10 +8,12 @@ use std::path::Path;
 
 use foveola_core::explain::hoc::{Mode, Storage};
 use foveola_core::explain::{
-    CentredRise, Cost, CounterfactualGradCam, Deconvolution, FullGrad, GradCam, Gradient,
+    Aise, CentredRise, Cost, CounterfactualGradCam, Deconvolution, FullGrad, GradCam, Gradient,
     GuidedBackprop, Hoc, HocMethod, InputXGradient, IntegratedGradients, Lrp,
     MeaningfulPerturbation, Method, Occlusion, Rise, StoredMasks,
 };
+use foveola_core::mask::Sequence;
+use foveola_core::quasi::scrambled_sobol;
 use foveola_core::{At, Classifier, Error, Fill, Score, Shape};
 use serde_json::Value;
 
@@ -176,6 +178,11 @@ impl Setting {
         all
     }
 
+    /// Whether the method itself holds classes against another one.
+    pub fn is_held(&self) -> bool {
+        self.spec.against().is_some()
+    }
+
     /// What hides a segment.
     pub fn fill_of_segments(&self) -> Fill<'_> {
         let none = Fill::Colour(Default::default());
@@ -194,6 +201,8 @@ impl Setting {
             threshold,
             windows,
             strides,
+            beam,
+            minimal,
             ..
         } = &self.spec.parameters
         else {
@@ -205,6 +214,8 @@ impl Setting {
             windows,
             strides,
             fill: self.fill(),
+            beam: *beam as usize,
+            minimal: *minimal,
         })
     }
 
@@ -214,6 +225,7 @@ impl Setting {
             grid,
             keep,
             by_coverage,
+            even,
             mindspore,
             ..
         } = &self.spec.parameters
@@ -233,6 +245,10 @@ impl Setting {
             stored: self.masks.as_deref().map(StoredMasks::Floats),
             mindspore: *mindspore,
             by_coverage: *by_coverage,
+            sequence: match even {
+                true => Sequence::Even(scrambled_sobol),
+                false => Sequence::Random,
+            },
         })
     }
 
@@ -268,6 +284,7 @@ impl Setting {
                 sparsity,
                 smoothness,
                 pairs,
+                ref against,
                 ..
             } => work(&MeaningfulPerturbation {
                 fill: self.fill(),
@@ -277,6 +294,9 @@ impl Setting {
                 sparsity,
                 smoothness,
                 pairs,
+                // A label that is not resolved yet, where only costs are asked:
+                // they are the same for every class.
+                against: against.as_ref().map(|class| class.parse().unwrap_or(0)),
             }),
             Parameters::GradCam {
                 relu,
@@ -310,6 +330,17 @@ impl Setting {
             Parameters::Relevance(rules) => work(&Lrp {
                 rules: *rules,
                 told: None,
+            }),
+            Parameters::Aise {
+                widths,
+                samples,
+                epsilon,
+                ..
+            } => work(&Aise {
+                widths,
+                samples: *samples,
+                epsilon: *epsilon,
+                fill: self.fill(),
             }),
             Parameters::OnLayer { kind, .. } => self.with_layer_method(*kind, work),
             Parameters::Occlusion {
@@ -356,6 +387,7 @@ const fn baseline(parameters: &Parameters) -> Option<Baseline> {
         | Parameters::Rise { baseline, .. }
         | Parameters::Hoc { baseline, .. }
         | Parameters::MeaningfulPerturbation { baseline, .. }
+        | Parameters::Aise { baseline, .. }
         | Parameters::OnLayer {
             kind: LayerMethod::Score { baseline, .. },
             ..

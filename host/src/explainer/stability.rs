@@ -4,7 +4,7 @@ use foveola_core::explain::{Outcome, Query};
 use foveola_core::{Classifier, Error};
 use serde::Serialize;
 
-use super::answer::timed;
+use super::answer::held;
 use super::map::pixels;
 use super::setting::Setting;
 use super::{ExplainError, Explainer, SaliencyMap, Watch, wanted};
@@ -88,7 +88,7 @@ impl Explainer {
                     seed,
                 };
                 let classifier = &mut *running.classifier;
-                found.extend(once(&setting, classifier, &query, watch)?);
+                found.extend(once(&setting, classifier, &query, (map.against, watch))?);
             }
             all.push(certify(map, &found));
         }
@@ -101,10 +101,10 @@ fn once(
     setting: &Setting,
     classifier: &mut dyn Classifier,
     query: &Query<'_>,
-    watch: &mut dyn Watch,
+    asked: (Option<usize>, &mut dyn Watch),
 ) -> Result<Option<Vec<f32>>, ExplainError> {
     let input = classifier.input();
-    let (answer, _) = timed(setting, classifier, query, watch)?;
+    let (answer, _) = held(setting, classifier, query, asked)?;
     let none = ExplainError::Classifier(Error::Internal);
     let raw = answer.maps.into_iter().next().ok_or(none)?;
     // A map that its own limits cut short is what the method gives with them.

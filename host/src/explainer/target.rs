@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::Question;
 use crate::card::label;
+use crate::method_spec::MethodSpec;
 use crate::suggest::hint;
 
 /// A class as people name it.
@@ -126,6 +127,24 @@ pub fn rival(
     match targets.contains(&rival) {
         true => Err(TargetError::Itself(label(labels, rival))),
         false => Ok(Some(rival)),
+    }
+}
+
+/// A method with the class that it holds `targets` against itself, if it does:
+/// its own, or else the question's rival.
+pub fn with_rival(
+    spec: &MethodSpec,
+    targets: &[usize],
+    rival: Option<usize>,
+    (classes, labels): (usize, &[String]),
+) -> Result<MethodSpec, TargetError> {
+    let own = spec.against().map(|name| named(name, classes, labels));
+    let Some(class) = own.transpose()?.or(rival) else {
+        return Ok(spec.clone());
+    };
+    match targets.contains(&class) && spec.against().is_some() {
+        true => Err(TargetError::Itself(label(labels, class))),
+        false => Ok(spec.clone().with_against(class)),
     }
 }
 

@@ -69,6 +69,7 @@ pub fn call(spec: &MethodSpec, layer: &dyn Fn(&str) -> Option<u16>) -> Result<Ca
             windows,
             strides,
             baseline,
+            ..
         } => Call::Hoc {
             cover: *cover,
             threshold: *threshold,

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use foveola_core::explain::{METHODS, Parameter};
+use foveola_core::explain::{Aise, METHODS, Parameter};
 use foveola_core::mask::MAX_CELLS;
 
 use super::{Baseline, Limits, MethodSpec, Parameters, SpecError};
 use crate::suggest::hint;
+
+/// Cells along a side for which there are coordinates enough.
+const MOST_EVEN_CELLS: u16 = 15;
 
 impl FromStr for MethodSpec {
     type Err = SpecError;
@@ -33,6 +36,7 @@ impl FromStr for MethodSpec {
             "smooth-grad" | "var-grad" | "square-grad" => given.noise()?,
             "integrated-gradients" => given.path()?,
             "lrp" => given.relevance()?,
+            "aise" => given.aise()?,
             _ if given.takes_layer(row.parameters) => given.on_layer(name)?,
             _ => given.segmented(name)?.unwrap_or(Parameters::Plain),
         };
@@ -221,11 +225,18 @@ impl<'a> Given<'a> {
         if tolerance.is_some_and(|t| !(centred && t > 0.0 && t < 1.0)) {
             return Err(self.wrong("tolerance", format!("it takes {TAKES}")));
         }
+        let even = self.choice("sequence", &["random", "sobol"])? == 1;
+        let grid = self.grid()?;
+        if even && grid.is_some_and(|cells| cells > MOST_EVEN_CELLS) {
+            let takes = format!("with sequence=sobol it takes at most {MOST_EVEN_CELLS}");
+            return Err(self.wrong("grid", takes));
+        }
         Ok(Parameters::Rise {
+            even,
             centred,
             tolerance,
             masks: self.count("masks", "a whole number from 1")?,
-            grid: self.grid()?,
+            grid,
             keep: self.share("keep", 0.5, true)?,
             baseline: self.baseline(Baseline::Black)?,
             file: self.values.get("file").map(PathBuf::from),
@@ -250,7 +261,29 @@ impl<'a> Given<'a> {
             sparsity: weight("sparsity", 0.05)?,
             smoothness: weight("smoothness", 0.2)?,
             pairs: self.count("pairs", "a whole number from 1")?.unwrap_or(8),
+            against: self.values.get("against").cloned(),
             baseline: self.baseline(Baseline::Blur)?,
+        })
+    }
+
+    fn aise(&self) -> Result<Parameters, SpecError> {
+        const TAKES: &str = "shares of the sides above 0, with /";
+        let usual = Aise::default();
+        let text = self.values.get("widths");
+        let widths = text.map(|text| text.split('/').map(str::parse).collect());
+        let widths: Result<Vec<f32>, _> = widths.unwrap_or_else(|| Ok(usual.widths.to_vec()));
+        let fits = |width: &f32| *width > 0.0 && width.is_finite();
+        let widths = match widths {
+            Ok(widths) if widths.iter().all(fits) => widths,
+            _ => return Err(self.wrong("widths", format!("it takes {TAKES}"))),
+        };
+        Ok(Parameters::Aise {
+            widths,
+            samples: self
+                .count("samples", "a whole number from 1")?
+                .unwrap_or(usual.samples),
+            epsilon: self.amount("epsilon", usual.epsilon)?,
+            baseline: self.baseline(Baseline::Black)?,
         })
     }
 
@@ -260,6 +293,8 @@ impl<'a> Given<'a> {
             threshold: self.share("threshold", 0.5, false)?,
             windows: self.lengths("windows", "sides with /, descending")?,
             strides: self.lengths("strides", "distances with /")?,
+            beam: self.count("beam", "a whole number from 1")?.unwrap_or(1),
+            minimal: self.choice("minimal", &["false", "true"])? == 1,
             baseline: self.baseline(Baseline::Blur)?,
         })
     }

@@ -97,14 +97,30 @@ pub fn of(parameters: &Parameters) -> BTreeMap<&'static str, Value> {
             threshold,
             windows,
             strides,
+            beam,
+            minimal,
             baseline,
         } => none
+            .may("beam", (*beam > 1).then_some(beam))
+            .may("minimal", minimal.then_some(true))
             .put("mode", if *cover { "cover" } else { "reveal" })
             .put("threshold", decimal(*threshold))
             .list("windows", windows)
             .list("strides", strides)
             .baseline(*baseline),
         Parameters::Segmented(segmented) => segmented.put(none),
+        Parameters::Aise {
+            widths,
+            samples,
+            epsilon,
+            baseline,
+        } => {
+            let widths: Vec<String> = widths.iter().map(f32::to_string).collect();
+            none.put("widths", widths.join("/"))
+                .put("samples", samples)
+                .put("epsilon", decimal(*epsilon))
+                .baseline(*baseline)
+        }
         Parameters::MeaningfulPerturbation {
             grid,
             steps,
@@ -112,9 +128,11 @@ pub fn of(parameters: &Parameters) -> BTreeMap<&'static str, Value> {
             sparsity,
             smoothness,
             pairs,
+            against,
             baseline,
         } => none
             .may("grid", *grid)
+            .may("against", against.as_ref())
             .put("steps", steps)
             .put("rate", decimal(*rate))
             .put("sparsity", decimal(*sparsity))
@@ -135,6 +153,7 @@ fn rise(none: Values, parameters: &Parameters) -> Values {
         by_coverage,
         centred,
         tolerance,
+        even,
         mindspore,
     } = parameters
     else {
@@ -149,5 +168,6 @@ fn rise(none: Values, parameters: &Parameters) -> Values {
         .put("divisor", divisor)
         .may("estimator", centred.then_some("centred"))
         .may("tolerance", tolerance.map(decimal))
+        .may("sequence", even.then_some("sobol"))
         .compat(*mindspore)
 }

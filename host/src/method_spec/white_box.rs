@@ -27,7 +27,7 @@ impl Given<'_> {
     }
 
     /// A number of at least 0.
-    fn amount(&self, key: &str, usual: f32) -> Result<f32, SpecError> {
+    pub(super) fn amount(&self, key: &str, usual: f32) -> Result<f32, SpecError> {
         const TAKES: &str = "a number from 0";
         let value = self.number::<f32>(key, TAKES)?.unwrap_or(usual);
         match value.is_finite() && value >= 0.0 {

@@ -213,6 +213,7 @@ fn masks() {
                 cells: 5,
                 keep: 0.5,
                 mindspore: false,
+                sequence: foveola_core::mask::Sequence::Random,
             }),
             3 => Mask::Soft(&weights),
             4 => Mask::SoftBytes(&bytes),

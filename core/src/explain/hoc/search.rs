@@ -18,11 +18,15 @@ pub(super) struct Question<'q> {
     pub(super) reveal: bool,
     pub(super) threshold: f32,
     pub(super) levels: &'q Levels,
+    /// Sets of boxes side by side.
+    pub(super) beam: usize,
+    /// Whether boxes that are not needed are dropped at the end.
+    pub(super) minimal: bool,
 }
 
 impl Question<'_> {
     /// Whether a score is as far as the threshold (or as a step that must be matched).
-    fn reaches(&self, value: f32, goal: f32) -> bool {
+    pub(super) fn reaches(&self, value: f32, goal: f32) -> bool {
         if self.reveal {
             value >= goal
         } else {
@@ -31,7 +35,7 @@ impl Question<'_> {
     }
 
     /// Whether a score is further than another.
-    fn better(&self, value: f32, than: f32) -> bool {
+    pub(super) fn better(&self, value: f32, than: f32) -> bool {
         if self.reveal {
             value > than
         } else {
@@ -41,24 +45,26 @@ impl Question<'_> {
 }
 
 /// One search inside one box: steps `begin..` of the storage are what it has found.
-struct Job {
-    layer: usize,
+pub(super) struct Job {
+    pub(super) layer: usize,
     field: Window,
-    parent: Option<usize>,
+    pub(super) parent: Option<usize>,
     begin: usize,
+    /// Boxes in use when it begins.
+    pub(super) base: usize,
 }
 
 pub(super) struct Searcher<'c, 'q, 's> {
-    classifier: &'c mut dyn Classifier,
-    question: Question<'q>,
-    steps: &'s mut [Step],
-    boxes: &'s mut [Window],
-    scores: &'s mut [f32],
-    passes: Passes<'c>,
+    pub(super) classifier: &'c mut dyn Classifier,
+    pub(super) question: Question<'q>,
+    pub(super) steps: &'s mut [Step],
+    pub(super) boxes: &'s mut [Window],
+    pub(super) scores: &'s mut [f32],
+    pub(super) passes: Passes<'c>,
     /// Steps in use.
-    len: usize,
+    pub(super) len: usize,
     /// Boxes in use.
-    shown: usize,
+    pub(super) shown: usize,
 }
 
 impl<'c, 'q, 's> Searcher<'c, 'q, 's> {
@@ -97,6 +103,8 @@ impl<'c, 'q, 's> Searcher<'c, 'q, 's> {
         }
         match self.finish() {
             Err(Error::Stopped) => Ok(self.first_layer()),
+            #[cfg(foveola_edits)]
+            Ok(Ok(region)) if self.question.minimal => self.minimise(region).map(Ok),
             finished => finished,
         }
     }
@@ -114,7 +122,7 @@ impl<'c, 'q, 's> Searcher<'c, 'q, 's> {
     }
 
     /// Score of the picture with the boxes in use.
-    fn output(&mut self) -> Result<f32, Error> {
+    pub(super) fn output(&mut self) -> Result<f32, Error> {
         let question = &self.question;
         let masked = Masked {
             picture: question.picture,
@@ -150,7 +158,7 @@ impl<'c, 'q, 's> Searcher<'c, 'q, 's> {
         Ok(())
     }
 
-    fn step(&self, index: usize) -> Result<Step, Error> {
+    pub(super) fn step(&self, index: usize) -> Result<Step, Error> {
         self.steps.get(index).copied().ok_or(Error::Internal)
     }
 
@@ -162,6 +170,7 @@ impl<'c, 'q, 's> Searcher<'c, 'q, 's> {
             field,
             parent,
             begin: self.len,
+            base: self.shown,
         };
         let needed = match parent {
             Some(parent) => Some(self.step(parent)?.change),
@@ -169,6 +178,10 @@ impl<'c, 'q, 's> Searcher<'c, 'q, 's> {
         };
         self.passes.total = self.passes.done + 2;
         let start = self.output()?;
+        #[cfg(foveola_edits)]
+        if self.question.beam > 1 {
+            return self.beam(&job, start, needed);
+        }
         let mut last = start;
         loop {
             if self.question.reaches(last, self.question.threshold) {
@@ -187,7 +200,7 @@ impl<'c, 'q, 's> Searcher<'c, 'q, 's> {
     }
 
     /// Hangs the steps of a job under its parent.
-    fn keep(&mut self, job: &Job) -> Result<(), Error> {
+    pub(super) fn keep(&mut self, job: &Job) -> Result<(), Error> {
         if let Some(parent) = job.parent {
             let children = self.len - job.begin;
             let step = self.steps.get_mut(parent).ok_or(Error::Internal)?;
@@ -216,7 +229,7 @@ impl<'c, 'q, 's> Searcher<'c, 'q, 's> {
         self.show(window)
     }
 
-    fn show(&mut self, window: Window) -> Result<(), Error> {
+    pub(super) fn show(&mut self, window: Window) -> Result<(), Error> {
         let have = self.boxes.len();
         let place = self.boxes.get_mut(self.shown);
         *place.ok_or(Error::BufferTooSmall {
@@ -230,7 +243,8 @@ impl<'c, 'q, 's> Searcher<'c, 'q, 's> {
     /// The unused box that moves the score furthest, the first among equals.
     fn best(&mut self, job: &Job) -> Result<Option<(Window, f32)>, Error> {
         let question = self.question;
-        let used = self.steps.get(job.begin..self.len).unwrap_or_default();
+        let boxes = self.boxes.get(..self.shown).unwrap_or_default();
+        let used = boxes.get(job.base..).unwrap_or_default();
         let candidates = Candidates::new(question.levels, job);
         let count = candidates.count() - used.len().min(candidates.count());
         if count == 0 {
@@ -241,7 +255,7 @@ impl<'c, 'q, 's> Searcher<'c, 'q, 's> {
             picture: question.picture,
             fill: question.fill,
             mask: Mask::Windows {
-                boxes: self.boxes.get(..self.shown).unwrap_or_default(),
+                boxes,
                 extra: None,
                 reveal: question.reveal,
             },
@@ -301,14 +315,7 @@ impl<'c, 'q, 's> Searcher<'c, 'q, 's> {
         let mut probabilities = [0.0; MAX_LAYERS];
         let mut enough = None;
         for (layer, probability) in probabilities.iter_mut().enumerate().take(layers) {
-            self.shown = 0;
-            for at in 0..self.len {
-                let step = self.step(at)?;
-                if step.shown_in(layer) {
-                    self.show(step.window)?;
-                }
-            }
-            *probability = self.output()?;
+            *probability = self.layer_output(layer)?;
             if self.question.reaches(*probability, self.question.threshold) {
                 enough = Some(layer);
             }
@@ -317,6 +324,18 @@ impl<'c, 'q, 's> Searcher<'c, 'q, 's> {
             Some(layer) => Ok(self.cut(layer, probabilities, true)),
             None => Err(NoRegion::NotFound),
         })
+    }
+
+    /// Score of a layer's picture.
+    pub(super) fn layer_output(&mut self, layer: usize) -> Result<f32, Error> {
+        self.shown = 0;
+        for at in 0..self.len {
+            let step = self.step(at)?;
+            if step.shown_in(layer) {
+                self.show(step.window)?;
+            }
+        }
+        self.output()
     }
 
     /// Cuts the tree below `layer`.
@@ -355,7 +374,7 @@ impl<'c, 'q, 's> Searcher<'c, 'q, 's> {
 }
 
 /// The boxes that a job may choose from: down a column, then to the right.
-struct Candidates {
+pub(super) struct Candidates {
     field: Window,
     level: (usize, usize),
     rows: usize,
@@ -363,7 +382,7 @@ struct Candidates {
 }
 
 impl Candidates {
-    fn new(levels: &Levels, job: &Job) -> Self {
+    pub(super) fn new(levels: &Levels, job: &Job) -> Self {
         Self {
             field: job.field,
             level: levels.level(job.layer),
@@ -372,7 +391,7 @@ impl Candidates {
         }
     }
 
-    fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.rows * self.columns
     }
 
@@ -390,9 +409,9 @@ impl Candidates {
     }
 
     /// The `i`-th box that no step has used.
-    fn unused(&self, used: &[Step], i: usize) -> Window {
+    pub(super) fn unused(&self, used: &[Window], i: usize) -> Window {
         let all = (0..self.count()).map(|i| self.window(i));
-        let mut unused = all.filter(|window| used.iter().all(|step| step.window != *window));
+        let mut unused = all.filter(|window| !used.contains(window));
         unused.nth(i).unwrap_or(super::UNUSED_WINDOW)
     }
 }

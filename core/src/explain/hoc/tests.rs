@@ -84,6 +84,8 @@ const P: Hoc<'_> = Hoc {
     windows: &[5, 2],
     strides: &[2, 1],
     fill: Fill::Colour([0.0; MAX_CHANNELS]),
+    beam: 1,
+    minimal: false,
 };
 
 #[test]
@@ -422,6 +424,7 @@ fn trees_of_random_networks() {
             windows: &[8, 4, 2],
             strides: &[3, 2, 1],
             fill: Fill::Colour([0.0, 0.3, 0.0, 0.0]),
+            ..Hoc::default()
         };
         let (found, steps) = search(&hoc, &mut net, &x);
         let whole = (net.score)(&x, 0) as f32;
@@ -544,4 +547,135 @@ fn layers_can_be_shown_again() {
     };
     let hidden = read(&masked).unwrap().iter().filter(|v| **v == 0.0).count();
     assert_eq!(hidden, 4 * 4 * 3);
+}
+
+/// A picture of 4 x 6 in six boxes of 2 x 2; the score is a table of the sets of
+/// boxes that show, most of it chance, all of them together 1.
+fn table(seed: u64) -> Vec<f64> {
+    let mut scores: Vec<f64> = (0..64)
+        .map(|set| {
+            let [word, ..] = crate::rng::words(seed, set, 0, 0, crate::rng::Purpose::RiseCells);
+            0.9 * f64::from(crate::rng::unit(word))
+        })
+        .collect();
+    scores[0] = 0.0;
+    scores[63] = 1.0;
+    scores
+}
+
+/// The set of boxes that show, of a picture of ones over zeros.
+fn set_of(x: &[f32]) -> usize {
+    let shows = |i: usize| x[2 * (i / 3) * 6 + 2 * (i % 3)] > 0.5;
+    (0..6).filter(|i| shows(*i)).map(|i| 1 << i).sum()
+}
+
+fn set_of_steps(steps: &[Step]) -> usize {
+    let bit = |step: &Step| 1 << (step.window.y / 2 * 3 + step.window.x / 2);
+    steps.iter().map(bit).sum()
+}
+
+/// Against every set there is: a beam as wide as there are sets of a size finds a
+/// smallest one; a minimal result loses the threshold with any of its boxes.
+#[test]
+fn beam_and_minimality_against_all_sets() {
+    let (mut fewer, mut dropped) = (0, 0);
+    for seed in 0..60 {
+        let scores = table(seed);
+        let run = |beam, minimal| {
+            let hoc = Hoc {
+                threshold: 0.8,
+                windows: &[2],
+                strides: &[2],
+                beam,
+                minimal,
+                ..Hoc::default()
+            };
+            let mut net = Net::new(Shape::new(4, 6, 1), 1, |x, _| scores[set_of(x)]);
+            let (region, steps) = search(&hoc, &mut net, &[1.0; 24]);
+            let region = region.unwrap();
+            assert_eq!((region.steps, region.layers), (steps.len(), 1));
+            let set = set_of_steps(&steps);
+            assert!(scores[set] >= 0.8 && region.probabilities[0] == scores[set] as f32);
+            assert_eq!(region.passes, net.passes as u64);
+            assert!(region.passes <= hoc.most_passes(net.shape).unwrap());
+            set
+        };
+        let enough = (0..64usize).filter(|set| scores[*set] >= 0.8);
+        let smallest = enough.map(usize::count_ones).min().unwrap();
+        assert_eq!(run(20, false).count_ones(), smallest, "{seed}");
+        let greedy = run(1, false);
+        fewer += usize::from(greedy.count_ones() > smallest);
+        for beam in [1, 3] {
+            let minimal = run(beam, true);
+            for i in (0..6).filter(|i| minimal >> i & 1 == 1) {
+                assert!(scores[minimal ^ 1 << i] < 0.8, "{seed} {minimal:b}");
+            }
+            dropped += usize::from(minimal != run(beam, false));
+        }
+        assert_eq!(run(1, true) & !greedy, 0);
+    }
+    // The tables are such that a greedy search is not enough.
+    assert!(fewer > 9 && dropped > 9, "{fewer} {dropped}");
+}
+
+/// Two layers: what is left is needed, and the tree is one.
+#[test]
+fn minimal_trees() {
+    // Sixteen blocks of 2 x 2 with weights; windows of 4, then of 2.
+    let weights: Vec<f64> = (0..16)
+        .map(|i| [0.02, 0.11, 0.05, 0.08][i * 7 % 4])
+        .collect();
+    let score = |x: &[f32]| -> f64 {
+        let shown = |i: usize| f64::from(x[2 * (i / 4) * 8 + 2 * (i % 4)]);
+        (0..16).map(|i| weights[i] * shown(i)).sum()
+    };
+    let mut net = Net::new(Shape::new(8, 8, 1), 1, |x, _| score(x));
+    let hoc = Hoc {
+        threshold: 0.45,
+        windows: &[4, 2],
+        strides: &[2, 1],
+        beam: 2,
+        minimal: true,
+        ..Hoc::default()
+    };
+    let (region, steps) = search(&hoc, &mut net, &[1.0; 64]);
+    let region = region.unwrap();
+    let value = |without: usize| {
+        let mut x = vec![0.0; 64];
+        for (i, step) in steps.iter().enumerate() {
+            if i != without && step.shown_in(region.layers - 1) {
+                for p in 0..4 {
+                    x[(step.window.y % 8 + p / step.window.w.min(2)) * 8 + step.window.x + p % 2] =
+                        1.0;
+                }
+            }
+        }
+        score(&x)
+    };
+    assert_eq!(region.layers, 2);
+    assert!((value(usize::MAX) - f64::from(region.probabilities[1])).abs() < 1e-6);
+    for (i, step) in steps.iter().enumerate() {
+        let children = step.first_child..step.first_child + step.children;
+        for child in children {
+            assert_eq!(steps[child].parent, Some(i));
+            assert_eq!(steps[child].layer, step.layer + 1);
+        }
+        if step.layer == 1 {
+            let parent = steps[step.parent.unwrap()];
+            assert!((parent.first_child..parent.first_child + parent.children).contains(&i));
+            assert!(value(i) < 0.45, "{step:?}");
+        }
+    }
+    let leaves = steps.iter().filter(|step| step.shown_in(1));
+    assert!(leaves.clone().count() > 2 && leaves.clone().all(|step| step.layer == 1));
+    let wrong = Hoc { beam: 0, ..hoc };
+    let (mut steps, mut boxes) = (vec![Step::UNUSED; 9], vec![UNUSED_WINDOW; 9]);
+    let mut storage = Storage {
+        steps: &mut steps,
+        boxes: &mut boxes,
+    };
+    let x = [1.0; 64];
+    let question = (tensor(net.shape, &x), 0, Score::Probability);
+    let error = wrong.search(&mut net, question, &mut storage, &mut [0.0], &mut Silent);
+    assert_eq!(error, Err(Error::BadParameter("beam of HOC")));
 }

@@ -1,7 +1,7 @@
 //! Masks as the adapter draws them: a few words each. What many masks share
 //! (segments of pixels, ranks, an activation) is sent once a batch.
 
-use foveola_core::mask::{Enlarged, Grid, Window};
+use foveola_core::mask::{Enlarged, Grid, Sequence, Window};
 use foveola_core::{Mask, Masked, Shape};
 
 use super::{Questions, identity, packed};
@@ -46,7 +46,8 @@ impl Questions {
     /// scores; nothing is added.
     pub fn weighs(&mut self, x: &Masked<'_>) -> bool {
         let kind = match x.mask {
-            Mask::Grid(_) | Mask::SoftBytes(_) => true,
+            Mask::Grid(grid) => matches!(grid.sequence, Sequence::Random),
+            Mask::SoftBytes(_) => true,
             Mask::Soft(weights) => weights.iter().all(is_weight),
             _ => false,
         };
@@ -87,7 +88,12 @@ impl Questions {
                 let start = self.place(identity(ranks), || true, ranks.iter().copied())?;
                 Some([RANKS, start, 0, u32::from(reveal), from, to])
             }
-            Mask::Grid(grid) => self.rise(&grid, start),
+            Mask::Grid(grid) => match grid.sequence {
+                Sequence::Random => self.rise(&grid, start),
+                // Only Philox runs there.
+                Sequence::Even(_) => None,
+            },
+            Mask::Spot(_) => None,
             Mask::Even(weight) => {
                 is_weight(&weight).then_some([EVEN, weight.to_bits(), 0, 0, 0, 0])
             }
