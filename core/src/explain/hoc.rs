@@ -350,7 +350,9 @@ impl Hoc<'_> {
             reveal: self.mode == Mode::Reveal,
             threshold: self.threshold,
             levels: &levels,
+            #[cfg(foveola_edits)]
             beam: self.beam,
+            #[cfg(foveola_edits)]
             minimal: self.minimal,
         };
         let passes = Passes::new(progress, u64::MAX);

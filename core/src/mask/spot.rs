@@ -1,6 +1,7 @@
 //! A round mask: a Gaussian window around a point, kept or hidden.
 
 use crate::error::Error;
+#[cfg(foveola_inside)]
 use crate::tensor::Shape;
 
 /// Weights exp(-(dy^2 / h^2 + dx^2 / w^2) / (2 width^2)), with dy and dx from the

@@ -19,8 +19,10 @@ pub(super) struct Question<'q> {
     pub(super) threshold: f32,
     pub(super) levels: &'q Levels,
     /// Sets of boxes side by side.
+    #[cfg(foveola_edits)]
     pub(super) beam: usize,
     /// Whether boxes that are not needed are dropped at the end.
+    #[cfg(foveola_edits)]
     pub(super) minimal: bool,
 }
 
