@@ -6,6 +6,7 @@
 //! where a map is shown.
 
 mod ablation_cam;
+mod activation_maximisation;
 mod aise;
 pub mod anchors;
 mod cam;
@@ -54,6 +55,7 @@ use crate::picture::Picture;
 use crate::tensor::Shape;
 
 pub use ablation_cam::AblationCam;
+pub use activation_maximisation::ActivationMaximisation;
 pub use aise::Aise;
 pub use anchors::Anchors;
 pub use cam::Cam;

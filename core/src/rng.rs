@@ -51,6 +51,10 @@ pub enum Purpose {
     /// Directions in which a mask is tried: sample = step, index = pair, block = cell / 32,
     /// one bit of word 0 a cell.
     MaskDirection = 68,
+    /// The picture that an ascent starts from: block = element (HWC) / 4.
+    StartNoise = 69,
+    /// How far a picture is rolled: sample = step, words 0 and 1 for rows and columns.
+    Jitter = 70,
 }
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];

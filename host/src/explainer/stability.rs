@@ -101,10 +101,10 @@ fn once(
     setting: &Setting,
     classifier: &mut dyn Classifier,
     query: &Query<'_>,
-    asked: (Option<usize>, &mut dyn Watch),
+    (rival, watch): (Option<usize>, &mut dyn Watch),
 ) -> Result<Option<Vec<f32>>, ExplainError> {
     let input = classifier.input();
-    let (answer, _) = held(setting, classifier, query, asked)?;
+    let (answer, _) = held(setting, classifier, query, (rival, &mut *watch))?;
     let none = ExplainError::Classifier(Error::Internal);
     let raw = answer.maps.into_iter().next().ok_or(none)?;
     // A map that its own limits cut short is what the method gives with them.
