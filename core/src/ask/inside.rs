@@ -97,6 +97,7 @@ fn perturb(call: &Call, fill: Fill<'_>, run: &mut Run<'_>) -> Result<(), Error> 
         sparsity,
         smoothness,
         pairs,
+        against: None,
     };
     run(&[TO_INPUT], &method)
 }

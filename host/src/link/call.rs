@@ -63,6 +63,9 @@ pub fn call(spec: &MethodSpec, layer: &dyn Fn(&str) -> Option<u16>) -> Result<Ca
             mindspore: *mindspore,
         },
         Parameters::Rise { .. } => rise(&spec.parameters).map_err(unfit)?,
+        Parameters::Hoc { beam, minimal, .. } if *beam > 1 || *minimal => {
+            return Err(unfit("devices search greedily and drop no boxes"));
+        }
         Parameters::Hoc {
             cover,
             threshold,
@@ -104,11 +107,15 @@ fn rise(parameters: &Parameters) -> Result<Call, &'static str> {
         by_coverage,
         centred,
         tolerance,
+        even,
         mindspore,
     } = parameters
     else {
         return Err("devices do not have it yet");
     };
+    if *even {
+        return Err("devices draw random masks only");
+    }
     if file.is_some() {
         return Err("it takes no masks from files");
     }
@@ -162,6 +169,10 @@ fn inside(name: &str, parameters: &Parameters) -> Result<Call, &'static str> {
         },
         Parameters::Relevance(rules) => Call::Lrp(*rules),
         Parameters::MeaningfulPerturbation {
+            against: Some(_), ..
+        } => return Err("devices hold no class against another"),
+        Parameters::MeaningfulPerturbation {
+            against: None,
             grid,
             steps,
             rate,
