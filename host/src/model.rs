@@ -11,7 +11,7 @@ use std::sync::Arc;
 use foveola_core::net::format::MAGIC;
 use foveola_core::net::model::Model;
 use foveola_core::net::op::Op;
-use foveola_core::{Error, Score};
+use foveola_core::{Error, Score, TensorId};
 use sha2::{Digest, Sha256};
 
 use crate::backend::core::{Arithmetic, Editing, ModelFile, StartError};
@@ -144,6 +144,16 @@ pub enum BackendKind {
     Gpu,
 }
 
+/// How the backend `gpu` stores the numbers between layers; sums are f32 always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Precision {
+    /// f32.
+    #[default]
+    Full,
+    /// f16, where the adapter has it: half the memory and its traffic, 11 bits a number.
+    Half,
+}
+
 /// How to open a model.
 #[derive(Clone, Debug, Default)]
 pub struct OpenOptions {
@@ -160,6 +170,8 @@ pub struct OpenOptions {
     /// The adapter of the backend `gpu`: its number or a part of its name;
     /// `None` is the best one.
     pub adapter: Option<String>,
+    /// How the backend `gpu` stores numbers.
+    pub precision: Precision,
 }
 
 impl OpenOptions {
@@ -217,6 +229,8 @@ pub struct OpenModel {
     pub goal: Goal,
     /// The device of the backend `gpu`, which then runs the network instead of `core`.
     pub gpu: Option<Device>,
+    /// How that device stores numbers.
+    pub precision: Precision,
 }
 
 impl OpenModel {
@@ -249,6 +263,7 @@ impl OpenModel {
         let (partial, integers) = pixels_as_integers(partial, input_type);
         let mut completed = partial.complete(&facts)?;
         completed.assumed.extend(integers.map(String::from));
+        let precision = precision(options.precision, &engine, &mut notes);
         Ok(Self {
             path: path.to_path_buf(),
             sha256: sha256(bytes),
@@ -267,6 +282,7 @@ impl OpenModel {
                 Some(BackendKind::Gpu) => Some(gpu::open(options.adapter.as_deref())?),
                 _ => None,
             },
+            precision,
         })
     }
 
@@ -306,6 +322,29 @@ impl OpenModel {
             card: &self.card,
         }
     }
+}
+
+/// What was asked for, or f32 for a network that computes with integers, whose
+/// tensors are bytes already.
+fn precision(asked: Precision, engine: &Engine, notes: &mut Vec<String>) -> Precision {
+    let integers = match engine {
+        Engine::Graph(imported) => imported.graph.tensors.iter().any(|t| t.quant.is_some()),
+        Engine::File(file) => {
+            let model = file.model();
+            let tensors = (0..model.tensor_count() as u16).map(TensorId);
+            tensors
+                .into_iter()
+                .any(|id| model.tensor(id).is_some_and(|t| t.quant.is_some()))
+        }
+        Engine::Tract(_) => false,
+    };
+    if asked == Precision::Half && integers {
+        notes.push(String::from(
+            "the network computes with integers, which stay exact: half precision changes nothing in it",
+        ));
+        return Precision::Full;
+    }
+    asked
 }
 
 fn file_output_quant(model: &Model<'_>) -> Option<Quant> {

@@ -11,6 +11,8 @@ mod kernels;
 mod networks;
 #[path = "gpu/shaders.rs"]
 mod shaders;
+#[path = "gpu/trouble.rs"]
+mod trouble;
 
 use std::sync::{Arc, OnceLock};
 

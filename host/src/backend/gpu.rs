@@ -11,6 +11,7 @@ mod first;
 mod integers;
 pub mod kernels;
 mod layers;
+mod matrices;
 mod memory;
 mod program;
 mod question;
@@ -28,6 +29,7 @@ use foveola_core::{Classifier, Error, Layers, Masked, Score, Shape};
 use super::core::{CoreBackend, ModelFile};
 pub use device::{AdapterFacts, Gpu, GpuError, Preparation, list};
 pub use kernels::{ShaderKind, Storage};
+pub use matrices::Matrices;
 use memory::{Sharing, Uploads};
 use program::{Program, Room};
 use question::Questions;
@@ -63,7 +65,7 @@ impl GpuBackend {
         if storage == Storage::Half && !gpu.facts().f16 {
             return Err(GpuError::Start {
                 adapter: gpu.facts().name.clone(),
-                reason: String::from("it has no f16"),
+                reason: String::from("it has no f16, which half precision is stored in"),
             });
         }
         let sharing = Sharing::forward(model, false);

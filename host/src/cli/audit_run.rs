@@ -85,6 +85,7 @@ fn open(path: &Path) -> Result<Bench, CliError> {
         model: path.to_path_buf(),
         backend: None,
         adapter: None,
+        precision: None,
         threads: None,
         edits: Editing::default(),
         allow_external: false,

@@ -166,6 +166,8 @@ pub fn run(args: &ExplainArgs) -> Result<Ending, CliError> {
     let mut explainer = Explainer::new(model, args.model.threads());
     let answered = answer(args, &mut explainer, (&photo, &question), setting);
     let answered = answered.map_err(|error| failed(error, explainer.model()))?;
+    // Metrics that a lost device failed on only say that they have no value.
+    explainer.model().sound()?;
     let command: Vec<String> = std::env::args().skip(1).collect();
     write(
         &Run {

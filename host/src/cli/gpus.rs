@@ -24,13 +24,14 @@ fn described(adapter: &crate::backend::gpu::AdapterFacts) -> String {
         None => String::from("no"),
     };
     let cooperative = match adapter.cooperative.is_empty() {
-        true => String::from("no"),
-        false => adapter.cooperative.join(", "),
+        true => String::new(),
+        false => format!(" ({})", adapter.cooperative.join(", ")),
     };
+    let matrices = matrices(adapter);
     format!(
         "{index}  {name}\n   type       {kind}{software}\n   backend    {api}\n   driver     {driver}\n   \
          limits     {binding} MiB a buffer, {shared} KiB shared by {threads} threads\n   \
-         f16        {half}\n   subgroups  {subgroups}\n   matrices   {cooperative}\n",
+         f16        {half}\n   subgroups  {subgroups}\n   matrices   {matrices}{cooperative}\n",
         index = adapter.index,
         name = adapter.name,
         kind = adapter.kind,
@@ -40,6 +41,20 @@ fn described(adapter: &crate::backend::gpu::AdapterFacts) -> String {
         shared = adapter.shared >> 10,
         threads = adapter.threads,
     )
+}
+
+/// Whether the adapter's cooperative matrices multiply, tried on it.
+#[cfg(feature = "gpu")]
+fn matrices(adapter: &crate::backend::gpu::AdapterFacts) -> String {
+    use crate::backend::gpu::{Gpu, Matrices};
+
+    if !adapter.matrices {
+        return Matrices::NotOffered.to_string();
+    }
+    match Gpu::open(Some(&adapter.index.to_string())) {
+        Ok(gpu) => gpu.matrices().to_string(),
+        Err(error) => error.to_string(),
+    }
 }
 
 #[cfg(not(feature = "gpu"))]

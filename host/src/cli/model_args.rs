@@ -8,7 +8,7 @@ use super::{CliError, note};
 use crate::backend::core::Editing;
 use crate::card::{Channels, Labels, OutputActivation, PartialCard, Resize};
 use crate::explainer::ExplainError;
-use crate::model::{BackendKind, OpenModel, OpenOptions};
+use crate::model::{BackendKind, OpenModel, OpenOptions, Precision};
 
 #[derive(Clone, Debug, Args)]
 pub struct ModelArgs {
@@ -22,6 +22,10 @@ pub struct ModelArgs {
     /// GPU for --backend gpu or auto: number or part of the name, see `foveola gpus`
     #[arg(long, value_name = "NAME|INDEX")]
     pub adapter: Option<String>,
+
+    /// How --backend gpu or auto stores numbers between layers [default: full]
+    #[arg(long, value_enum)]
+    pub precision: Option<Precision>,
 
     /// Threads; results do not depend on it [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -137,15 +141,22 @@ impl ModelArgs {
     /// Opens the model and says what was assumed.
     pub fn open(&self) -> Result<OpenModel, CliError> {
         let card = &self.card;
-        if self.adapter.is_some() && !matches!(self.backend, Some(Backend::Gpu | Backend::Auto)) {
-            let reason = "--adapter is for --backend gpu and --backend auto";
-            return Err(CliError::Usage(String::from(reason)));
+        let of_gpu = [
+            ("--adapter", self.adapter.is_some()),
+            ("--precision", self.precision.is_some()),
+        ];
+        if let Some((flag, _)) = of_gpu.into_iter().find(|(_, given)| *given)
+            && !matches!(self.backend, Some(Backend::Gpu | Backend::Auto))
+        {
+            let reason = format!("{flag} is for --backend gpu and --backend auto");
+            return Err(CliError::Usage(reason));
         }
         let mut model = OpenModel::open(
             &self.model,
             &OpenOptions {
                 backend: self.backend.and_then(Backend::kind),
                 adapter: self.adapter.clone(),
+                precision: self.precision.unwrap_or_default(),
                 card_file: card.card.clone(),
                 card: PartialCard {
                     size: None,

@@ -6,7 +6,7 @@ use clap::Args;
 use foveola_core::explain::{METHODS, Needs};
 use image::RgbImage;
 
-use super::model_args::ModelArgs;
+use super::model_args::{ModelArgs, failed};
 use super::progress::{Terminal, catch_interrupts};
 use super::{CliError, Ending, note, print};
 use crate::explainer::{DEFAULT_SEED, Explainer, Question, SaliencyMap, Watch};
@@ -65,7 +65,9 @@ pub fn run(args: &SheetArgs) -> Result<Ending, CliError> {
         if terminal.stopped() {
             break;
         }
-        columns.push(column(&mut explainer, path, &question, &mut terminal)?);
+        let made = column(&mut explainer, path, &question, &mut terminal);
+        columns.push(made.map_err(|error| failed(error, explainer.model()))?);
+        explainer.model().sound()?;
     }
     let (cells, across) = by_rows(&columns);
     let heading = format!(

@@ -8,7 +8,7 @@ mod with {
 
     use crate::backend::core::ModelFile;
     use crate::backend::gpu::{Gpu, GpuBackend, GpuError, Preparation, Storage, list};
-    use crate::model::{Engine, ModelError, OpenModel};
+    use crate::model::{Engine, ModelError, OpenModel, Precision};
 
     /// A device that a model runs on.
     pub type Device = Arc<Gpu>;
@@ -25,8 +25,16 @@ mod with {
     }
 
     /// The network on a device.
-    pub fn start(device: &Device, file: Arc<ModelFile>) -> Result<Box<dyn Classifier>, ModelError> {
-        let backend = GpuBackend::new(Arc::clone(device), file, Storage::Full)?;
+    pub fn start(
+        device: &Device,
+        file: Arc<ModelFile>,
+        precision: Precision,
+    ) -> Result<Box<dyn Classifier>, ModelError> {
+        let storage = match precision {
+            Precision::Full => Storage::Full,
+            Precision::Half => Storage::Half,
+        };
+        let backend = GpuBackend::new(Arc::clone(device), file, storage)?;
         Ok(Box::new(backend))
     }
 
@@ -64,6 +72,18 @@ mod with {
             gpu.failure().map(ModelError::from)
         }
 
+        /// Fails if the device went away or ran out of memory; what it computed
+        /// is then worth nothing.
+        ///
+        /// # Errors
+        /// What went wrong.
+        pub fn sound(&self) -> Result<(), ModelError> {
+            match &self.gpu {
+                Some(gpu) => Ok(gpu.check()?),
+                None => Ok(()),
+            }
+        }
+
         /// What the model runs on, in one line; nothing for the processor.
         pub fn device_line(&self) -> Option<String> {
             let gpu = self.gpu.as_ref()?;
@@ -77,8 +97,12 @@ mod with {
                 false => "faster next time where the driver keeps them",
             };
             let time = time.as_secs_f64();
+            let storage = match self.precision {
+                Precision::Full => String::new(),
+                Precision::Half => format!(", stored in f16, matrices {}", gpu.matrices()),
+            };
             Some(format!(
-                "on {gpu}: {pipelines} pipelines made in {time:.2} s, {before}"
+                "on {gpu}{storage}: {pipelines} pipelines made in {time:.2} s, {before}"
             ))
         }
     }
@@ -91,7 +115,7 @@ mod with {
     use foveola_core::Classifier;
 
     use crate::backend::core::ModelFile;
-    use crate::model::{ModelError, OpenModel};
+    use crate::model::{ModelError, OpenModel, Precision};
 
     /// There is none in this build.
     pub type Device = std::convert::Infallible;
@@ -108,6 +132,7 @@ mod with {
     pub fn start(
         device: &Device,
         _file: Arc<ModelFile>,
+        _precision: Precision,
     ) -> Result<Box<dyn Classifier>, ModelError> {
         match *device {}
     }
@@ -121,6 +146,14 @@ mod with {
         /// Nothing: there is no device.
         pub const fn failure(&self) -> Option<ModelError> {
             None
+        }
+
+        /// Always: there is no device.
+        ///
+        /// # Errors
+        /// None.
+        pub const fn sound(&self) -> Result<(), ModelError> {
+            Ok(())
         }
 
         /// Nothing: there is no device.

@@ -198,6 +198,7 @@ fn with_file(model: &OpenModel, file: Arc<ModelFile>) -> OpenModel {
         editing: model.editing,
         goal: model.goal,
         gpu: None,
+        precision: model.precision,
     }
 }
 

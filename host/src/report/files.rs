@@ -19,7 +19,7 @@ use crate::explainer::{
     Consensus, Explanation, Layer, MapScore, Question, Region, Removal, SaliencyMap, Stability,
     Step, StoppedBy, score_name,
 };
-use crate::model::{BackendKind, OpenModel};
+use crate::model::{BackendKind, OpenModel, Precision};
 use crate::photo::Photo;
 use crate::uncertainty::{Setting, Uncertainty};
 
@@ -325,7 +325,10 @@ fn json(run: &Run<'_>) -> Vec<u8> {
                 Arithmetic::Fused => "fused",
             },
             BackendKind::Tract => "tract",
-            BackendKind::Gpu => "gpu",
+            BackendKind::Gpu => match model.precision {
+                Precision::Full => "gpu",
+                Precision::Half => "gpu, stored in f16",
+            },
         },
         seed: question.seed,
         threshold: question.threshold,

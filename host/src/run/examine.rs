@@ -112,6 +112,8 @@ impl<'a> Examiner<'a> {
             Err(error) => record.sample.failure = Some(unreadable(&error)),
             Ok(photo) => self.look(item, &photo, &mut record)?,
         }
+        // A device that was lost fails on every picture.
+        self.inquiry.model.sound().map_err(ExplainError::Model)?;
         Ok(record)
     }
 
@@ -125,7 +127,8 @@ impl<'a> Examiner<'a> {
         match self.probabilities(photo) {
             Ok(probabilities) => sample.probabilities = probabilities,
             Err(error) => {
-                sample.failure = Some(format!("the model fails on it: {error}"));
+                let reason = self.inquiry.reason(error);
+                sample.failure = Some(format!("the model fails on it: {reason}"));
                 return Ok(());
             }
         }
@@ -234,7 +237,7 @@ impl<'a> Examiner<'a> {
         }
         match maps {
             Ok(maps) => Ok(Ok(maps)),
-            Err(ExplainError::Classifier(error)) => Ok(Err(error.to_string())),
+            Err(ExplainError::Classifier(error)) => Ok(Err(self.inquiry.reason(error))),
             Err(ExplainError::Method { reason, .. }) => Ok(Err(reason)),
             Err(other) => Err(other.into()),
         }

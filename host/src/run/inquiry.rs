@@ -1,5 +1,7 @@
 //! What is asked of each picture, and of which pictures.
 
+use foveola_core::Error;
+
 use crate::method_spec::MethodSpec;
 use crate::metric_spec::MetricSpec;
 use crate::model::OpenModel;
@@ -71,6 +73,15 @@ impl Inquiry {
             true => &Nothing::ALL,
             false => &[],
         }
+    }
+
+    /// Why the model failed: in the device's own words where it was one.
+    pub fn reason(&self, error: Error) -> String {
+        let device = match error {
+            Error::Backend => self.model.failure(),
+            _ => None,
+        };
+        device.map_or_else(|| error.to_string(), |failure| failure.to_string())
     }
 
     /// The names that rows carry.

@@ -16,6 +16,9 @@ pub const MANIFEST: &str = "manifest.json";
 /// Largest manifest that is read, in bytes.
 const MOST_BYTES: u64 = 1 << 28;
 
+/// The arithmetic of a GPU that stores f16.
+pub(super) const HALF: &str = "half";
+
 /// `manifest.json`. Paths are as they were given; they decide nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -6,13 +6,13 @@ use foveola_core::explain::{Cost, MapKind};
 
 use super::inquiry::Nothing;
 use super::manifest::{
-    Config, DataRecord, FORMAT, Manifest, MethodRecord, ModelRecord, Shards, TrainRecord,
+    Config, DataRecord, FORMAT, HALF, Manifest, MethodRecord, ModelRecord, Shards, TrainRecord,
 };
 use super::{RunError, Runner};
 use crate::backend::core::Arithmetic;
 use crate::explainer::{ExplainError, Priced, priced};
 use crate::method_spec::{LayerMethod, MethodSpec, Parameters};
-use crate::model::BackendKind;
+use crate::model::{BackendKind, Precision};
 
 /// A shard takes about so many passes, so that little is lost with it.
 const PASSES_OF_A_SHARD: u64 = 10_000;
@@ -134,7 +134,10 @@ impl Runner {
     fn config(&self, methods: Vec<MethodRecord>) -> Config {
         let inquiry = &self.inquiry;
         let arithmetic = match (inquiry.model.backend(), inquiry.model.arithmetic.here()) {
-            (BackendKind::Gpu, _) => "gpu",
+            (BackendKind::Gpu, _) => match inquiry.model.precision {
+                Precision::Full => "gpu",
+                Precision::Half => HALF,
+            },
             (_, Arithmetic::Strict) => "strict",
             (_, Arithmetic::Fused) => "fused",
         };
@@ -239,6 +242,9 @@ fn command(manifest: &Manifest) -> Vec<String> {
     flag("seed", config.seed.to_string());
     flag("shard-size", manifest.shards.size.to_string());
     flag("backend", manifest.backend_name().to_string());
+    if config.arithmetic == HALF {
+        flag("precision", String::from("half"));
+    }
     if config.backend != BackendKind::Gpu {
         flag("arithmetic", config.arithmetic.clone());
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::RunError;
 use super::data::{DataOptions, DataSet};
 use super::inquiry::{Inquiry, Train};
-use super::manifest::{MANIFEST, Manifest};
+use super::manifest::{HALF, MANIFEST, Manifest};
 use super::nearest::{Features, NearestError, Neighbours};
 use super::pool;
 use super::shard::{UNFINISHED, in_folder, is_done, tidy};
@@ -15,7 +15,7 @@ use crate::card::{Card, Labels, PartialCard};
 use crate::explainer::DEFAULT_SEED;
 use crate::method_spec::MethodSpec;
 use crate::metric_spec::MetricSpec;
-use crate::model::{OpenModel, OpenOptions};
+use crate::model::{OpenModel, OpenOptions, Precision};
 use crate::uncertainty::Setting;
 
 /// Explains and scores a whole data set.
@@ -259,6 +259,10 @@ impl Runner {
             allow_external: config.allow_external,
             input_size: config.input_size,
             adapter: None,
+            precision: match config.arithmetic == HALF {
+                true => Precision::Half,
+                false => Precision::Full,
+            },
         };
         let mut open = OpenModel::open(&model.path, &options)?;
         if config.arithmetic != "strict" {

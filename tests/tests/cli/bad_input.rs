@@ -108,6 +108,10 @@ fn names_that_do_not_exist_get_a_suggestion() {
         "/head/conv/Conv",
     );
     explain_with(&["--backend", "tracts"], "tract");
+    explain_with(&["--precision", "half"], "--precision is for --backend gpu");
+    let on_core = ["--backend", "core", "--precision", "full"];
+    explain_with(&on_core, "--precision is for --backend gpu");
+    explain_with(&["--backend", "gpu", "--precision", "bf16"], "half");
     let compile = ["compile", &model(), "--layer", "/head/act/Clip_outpt_0"];
     Room::new().refuse(&compile, "/head/act/Clip_output_0");
 }

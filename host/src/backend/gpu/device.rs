@@ -2,13 +2,14 @@
 //! and what goes wrong on it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use wgpu::{Backends, DeviceType, ErrorFilter, Features};
 
 use super::cache::DiskCache;
 use super::kernels::{Access, Shader};
+use super::matrices::{self, Matrices};
 
 /// Most bytes of one binding, whatever the adapter says: drivers count them in
 /// signed 32-bit words.
@@ -113,6 +114,8 @@ pub struct AdapterFacts {
     pub subgroups: Option<[u32; 2]>,
     /// Cooperative matrices, e.g. `16x16x16 f16 to f32`.
     pub cooperative: Vec<String>,
+    /// Whether those that the kernels multiply are among them, and may be tried.
+    pub matrices: bool,
 }
 
 fn instance() -> wgpu::Instance {
@@ -152,6 +155,7 @@ impl AdapterFacts {
             subgroups: features
                 .contains(Features::SUBGROUP)
                 .then_some([info.subgroup_min_size, info.subgroup_max_size]),
+            matrices: matrices::offered(adapter),
             cooperative: cooperative
                 .iter()
                 .map(|m| {
@@ -222,6 +226,7 @@ pub struct Gpu {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     facts: AdapterFacts,
+    pub(super) matrices: OnceLock<Matrices>,
     pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
     preparation: Mutex<Preparation>,
     cache: Option<DiskCache>,
@@ -263,19 +268,12 @@ impl Gpu {
         Self::start(adapter, facts[index].clone()).map(Arc::new)
     }
 
-    fn start(adapter: &wgpu::Adapter, facts: AdapterFacts) -> Result<Self, GpuError> {
-        let useful = Features::SHADER_F16 | Features::PIPELINE_CACHE | Features::TIMESTAMP_QUERY;
-        let limits = wgpu::Limits {
-            max_storage_buffer_binding_size: facts.binding,
-            ..adapter.limits()
-        };
-        let asked = wgpu::DeviceDescriptor {
-            label: Some("foveola"),
-            required_features: adapter.features() & useful,
-            required_limits: limits,
-            ..wgpu::DeviceDescriptor::default()
-        };
-        let opened = pollster::block_on(adapter.request_device(&asked));
+    fn start(adapter: &wgpu::Adapter, mut facts: AdapterFacts) -> Result<Self, GpuError> {
+        let mut opened = request(adapter, &facts);
+        if opened.is_err() && facts.matrices {
+            facts.matrices = false;
+            opened = request(adapter, &facts);
+        }
         let (device, queue) = opened.map_err(|error| GpuError::Start {
             adapter: facts.name.clone(),
             reason: error.to_string(),
@@ -291,6 +289,7 @@ impl Gpu {
             device,
             queue,
             facts,
+            matrices: OnceLock::new(),
             pipelines: Mutex::new(HashMap::new()),
             cache,
             fault,
@@ -304,7 +303,17 @@ impl Gpu {
     }
 
     pub(super) fn failed(&self, error: GpuError) {
+        if matches!(error, GpuError::Lost { .. }) {
+            note(&self.fault, error.clone());
+        }
         *lock(&self.failure) = Some(error);
+    }
+
+    /// Gives the device back at once: whatever still runs on it fails.
+    pub fn destroy(&self) {
+        self.device.destroy();
+        // What hears of the loss is called when the queue is found empty.
+        let _ = self.device.poll(wgpu::PollType::wait_indefinitely());
     }
 
     /// The adapter.
@@ -355,7 +364,7 @@ impl Gpu {
         Ok(pipeline)
     }
 
-    fn make(&self, shader: &Shader, name: &str) -> Pipeline {
+    pub(super) fn make(&self, shader: &Shader, name: &str) -> Pipeline {
         let device = &self.device;
         let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some(name),
@@ -392,6 +401,27 @@ impl Gpu {
             cache.save();
         }
     }
+}
+
+/// A device of an adapter, with what its facts say that it has.
+fn request(
+    adapter: &wgpu::Adapter,
+    facts: &AdapterFacts,
+) -> Result<(wgpu::Device, wgpu::Queue), wgpu::RequestDeviceError> {
+    let mut useful = Features::SHADER_F16 | Features::PIPELINE_CACHE | Features::TIMESTAMP_QUERY;
+    useful.set(Features::EXPERIMENTAL_COOPERATIVE_MATRIX, facts.matrices);
+    let limits = wgpu::Limits {
+        max_storage_buffer_binding_size: facts.binding,
+        ..adapter.limits()
+    };
+    let asked = wgpu::DeviceDescriptor {
+        label: Some("foveola"),
+        required_features: adapter.features() & useful,
+        required_limits: limits,
+        experimental_features: matrices::agreement(facts.matrices),
+        ..wgpu::DeviceDescriptor::default()
+    };
+    pollster::block_on(adapter.request_device(&asked))
 }
 
 /// What a kernel binds: its numbers, the round, then its buffers.
@@ -432,10 +462,12 @@ fn watch(device: &wgpu::Device, name: &str, fault: &Arc<Mutex<Option<GpuError>>>
         note(&slot, error);
     }));
     let (slot, adapter) = (Arc::clone(fault), name.to_string());
-    device.set_device_lost_callback(move |reason, message| {
-        if reason != wgpu::DeviceLostReason::Destroyed {
-            let (adapter, reason) = (adapter.clone(), message);
-            note(&slot, GpuError::Lost { adapter, reason });
-        }
+    device.set_device_lost_callback(move |why, message| {
+        let reason = match why {
+            wgpu::DeviceLostReason::Destroyed => String::from("it was given back"),
+            wgpu::DeviceLostReason::Unknown => message,
+        };
+        let adapter = adapter.clone();
+        note(&slot, GpuError::Lost { adapter, reason });
     });
 }

@@ -14,7 +14,7 @@ use foveola_core::net::op::{Activation, Op};
 use super::steps::{Backward, Forward, Operand, Step, Work};
 use super::{GpuError, integers};
 
-pub(super) use convolution::weights as convolution_weights;
+pub(super) use convolution::{Sample, weights as convolution_weights};
 
 /// What a shader does with a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +82,7 @@ shaders! {
     ConvVector: "conv_params.wgsl", "conv_tiles.wgsl", "conv.wgsl", "conv_vector.wgsl" => [Read, Read, Read, Write];
     ConvFirst: "conv_params.wgsl", "question.wgsl", "rise.wgsl", "first.wgsl", "conv.wgsl", "conv_first.wgsl" => [Read, Read, Read, Write, Read, Read];
     DepthwiseFirst: "conv_params.wgsl", "question.wgsl", "rise.wgsl", "first.wgsl", "depthwise_first.wgsl" => [Read, Read, Read, Write, Read, Read];
+    ConvMatrix: "conv_params.wgsl", "conv_tiles.wgsl", "conv_matrix.wgsl", "conv_vector.wgsl" => [Read, Read, Read, Write];
     Depthwise: "depthwise.wgsl" => [Read, Read, Read, Write];
     Pool: "pool.wgsl" => [Read, Write, Write];
     PoolBack: "pool_back.wgsl" => [Read, Read, Write];
@@ -116,6 +117,13 @@ shaders! {
     Input: "question.wgsl", "rise.wgsl", "input.wgsl" => [Read, Read, Read, Write];
 }
 
+impl ShaderKind {
+    /// Whether there is a shader for tensors that are stored so.
+    pub fn takes(self, storage: Storage) -> bool {
+        self != Self::ConvMatrix || storage == Storage::Half
+    }
+}
+
 impl Shader {
     /// A name that tells it from all others.
     pub fn name(&self) -> String {
@@ -124,12 +132,16 @@ impl Shader {
 
     /// Its whole text.
     pub fn source(&self) -> String {
+        let matrices = match self.kind {
+            ShaderKind::ConvMatrix => "enable wgpu_cooperative_matrix;\n",
+            _ => "",
+        };
         let stored = match self.storage {
             Storage::Full => "alias Stored = f32;\n",
             Storage::Half => "enable f16;\nalias Stored = f16;\n",
         };
         let files = self.kind.files().iter();
-        let common = [stored, include_str!("wgsl/common.wgsl")];
+        let common = [matrices, stored, include_str!("wgsl/common.wgsl")];
         common.into_iter().chain(files.copied()).collect()
     }
 

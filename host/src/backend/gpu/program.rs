@@ -188,11 +188,12 @@ impl Program {
             for operand in step.operands.iter().filter(|o| room.own(**o).is_none()) {
                 uploads.add(gpu, model, *operand)?;
             }
-            let pipeline = gpu.pipeline(&step.shader)?;
+            let shader = gpu.preferred(step.shader);
+            let pipeline = gpu.pipeline(&shader)?;
             let group = bound(gpu, step, (&numbers, at), &pipeline, room, uploads);
             let work = step.work;
             ready.push(Ready {
-                kind: step.shader.kind,
+                kind: shader.kind,
                 pipeline,
                 group,
                 work,

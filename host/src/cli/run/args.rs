@@ -160,6 +160,7 @@ impl Question {
             ("--no-pictures", self.no_pictures),
             ("--shard-size", self.shard_size.is_some()),
             ("--backend", self.model.backend.is_some()),
+            ("--precision", self.model.precision.is_some()),
         ];
         given
             .into_iter()

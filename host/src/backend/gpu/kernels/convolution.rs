@@ -119,6 +119,39 @@ impl Product {
     }
 }
 
+/// A product that no tile and no step of taps and channels divides, to try
+/// shaders on.
+pub struct Sample {
+    pub words: Words,
+    pub work: Work,
+    /// Of source, weights, bias and result.
+    pub elements: [usize; 4],
+}
+
+impl Sample {
+    /// 3 x 3 taps on 9 x 8 pixels of 20 channels that make 70.
+    pub fn product() -> Self {
+        let geometry = Geometry {
+            kernel: [3; 2],
+            stride: [1; 2],
+            dilation: [1; 2],
+            pad: [1; 2],
+        };
+        let op = Op::Conv {
+            geometry,
+            groups: 1,
+        };
+        let (source, target) = (Shape::new(9, 8, 20), Shape::new(9, 8, 70));
+        let product = Product::of(op, source, target, false);
+        let row = target.c.next_multiple_of(4);
+        Self {
+            words: product.words(true, false, Activation::Relu),
+            work: product.work(),
+            elements: [source.len(), 9 * source.c * row, target.c, target.len()],
+        }
+    }
+}
+
 pub fn forward(at: &mut Forward<'_, '_>) -> Result<(), GpuError> {
     if at.first.makes(at.id(0)) {
         return first(at);

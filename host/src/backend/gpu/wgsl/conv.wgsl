@@ -87,17 +87,3 @@ fn main(
         }
     }
 }
-
-// Tap row, tap column and channel, where the channel has run past the last.
-fn settled(begin: vec3<u32>) -> vec3<u32> {
-    var at = begin;
-    while at.z >= p.inputs {
-        at.z -= p.inputs;
-        at.y += 1u;
-        if at.y == p.kernel_w {
-            at.y = 0u;
-            at.x += 1u;
-        }
-    }
-    return at;
-}

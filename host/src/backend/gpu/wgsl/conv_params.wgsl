@@ -16,3 +16,17 @@ struct Params {
     activation: u32, a: f32, b: f32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
+
+// Tap row, tap column and channel, where the channel has run past the last.
+fn settled(begin: vec3<u32>) -> vec3<u32> {
+    var at = begin;
+    while at.z >= p.inputs {
+        at.z -= p.inputs;
+        at.y += 1u;
+        if at.y == p.kernel_w {
+            at.y = 0u;
+            at.x += 1u;
+        }
+    }
+    return at;
+}
