@@ -67,6 +67,67 @@ pub type Pieces<'a> = dyn FnMut(usize, &[f32]) -> Result<(), Error> + 'a;
 /// Pure, as [`Views`].
 pub type Activations<'a> = dyn Fn(usize, &mut [f32]) + Sync + 'a;
 
+/// Which gradients at the input a batch of pictures asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Derivatives<'a> {
+    /// The classes; a gradient each.
+    pub targets: &'a [usize],
+    /// A class whose score is subtracted from that of each target.
+    pub against: Option<usize>,
+    /// Which scores.
+    pub score: Score,
+    /// How ReLUs pass gradients back.
+    pub rule: Rule,
+}
+
+impl Derivatives<'_> {
+    /// What the gradient of a target begins with, and how many of its pairs count.
+    #[must_use]
+    pub fn seed(&self, target: usize) -> ([(usize, f32); 2], usize) {
+        let against = self.against.unwrap_or(target);
+        let pairs = 1 + usize::from(self.against.is_some());
+        ([(target, 1.0), (against, -1.0)], pairs)
+    }
+
+    /// Whether the scores of a target, and of what is subtracted, are finite.
+    ///
+    /// # Errors
+    /// [`Error::ScoreNotFinite`]; [`Error::TargetOutOfRange`].
+    pub fn check(&self, scores: &[f32], target: usize) -> Result<(), Error> {
+        let classes = scores.len();
+        for class in core::iter::once(target).chain(self.against) {
+            match scores.get(class) {
+                Some(score) if score.is_finite() => {}
+                Some(_) => return Err(Error::ScoreNotFinite { class }),
+                None => {
+                    return Err(Error::TargetOutOfRange {
+                        target: class,
+                        classes,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A piece of a gradient of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct GradientPiece<'a> {
+    /// Which picture of the batch.
+    pub question: usize,
+    /// Which of the targets, by its place among them.
+    pub target: usize,
+    /// Index of the first element (HWC).
+    pub first: usize,
+    /// The gradient.
+    pub gradient: &'a [f32],
+}
+
+/// Takes the gradients of a batch: picture by picture, target by target, piece
+/// by piece, each in order. An error ends the batch and is handed on.
+pub type Gradients<'a> = dyn FnMut(&GradientPiece<'_>) -> Result<(), Error> + 'a;
+
 /// A piece of the gradient at a node that adds a bias, before its activation.
 #[derive(Clone, Copy, Debug)]
 pub struct BiasPiece<'a> {
@@ -306,6 +367,48 @@ pub trait Layers {
         sink: &mut Pieces<'_>,
     ) -> Result<(), Error> {
         sink(0, self.backward(seed, score)?)
+    }
+
+    /// Pictures whose gradients are best asked for at once: as many as are
+    /// computed side by side.
+    fn gradient_batch(&self) -> usize {
+        1
+    }
+
+    /// Gradients at the input for `view(0)` .. `view(count - 1)`, one a target
+    /// each, handed to `sink`; `after` is called when all of a picture's have
+    /// been. What the last run left is gone afterwards. The default is a loop;
+    /// backends with threads or batches override it and still deliver in order.
+    ///
+    /// # Errors
+    /// Those of [`Layers::run`] and [`Layers::backward_pieces`],
+    /// [`Derivatives::check`], and what `sink` and `after` report.
+    fn gradients(
+        &mut self,
+        count: usize,
+        view: &Views<'_>,
+        what: &Derivatives<'_>,
+        sink: &mut Gradients<'_>,
+        after: &mut Step<'_>,
+    ) -> Result<(), Error> {
+        for question in 0..count {
+            self.run(&view(question), At::Input, what.rule)?;
+            for (number, &target) in what.targets.iter().enumerate() {
+                what.check(self.scores(what.score)?, target)?;
+                let (pairs, used) = what.seed(target);
+                let seed = pairs.get(..used).ok_or(Error::Internal)?;
+                self.backward_pieces(seed, what.score, &mut |first, gradient| {
+                    sink(&GradientPiece {
+                        question,
+                        target: number,
+                        first,
+                        gradient,
+                    })
+                })?;
+            }
+            after()?;
+        }
+        Ok(())
     }
 
     /// Shape of the output of node number `node` of those that add a bias, in

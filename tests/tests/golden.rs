@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use foveola::backend::core::{CoreBackend, ModelFile};
+use foveola::backend::gpu::{Gpu, GpuBackend, GpuError, Storage};
 use foveola::card::{Card, Channels, OutputActivation, Resize};
 use foveola::compile::{CompileOptions, Compiled, compile};
 use foveola::import;
@@ -19,11 +20,18 @@ use serde_json::Value;
 struct Case {
     golden: Golden,
     compiled: Compiled,
-    backend: CoreBackend,
+    backend: Box<dyn Classifier>,
+}
+
+/// Whose answers are compared.
+type Start = dyn Fn(Arc<ModelFile>) -> Box<dyn Classifier>;
+
+fn on_core(file: Arc<ModelFile>) -> Box<dyn Classifier> {
+    Box::new(CoreBackend::new(file, 2).expect("the backend starts"))
 }
 
 impl Case {
-    fn open(net: &str, model: &str) -> Self {
+    fn open(net: &str, model: &str, start: &Start) -> Self {
         let golden = Golden::open(net);
         let options = import::Options::default();
         let graph = import::load(&golden.folder.join(model), &options)
@@ -59,11 +67,10 @@ impl Case {
         };
         let compiled = compile(graph, &card, &options).expect("it compiles");
         let file = Arc::new(ModelFile::new(&compiled.bytes).expect("its file is sound"));
-        let backend = CoreBackend::new(file, 2).expect("the backend starts");
         Self {
             golden,
             compiled,
-            backend,
+            backend: start(file),
         }
     }
 
@@ -100,14 +107,14 @@ impl Case {
     }
 
     fn run(&mut self, method: &dyn Method, query: &Query<'_>) -> (Vec<f32>, Shape) {
-        let shape = method.map_shape(&mut self.backend).expect("a shape");
-        let cost = method.cost(&mut self.backend, 1).expect("a cost");
+        let shape = method.map_shape(&mut *self.backend).expect("a shape");
+        let cost = method.cost(&mut *self.backend, 1).expect("a cost");
         let mut map = vec![0.0; shape.len()];
         let mut scratch = vec![0.0; cost.scratch];
         let mut outcome = [Outcome::Flat];
         method
             .explain(
-                &mut self.backend,
+                &mut *self.backend,
                 query,
                 &mut map,
                 &mut outcome,
@@ -214,12 +221,12 @@ fn stretch(map: &mut [f32]) {
     }
 }
 
-/// Compares every entry and lists all failures; returns how many were compared.
-fn check(net: &str, model: &str) -> usize {
-    let mut case = Case::open(net, model);
+/// Compares every wanted entry and lists all failures; returns how many were compared.
+fn check(net: &str, model: &str, start: &Start, wanted: fn(&str) -> bool) -> usize {
+    let mut case = Case::open(net, model, start);
     let (mut compared, mut failures) = (0, Vec::new());
     for (key, entry) in case.golden.entries() {
-        if key == "logits" || key == "output_ort" {
+        if key == "logits" || key == "output_ort" || !wanted(&key) {
             continue;
         }
         let Some(ours) = case.answer(&key, &entry) else {
@@ -248,8 +255,8 @@ fn check(net: &str, model: &str) -> usize {
     compared
 }
 
-fn check_logits(net: &str, model: &str) {
-    let mut case = Case::open(net, model);
+fn check_logits(net: &str, model: &str, start: &Start) {
+    let mut case = Case::open(net, model, start);
     let reference = case.golden.reference("logits");
     let atol = case.golden.entries()["logits"]["atol"]
         .as_f64()
@@ -276,8 +283,8 @@ macro_rules! golden {
     ($($name:ident: $net:literal $model:literal $entries:literal;)*) => {
         $(#[test]
         fn $name() {
-            check_logits($net, $model);
-            assert_eq!(check($net, $model), $entries);
+            check_logits($net, $model, &on_core);
+            assert_eq!(check($net, $model, &on_core, |_| true), $entries);
         })*
     };
 }
@@ -291,4 +298,31 @@ golden! {
     n4: "n4" "model.onnx" 88;
     n4_folded_elsewhere: "n4" "model_fused.onnx" 65;
     n5: "n5" "model.onnx" 102;
+}
+
+/// The same entries, within the same tolerances, on the GPU where one is within
+/// reach; with `CI` set there must be one. RISE, thousands of masks, is held to
+/// `core` instead.
+#[test]
+fn on_the_gpu() {
+    let gpu = match Gpu::open(None) {
+        Ok(gpu) => gpu,
+        Err(GpuError::NoAdapter) => {
+            let ci = std::env::var_os("CI").is_some();
+            assert!(!ci, "CI is set and there is no GPU adapter");
+            println!("skipped: no GPU adapter is within reach");
+            return;
+        }
+        Err(other) => panic!("{other}"),
+    };
+    let start = move |file| -> Box<dyn Classifier> {
+        let backend = GpuBackend::new(Arc::clone(&gpu), file, Storage::Full);
+        Box::new(backend.expect("the backend starts"))
+    };
+    let nets = [("n1", 90), ("n2", 84), ("n3", 90), ("n4", 70), ("n5", 84)];
+    for (net, entries) in nets {
+        check_logits(net, "model.onnx", &start);
+        let compared = check(net, "model.onnx", &start, |key| !key.contains("rise"));
+        assert_eq!(compared, entries, "{net}");
+    }
 }

@@ -3,6 +3,8 @@
 
 #[path = "gpu/adapters.rs"]
 mod adapters;
+#[path = "gpu/edits.rs"]
+mod edits;
 #[path = "gpu/first.rs"]
 mod first;
 #[path = "gpu/kernels.rs"]

@@ -6,8 +6,8 @@
 use core::cell::RefCell;
 
 use crate::classifier::{
-    Activations, At, BiasPieces, Classifier, Dropout, DroppedSink, Edits, Layers, Pieces, Rule,
-    Score, Sink, Views,
+    Activations, At, BiasPieces, Classifier, Derivatives, Dropout, DroppedSink, Edits, Gradients,
+    Layers, Pieces, Rule, Score, Sink, Step, Views,
 };
 use crate::error::Error;
 use crate::mask::Masked;
@@ -216,6 +216,29 @@ impl Layers for Contrast<'_> {
         let (pairs, count) = self.seed(seed)?;
         let pairs = pairs.get(..count).ok_or(Error::Internal)?;
         self.inner_layers()?.backward_pieces(pairs, score, sink)
+    }
+
+    fn gradient_batch(&self) -> usize {
+        let Ok(mut inner) = self.inner.try_borrow_mut() else {
+            return 1;
+        };
+        inner.layers().map_or(1, |layers| layers.gradient_batch())
+    }
+
+    fn gradients(
+        &mut self,
+        count: usize,
+        view: &Views<'_>,
+        what: &Derivatives<'_>,
+        sink: &mut Gradients<'_>,
+        after: &mut Step<'_>,
+    ) -> Result<(), Error> {
+        let what = Derivatives {
+            against: what.against.or(Some(self.against)),
+            ..*what
+        };
+        self.inner_layers()?
+            .gradients(count, view, &what, sink, after)
     }
 
     fn run_relevance(&mut self, x: &Masked<'_>) -> Result<(), Error> {

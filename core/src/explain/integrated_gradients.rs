@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::pass::{Passes, front, fronts, prepare, score_of, unless_stopped};
 use super::{Cost, Method, Outcome, Progress, Query};
-use crate::classifier::{At, Classifier, Layers, Rule, Score};
+use crate::classifier::{At, Classifier, Derivatives, GradientPiece, Layers, Rule, Score};
 use crate::error::Error;
 use crate::mask::{Fill, Mask, Masked};
 use crate::picture::MAX_CHANNELS;
@@ -197,16 +197,27 @@ impl IntegratedGradients<'_> {
         room.lost.fill(0.0);
         let points = self.quadrature.points(steps);
         let share = 1.0 / self.baselines.len() as f64;
+        let what = Derivatives {
+            targets: query.targets,
+            against: None,
+            score: query.score.unwrap_or(Score::Logit),
+            rule: Rule::Gradient,
+        };
+        let point = |i: usize| self.quadrature.point(leap(i as u32, points), steps);
         for fill in self.baselines {
             subtract(query, *fill, room.difference)?;
-            for i in 0..points {
-                let (place, weight) = self.quadrature.point(leap(i, points), steps);
-                let x = between(query, *fill, place as f32);
-                let weight = weight * share;
-                add(layers, query, &x, weight as f32, maps, room)?;
-                *seen += weight;
-                passes.steps(1 + query.targets.len() as u64)?;
-            }
+            let view = |i: usize| between(query, *fill, point(i).0 as f32);
+            let mut sink = |piece: &GradientPiece<'_>| {
+                let weight = point(piece.question).1 * share;
+                add(piece, weight as f32, maps, room)
+            };
+            let mut done = 0;
+            let mut after = || {
+                *seen += point(done).1 * share;
+                done += 1;
+                passes.steps(1 + query.targets.len() as u64)
+            };
+            layers.gradients(points as usize, &view, &what, &mut sink, &mut after)?;
         }
         Ok(())
     }
@@ -250,33 +261,24 @@ pub(super) fn subtract(query: &Query<'_>, fill: Fill<'_>, out: &mut [f32]) -> Re
     Ok(())
 }
 
-/// Adds weight * difference * gradient at `x` to the map of each target.
+/// Adds weight * difference * gradient to the map of the gradient's target.
 fn add(
-    layers: &mut dyn Layers,
-    query: &Query<'_>,
-    x: &Masked<'_>,
+    piece: &GradientPiece<'_>,
     weight: f32,
     maps: &mut [f32],
     room: &mut Room<'_>,
 ) -> Result<(), Error> {
-    let score = query.score.unwrap_or(Score::Logit);
     let length = room.difference.len().max(1);
-    layers.run(x, At::Input, Rule::Gradient)?;
-    let lost = room.lost.chunks_exact_mut(length);
-    let maps = maps.chunks_exact_mut(length).zip(lost);
-    for ((map, lost), &target) in maps.zip(query.targets) {
-        score_of(layers.scores(score)?, target)?;
-        layers.backward_pieces(&[(target, 1.0)], score, &mut |first, piece| {
-            let difference = room.difference.iter().skip(first);
-            let sums = map.iter_mut().zip(&mut *lost).skip(first);
-            for ((g, d), (sum, lost)) in piece.iter().zip(difference).zip(sums) {
-                let term = weight * *d * *g - *lost;
-                let next = *sum + term;
-                *lost = (next - *sum) - term;
-                *sum = next;
-            }
-            Ok(())
-        })?;
+    let map = maps.chunks_exact_mut(length).nth(piece.target);
+    let lost = room.lost.chunks_exact_mut(length).nth(piece.target);
+    let (map, lost) = map.zip(lost).ok_or(Error::Internal)?;
+    let difference = room.difference.iter().skip(piece.first);
+    let sums = map.iter_mut().zip(lost).skip(piece.first);
+    for ((g, d), (sum, lost)) in piece.gradient.iter().zip(difference).zip(sums) {
+        let term = weight * *d * *g - *lost;
+        let next = *sum + term;
+        *lost = (next - *sum) - term;
+        *sum = next;
     }
     Ok(())
 }

@@ -2,9 +2,9 @@
 //! make of them in one pass: running moments (Welford 1962; Terriberry 2007
 //! for the third and fourth), so that memory does not grow with the samples.
 
-use super::pass::{Passes, front, fronts, prepare, score_of};
+use super::pass::{Passes, front, fronts, prepare};
 use super::{Cost, Outcome, Progress, Query};
-use crate::classifier::{At, Classifier, Layers, Rule, Score};
+use crate::classifier::{Classifier, Derivatives, GradientPiece, Rule, Score};
 use crate::error::Error;
 use crate::mask::Masked;
 use crate::picture::Picture;
@@ -76,11 +76,15 @@ impl Noise<'_> {
     ) -> Result<Cost, Error> {
         let length = classifier.input().len();
         let samples = u64::from(self.count(length)?);
-        classifier.layers().ok_or(Error::NotWhiteBox)?;
+        let batch = classifier
+            .layers()
+            .ok_or(Error::NotWhiteBox)?
+            .gradient_batch();
+        let pictures = batch.max(1).min(samples as usize);
         Ok(Cost {
             forward: samples,
             backward: samples * targets as u64,
-            scratch: length * (1 + targets * statistic.sums()),
+            scratch: length * (pictures + targets * statistic.sums()),
         })
     }
 
@@ -95,30 +99,50 @@ impl Noise<'_> {
     ) -> Result<(), Error> {
         let (shape, classes) = (classifier.input(), classifier.classes());
         let (maps, outcomes) = prepare(query, classes, shape, maps, outcomes)?;
-        let sums = maps.len() * statistic.sums();
-        let (noisy, sums) = fronts(scratch, shape.len(), sums)?;
-        sums.fill(0.0);
         let layers = classifier.layers().ok_or(Error::NotWhiteBox)?;
-        let samples = self.count(shape.len())?;
+        let (samples, length) = (self.count(shape.len())?, shape.len());
+        let sums = maps.len() * statistic.sums();
+        let (noisy, sums) = rooms(scratch, length, layers.gradient_batch(), sums)?;
+        sums.fill(0.0);
         let each = 1 + query.targets.len() as u64;
         let mut passes = Passes::new(progress, u64::from(samples) * each);
-        let deviation = self.share * spread(query, noisy)?;
-        let mut done = 0;
-        while done < samples {
-            self.write(query, shape, deviation, done, noisy)?;
-            let picture = Picture::Tensor { shape, data: noisy };
-            done += 1;
-            sample(layers, query, picture, &mut |target, first, piece| {
-                let length = shape.len();
-                let at = target * length + first;
+        let deviation = self.share * spread(query, front(noisy, length)?)?;
+        let what = Derivatives {
+            targets: query.targets,
+            against: None,
+            score: query.score.unwrap_or(Score::Logit),
+            rule: Rule::Gradient,
+        };
+        let (mut done, mut stopped) = (0, false);
+        while done < samples && !stopped {
+            let first = done;
+            let mut count = 0;
+            for picture in noisy.chunks_exact_mut(length.max(1)) {
+                if first + count < samples {
+                    self.write(query, shape, deviation, first + count, picture)?;
+                    count += 1;
+                }
+            }
+            let noisy = &*noisy;
+            let view = |i: usize| picture(noisy, shape, i);
+            let mut sink = |piece: &GradientPiece<'_>| {
+                let at = piece.target * length + piece.first;
                 let map = maps.get_mut(at..).ok_or(Error::Internal)?;
-                let at = target * length * statistic.sums() + first;
+                let at = piece.target * length * statistic.sums() + piece.first;
                 let sums = sums.get_mut(at..).ok_or(Error::Internal)?;
-                add(statistic, done, piece, map, sums, length);
+                let number = first + piece.question as u32 + 1;
+                add(statistic, number, piece.gradient, map, sums, length);
                 Ok(())
-            })?;
-            if passes.steps(each).is_err() {
-                break;
+            };
+            let mut after = || {
+                done += 1;
+                let step = passes.steps(each);
+                stopped = step.is_err();
+                step
+            };
+            let ended = layers.gradients(count as usize, &view, &what, &mut sink, &mut after);
+            if !stopped {
+                ended?;
             }
         }
         let length = shape.len().max(1);
@@ -178,24 +202,23 @@ fn spread(query: &Query<'_>, rows: &mut [f32]) -> Result<f32, Error> {
     Ok(greatest - least)
 }
 
-/// Takes a piece of a gradient: number of the target, first element, values.
-type Gradients<'a> = dyn FnMut(usize, usize, &[f32]) -> Result<(), Error> + 'a;
+/// Room for as many noisy pictures as there is, at most `batch`, and for `sums`.
+fn rooms(
+    scratch: &mut [f32],
+    length: usize,
+    batch: usize,
+    sums: usize,
+) -> Result<(&mut [f32], &mut [f32]), Error> {
+    let room = scratch.len().saturating_sub(sums);
+    let fit = room.checked_div(length).unwrap_or(0);
+    let pictures = fit.min(batch).max(1);
+    fronts(scratch, length * pictures, sums)
+}
 
-/// Hands the gradients of all targets at one picture on.
-fn sample(
-    layers: &mut dyn Layers,
-    query: &Query<'_>,
-    picture: Picture<'_>,
-    sink: &mut Gradients<'_>,
-) -> Result<(), Error> {
-    let score = query.score.unwrap_or(Score::Logit);
-    layers.run(&Masked::whole(picture), At::Input, Rule::Gradient)?;
-    for (i, &target) in query.targets.iter().enumerate() {
-        score_of(layers.scores(score)?, target)?;
-        let seed = [(target, 1.0)];
-        layers.backward_pieces(&seed, score, &mut |first, piece| sink(i, first, piece))?;
-    }
-    Ok(())
+/// Noisy picture number `i`.
+fn picture(noisy: &[f32], shape: Shape, i: usize) -> Masked<'_> {
+    let data = noisy.get(i * shape.len()..).unwrap_or_default();
+    Masked::whole(Picture::Tensor { shape, data })
 }
 
 /// Adds gradient number `n` (from 1) to the means and to the sums of powers of

@@ -1,19 +1,18 @@
 //! The backend `core`: Foveola's own network code, one session a thread.
 
 mod edits;
+mod layers;
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use foveola_core::classifier::{
-    Activations, BiasPieces, Dropout, DroppedSink, Edits, Pieces, Saturation, Sink, Views,
-};
+use foveola_core::classifier::{Dropout, DroppedSink, Edits, Saturation, Sink, Views};
 use foveola_core::net::arch::Isa;
 use foveola_core::net::model::Model;
 use foveola_core::net::ops;
 use foveola_core::net::session::Session;
-use foveola_core::relevance::{Balance, RelevanceRules};
-use foveola_core::{At, Classifier, Error, Layers, Masked, Rule, Score, Shape, Values};
+use foveola_core::{Classifier, Error, Layers, Masked, Score, Shape};
+pub(super) use layers::hand_out;
 use rayon::prelude::*;
 use self_cell::{MutBorrow, self_cell};
 
@@ -421,106 +420,4 @@ fn drop_out(
         };
         own.map(answer).collect()
     })
-}
-
-/// A session, and room for what takes the place of a layer in it.
-type Replacing<'w, 'a> = (&'w mut Session<'a, 'a>, Vec<f32>);
-
-impl Layers for CoreBackend {
-    fn shape(&self, at: At) -> Result<Shape, Error> {
-        let sessions = self.sessions.borrow_dependent();
-        sessions.first().ok_or(Error::Internal)?.shape(at)
-    }
-
-    fn run(&mut self, x: &Masked<'_>, at: At, rule: Rule) -> Result<(), Error> {
-        self.first(|session| session.run(x, at, rule))
-    }
-
-    fn scores(&mut self, score: Score) -> Result<&[f32], Error> {
-        self.sessions
-            .with_dependent_mut(|_, s| s.first_mut().ok_or(Error::Internal)?.scores(score))
-    }
-
-    fn activation(&mut self) -> Result<Values<'_>, Error> {
-        self.sessions
-            .with_dependent_mut(|_, s| s.first_mut().ok_or(Error::Internal)?.activation())
-    }
-
-    fn backward(&mut self, seed: &[(usize, f32)], score: Score) -> Result<&[f32], Error> {
-        self.sessions
-            .with_dependent_mut(|_, s| s.first_mut().ok_or(Error::Internal)?.backward(seed, score))
-    }
-
-    fn backward_pieces(
-        &mut self,
-        seed: &[(usize, f32)],
-        score: Score,
-        sink: &mut Pieces<'_>,
-    ) -> Result<(), Error> {
-        self.first(|session| session.backward_pieces(seed, score, sink))
-    }
-
-    fn run_relevance(&mut self, x: &Masked<'_>) -> Result<(), Error> {
-        self.first(|session| session.run_relevance(x))
-    }
-
-    fn relevance(
-        &mut self,
-        seed: &[(usize, f32)],
-        rules: &RelevanceRules,
-        balance: &mut Balance<'_>,
-    ) -> Result<&[f32], Error> {
-        self.sessions.with_dependent_mut(|_, sessions| {
-            let session = sessions.first_mut().ok_or(Error::Internal)?;
-            session.relevance(seed, rules, balance)
-        })
-    }
-
-    fn bias_shape(&self, node: usize) -> Result<Option<Shape>, Error> {
-        let sessions = self.sessions.borrow_dependent();
-        sessions.first().ok_or(Error::Internal)?.bias_shape(node)
-    }
-
-    fn backward_biases(
-        &mut self,
-        seed: &[(usize, f32)],
-        score: Score,
-        sink: &mut Pieces<'_>,
-        biases: &mut BiasPieces<'_>,
-    ) -> Result<(), Error> {
-        self.first(|session| session.backward_biases(seed, score, sink, biases))
-    }
-
-    fn forward_from(
-        &mut self,
-        x: &Masked<'_>,
-        at: At,
-        activation: &[f32],
-        score: Score,
-        out: &mut [f32],
-    ) -> Result<(), Error> {
-        self.first(|session| session.forward_from(x, at, activation, score, out))
-    }
-
-    fn forward_from_batch(
-        &mut self,
-        x: &Masked<'_>,
-        at: At,
-        (count, write): (usize, &Activations<'_>),
-        score: Score,
-        _scratch: &mut [f32],
-        sink: &mut Sink<'_>,
-    ) -> Result<(), Error> {
-        let (length, classes) = (Layers::shape(self, at)?.len(), self.classes());
-        let (scores, pool) = (&mut self.scores, &self.pool);
-        self.sessions.with_dependent_mut(|_, sessions| {
-            let workers = sessions.iter_mut().map(|s| (s, vec![0.0; length]));
-            let mut workers: Vec<Replacing<'_, '_>> = workers.collect();
-            let ask = |(session, activation): &mut Replacing<'_, '_>, i: usize, out: &mut [f32]| {
-                write(i, activation);
-                session.forward_from(x, at, activation, score, out)
-            };
-            in_rounds(pool, &mut workers, count, (scores, classes), &ask, sink)
-        })
-    }
 }

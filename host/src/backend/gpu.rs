@@ -2,12 +2,17 @@
 //!
 //! Its f32 products are contracted as the adapter likes, so scores agree with
 //! `core` within rounding, not bit for bit; what comes back says so. int8 nodes
-//! are exact: their tensors are `core`'s bytes. What asks a network with int8
-//! nodes for layers or gradients is answered by `core` on one thread.
+//! are exact: their tensors are `core`'s bytes.
+//!
+//! `core` answers on the processor what the adapter does not: layers and
+//! gradients of a network with int8 nodes, dropout, layers that are replaced,
+//! relevance. Its answers are its own bits.
 
 mod cache;
 pub mod device;
+mod edits;
 mod first;
+mod gradients;
 mod integers;
 pub mod kernels;
 mod layers;
@@ -21,12 +26,12 @@ mod sums;
 
 use std::sync::Arc;
 
-use foveola_core::classifier::{Sink, Step, Views};
+use foveola_core::classifier::{Dropout, DroppedSink, Edits, Sink, Step, Views};
 use foveola_core::mask::MaskSums;
 use foveola_core::net::model::Model;
 use foveola_core::{Classifier, Error, Layers, Masked, Score, Shape};
 
-use super::core::{CoreBackend, ModelFile};
+use super::core::{CoreBackend, Editing, ModelFile};
 pub use device::{AdapterFacts, Gpu, GpuError, Preparation, list};
 pub use kernels::{ShaderKind, Storage};
 pub use matrices::Matrices;
@@ -46,8 +51,13 @@ pub struct GpuBackend {
     program: Program,
     readback: Readback,
     white: Option<layers::White>,
-    /// What answers for the gradients of a network with int8 nodes.
+    many: Option<gradients::Many>,
+    edited: Option<edits::Edited>,
+    editing: Editing,
+    /// What answers where the adapter does not.
     processor: Option<CoreBackend>,
+    /// Whether the last run was its, for relevance.
+    relevance: bool,
 }
 
 impl GpuBackend {
@@ -84,7 +94,11 @@ impl GpuBackend {
             program,
             readback,
             white: None,
+            many: None,
+            edited: None,
+            editing: Editing::default(),
             processor: None,
+            relevance: false,
             file,
         })
     }
@@ -111,6 +125,15 @@ impl GpuBackend {
 
     fn model(&self) -> &Model<'_> {
         self.file.model()
+    }
+
+    /// What answers where the adapter does not, on all processors.
+    fn processor(&mut self) -> Result<&mut CoreBackend, Error> {
+        if self.processor.is_none() {
+            let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+            self.processor = CoreBackend::new(Arc::clone(&self.file), threads).ok();
+        }
+        self.processor.as_mut().ok_or(Error::Backend)
     }
 
     /// Keeps the reason for [`Gpu::failure`].
@@ -152,7 +175,19 @@ impl Classifier for GpuBackend {
         _scores: &mut [f32],
         sink: &mut Sink<'_>,
     ) -> Result<(), Error> {
-        self.rounds(count, view, score, sink)
+        self.rounds(count, view, score, None, sink)
+    }
+
+    fn classify_edits(
+        &mut self,
+        base: &Masked<'_>,
+        count: usize,
+        edit: &Edits<'_>,
+        score: Score,
+        _scores: &mut [f32],
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
+        edits::classify(self, base, (count, edit), score, sink)
     }
 
     fn weigh_masks(
@@ -167,13 +202,23 @@ impl Classifier for GpuBackend {
         self.weigh((count, view, score), sums, after)
     }
 
+    fn classify_dropped(
+        &mut self,
+        x: &Masked<'_>,
+        dropout: &Dropout,
+        passes: usize,
+        score: Score,
+        scores: &mut [f32],
+        sink: &mut DroppedSink<'_>,
+    ) -> Result<(), Error> {
+        let core = self.processor()?;
+        core.classify_dropped(x, dropout, passes, score, scores, sink)
+    }
+
     fn layers(&mut self) -> Option<&mut dyn Layers> {
         if !integers::any(self.file.model()) {
             return Some(self);
         }
-        if self.processor.is_none() {
-            self.processor = CoreBackend::new(Arc::clone(&self.file), 1).ok();
-        }
-        self.processor.as_mut()?.layers()
+        self.processor().ok()?.layers()
     }
 }

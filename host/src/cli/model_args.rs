@@ -31,7 +31,7 @@ pub struct ModelArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
 
-    /// How `core` evaluates a picture of which one box changed; results do not depend on it
+    /// How a picture of which one box changed is evaluated; results do not depend on it
     #[arg(long, value_enum, default_value_t)]
     pub edits: Editing,
 

@@ -2,7 +2,9 @@
 
 use std::cell::RefCell;
 
-use foveola_core::classifier::{Activations, BiasPieces, Edits, Pieces, Sink, Step, Views};
+use foveola_core::classifier::{
+    Activations, BiasPieces, Derivatives, Edits, Gradients, Pieces, Sink, Step, Views,
+};
 use foveola_core::mask::MaskSums;
 use foveola_core::relevance::{Balance, RelevanceRules};
 use foveola_core::{At, Classifier, Error, Layers, Masked, Rule, Score, Shape, Values};
@@ -159,6 +161,29 @@ impl Layers for Counting<'_> {
     ) -> Result<(), Error> {
         self.passes.backward += 1;
         self.inner_layers()?.backward_pieces(seed, score, sink)
+    }
+
+    fn gradient_batch(&self) -> usize {
+        let mut inner = self.inner.borrow_mut();
+        inner.layers().map_or(1, |layers| layers.gradient_batch())
+    }
+
+    fn gradients(
+        &mut self,
+        count: usize,
+        view: &Views<'_>,
+        what: &Derivatives<'_>,
+        sink: &mut Gradients<'_>,
+        after: &mut Step<'_>,
+    ) -> Result<(), Error> {
+        let passes = &mut self.passes;
+        let mut counted = || {
+            passes.forward += 1;
+            passes.backward += what.targets.len() as u64;
+            after()
+        };
+        let inner = self.inner.get_mut().layers().ok_or(Error::NotWhiteBox)?;
+        inner.gradients(count, view, what, sink, &mut counted)
     }
 
     fn bias_shape(&self, node: usize) -> Result<Option<Shape>, Error> {

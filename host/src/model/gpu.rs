@@ -6,7 +6,7 @@ mod with {
 
     use foveola_core::Classifier;
 
-    use crate::backend::core::ModelFile;
+    use crate::backend::core::{Editing, ModelFile};
     use crate::backend::gpu::{Gpu, GpuBackend, GpuError, Preparation, Storage, list};
     use crate::model::{Engine, ModelError, OpenModel, Precision};
 
@@ -29,13 +29,14 @@ mod with {
         device: &Device,
         file: Arc<ModelFile>,
         precision: Precision,
+        editing: Editing,
     ) -> Result<Box<dyn Classifier>, ModelError> {
         let storage = match precision {
             Precision::Full => Storage::Full,
             Precision::Half => Storage::Half,
         };
         let backend = GpuBackend::new(Arc::clone(device), file, storage)?;
-        Ok(Box::new(backend))
+        Ok(Box::new(backend.editing(editing)))
     }
 
     impl OpenModel {
@@ -114,7 +115,7 @@ mod with {
 
     use foveola_core::Classifier;
 
-    use crate::backend::core::ModelFile;
+    use crate::backend::core::{Editing, ModelFile};
     use crate::model::{ModelError, OpenModel, Precision};
 
     /// There is none in this build.
@@ -133,6 +134,7 @@ mod with {
         device: &Device,
         _file: Arc<ModelFile>,
         _precision: Precision,
+        _editing: Editing,
     ) -> Result<Box<dyn Classifier>, ModelError> {
         match *device {}
     }

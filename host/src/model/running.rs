@@ -99,7 +99,7 @@ impl OpenModel {
         threads: usize,
     ) -> Result<Box<dyn Classifier>, ModelError> {
         match &self.gpu {
-            Some(device) => gpu::start(device, file, self.precision),
+            Some(device) => gpu::start(device, file, self.precision, self.editing),
             None => {
                 let isa = self.arithmetic.isa();
                 let backend = CoreBackend::with_isa(file, threads, isa)?;

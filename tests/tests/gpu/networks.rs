@@ -10,9 +10,10 @@ use foveola::explainer::{Explainer, Question};
 use foveola::import;
 use foveola::model::{OpenModel, OpenOptions};
 use foveola::photo::Photo;
+use foveola_core::classifier::{Derivatives, Dropout, GradientPiece, Saturation};
 use foveola_core::mask::{Fill, Grid, Window};
 use foveola_core::picture::Normalisation;
-use foveola_core::{At, Classifier, Error, Mask, Masked, Picture, Rule, Score};
+use foveola_core::{At, Classifier, Error, Layers, Mask, Masked, Picture, Rule, Score};
 use foveola_tests::{Golden, to_hwc};
 
 use super::device;
@@ -120,6 +121,10 @@ fn explanations() {
         "guided-backprop",
         "occlusion:window=5",
         "rise:masks=70",
+        "integrated-gradients:steps=21",
+        "smooth-grad:samples=40",
+        "var-grad:samples=19",
+        "score-cam",
     ])
     .expect("methods");
     let maps = |gpu: Option<Arc<Gpu>>| {
@@ -138,7 +143,7 @@ fn explanations() {
             .collect::<Vec<_>>()
     };
     let (expected, found) = (maps(None), maps(Some(gpu)));
-    assert_eq!(expected.len(), 4);
+    assert_eq!(expected.len(), 8);
     for (i, (a, b)) in expected.iter().zip(&found).enumerate() {
         close(b, a, 1e-4, &format!("map {i}"));
     }
@@ -249,4 +254,89 @@ fn masks() {
     let x = Masked::whole(Picture::Tensor { shape, data: &nan });
     let refused = ours.classify(&x, Score::Logit, &mut scratch);
     assert_eq!(refused, Err(Error::PictureNotFinite));
+}
+
+/// The gradients of a batch, in order: more pictures than fit at once, two
+/// targets, also against a class; those of `core` one by one.
+#[test]
+fn gradients_of_many() {
+    let Some(gpu) = device() else { return };
+    let (_, file) = golden_file("n2");
+    let shape = file.model().input();
+    let data: Vec<f32> = (0..shape.len())
+        .map(|i| (i * 29 % 97) as f32 / 97.0)
+        .collect();
+    let mut ours = GpuBackend::new(gpu, Arc::clone(&file), Storage::Full).expect("gpu starts");
+    let ours = ours.layers().expect("a white box");
+    assert!(ours.gradient_batch() > 1);
+    let count = 2 * ours.gradient_batch() + 3;
+    let view = |i: usize| Masked {
+        mask: Mask::Even(i as f32 / count as f32),
+        ..Masked::whole(Picture::Tensor { shape, data: &data })
+    };
+    for (against, rule) in [(None, Rule::Gradient), (Some(1), Rule::Guided)] {
+        let what = Derivatives {
+            targets: &[2, 0],
+            against,
+            score: Score::Probability,
+            rule,
+        };
+        let collect = |layers: &mut dyn Layers, stop: usize| {
+            let (mut found, mut done) = (Vec::new(), 0);
+            let mut sink = |piece: &GradientPiece<'_>| {
+                assert_eq!(
+                    (piece.question, piece.target),
+                    (found.len() / 2, found.len() % 2)
+                );
+                found.push(piece.gradient.to_vec());
+                Ok(())
+            };
+            let mut after = || {
+                done += 1;
+                if done == stop {
+                    Err(Error::Stopped)
+                } else {
+                    Ok(())
+                }
+            };
+            let ended = layers.gradients(count, &view, &what, &mut sink, &mut after);
+            (found, ended)
+        };
+        for threads in [1, 3] {
+            let mut core = CoreBackend::new(Arc::clone(&file), threads).expect("core starts");
+            let (expected, ended) = collect(core.layers().expect("a white box"), 0);
+            assert_eq!(ended, Ok(()));
+            let (found, ended) = collect(ours, 0);
+            assert_eq!((ended, found.len()), (Ok(()), 2 * count));
+            for (i, (a, b)) in expected.iter().zip(&found).enumerate() {
+                close(b, a, 10.0 * TOLERANCE, &format!("{against:?} {i}"));
+            }
+            let (stopped, ended) = collect(ours, 5);
+            assert_eq!((ended, stopped.len()), (Err(Error::Stopped), 10));
+            assert_eq!(stopped, found[..10]);
+        }
+    }
+}
+
+/// What the adapter does not do is `core`'s, bit for bit: dropout.
+#[test]
+fn dropout_is_that_of_core() {
+    let Some(gpu) = device() else { return };
+    let (mut golden, file) = golden_file("n1");
+    let mut core = CoreBackend::new(Arc::clone(&file), 1).expect("core starts");
+    let mut ours = GpuBackend::new(gpu, file, Storage::Full).expect("gpu starts");
+    let (shape, data) = (core.input(), to_hwc(&golden.picture(0)));
+    let x = Masked::whole(Picture::Tensor { shape, data: &data });
+    let dropout = Dropout { seed: 3, keep: 0.5 };
+    let scores = |backend: &mut dyn Classifier| {
+        let (mut scratch, mut all) = (vec![0.0; backend.classes()], Vec::new());
+        let mut sink = |_: usize, scores: &[f32], _: Saturation| {
+            all.extend(scores.iter().map(|s| s.to_bits()));
+            Ok(())
+        };
+        let done = backend.classify_dropped(&x, &dropout, 9, Score::Logit, &mut scratch, &mut sink);
+        done.expect("it runs");
+        all
+    };
+    assert_eq!(scores(&mut ours), scores(&mut core));
 }

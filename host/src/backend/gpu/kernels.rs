@@ -114,6 +114,7 @@ shaders! {
     Int8Quantise: "int8.wgsl", "stored_as.wgsl", "int8_quantise.wgsl" => [Read, Read, Read, Write];
     Int8QuantiseFirst: "int8.wgsl", "int8_questions.wgsl", "question.wgsl", "rise.wgsl", "stored_as.wgsl", "int8_quantise_first.wgsl" => [Read, Read, Read, Write, Read, Read, Read];
     Int8Dequantise: "int8.wgsl", "int8_dequantise.wgsl" => [Read, Read, Read, Write];
+    Patch: "patch.wgsl" => [Read, Read, Read, Write];
     Input: "question.wgsl", "rise.wgsl", "input.wgsl" => [Read, Read, Read, Write];
 }
 
@@ -175,6 +176,13 @@ impl Words {
     pub fn words(mut self, words: &[u32]) -> Self {
         self.0.extend(words);
         self
+    }
+
+    /// Puts another size in place of number `at`.
+    pub fn set(&mut self, at: usize, size: usize) {
+        if let Some(word) = self.0.get_mut(at) {
+            *word = size as u32;
+        }
     }
 
     pub fn flag(self, flag: bool) -> Self {

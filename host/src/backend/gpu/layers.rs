@@ -2,8 +2,13 @@
 
 use foveola_core::{At, Error, Layers, Masked, Rule, Score, Shape, TensorId, Values};
 
-use super::device::GpuError;
-use super::memory::{Sharing, elements, encode};
+use foveola_core::classifier::{Activations, Derivatives, Gradients, Sink, Step, Views};
+use foveola_core::net::model::Model;
+use foveola_core::relevance::{Balance, RelevanceRules};
+
+use super::device::{Gpu, GpuError};
+use super::kernels::Storage;
+use super::memory::{Sharing, Uploads, elements, encode};
 use super::program::{Program, Room};
 use super::question::Questions;
 use super::rounds::{Coming, Readback};
@@ -12,8 +17,8 @@ use super::{GpuBackend, integers, steps};
 /// What a run left on the adapter, and what came back.
 #[derive(Debug)]
 pub(super) struct White {
-    room: Room,
-    forward: Program,
+    pub room: Room,
+    pub forward: Program,
     back: Option<Back>,
     readback: Readback,
     run: Option<(At, Rule)>,
@@ -29,32 +34,105 @@ struct Back {
     reaches: bool,
 }
 
+/// What a white box is made from.
+pub(super) struct Parts<'a> {
+    pub gpu: &'a Gpu,
+    pub model: &'a Model<'a>,
+    pub storage: Storage,
+    pub uploads: &'a mut Uploads,
+}
+
+/// The tensor that is meant.
+fn id(model: &Model<'_>, at: At) -> TensorId {
+    match at {
+        At::Input => model.input_id(),
+        At::Tensor(id) => id,
+    }
+}
+
+impl White {
+    /// Room for every activation of at most `most` pictures.
+    ///
+    /// # Errors
+    /// A node that does not run here, too little memory.
+    pub fn new(parts: Parts<'_>, most: usize) -> Result<Self, GpuError> {
+        let Parts {
+            gpu,
+            model,
+            storage,
+            uploads,
+        } = parts;
+        let sharing = Sharing::forward(model, true);
+        let largest = sharing.sizes.iter().copied().max().unwrap_or(1);
+        let mut room = Room::new(gpu, sharing, storage, Some(most))?;
+        let steps = steps::forward(model, storage, true)?;
+        let forward = Program::new(gpu, model, &steps, &mut room, uploads)?;
+        Ok(Self {
+            room,
+            forward,
+            back: None,
+            readback: Readback::new(gpu, largest, storage),
+            run: None,
+            values: Vec::new(),
+        })
+    }
+
+    /// Makes the backward pass of a run, if the last one was another.
+    ///
+    /// # Errors
+    /// As [`White::new`].
+    pub fn prepare(&mut self, parts: Parts<'_>, of: (At, Rule, Score)) -> Result<(), GpuError> {
+        if self.back.as_ref().is_some_and(|back| back.of == of) {
+            return Ok(());
+        }
+        let Parts {
+            gpu,
+            model,
+            storage,
+            uploads,
+        } = parts;
+        let (at, rule, score) = of;
+        let to = id(model, at);
+        self.back = None;
+        let (steps, on) = steps::backward(model, storage, to, score, rule)?;
+        self.room.with_gradients(gpu, Sharing::alone(model, &on))?;
+        let program = Program::new(gpu, model, &steps, &mut self.room, uploads)?;
+        self.back = Some(Back {
+            of,
+            program,
+            reaches: on[usize::from(to.0)],
+        });
+        Ok(())
+    }
+
+    /// The backward pass that was made, where the gradient of `to` and that of
+    /// the scores lie; `None` where the scores do not depend on `to`.
+    pub fn backward(
+        &self,
+        to: TensorId,
+        scores: TensorId,
+    ) -> Option<(&Program, &wgpu::Buffer, &wgpu::Buffer)> {
+        let back = self.back.as_ref().filter(|back| back.reaches)?;
+        let (from, seed) = self.room.gradient(to).zip(self.room.gradient(scores))?;
+        Some((&back.program, from, seed))
+    }
+}
+
 impl GpuBackend {
     fn id(&self, at: At) -> TensorId {
-        match at {
-            At::Input => self.model().input_id(),
-            At::Tensor(id) => id,
-        }
+        id(self.model(), at)
     }
 
     /// Makes what keeps every activation of one picture, once.
     fn white(&mut self) -> Result<&mut White, GpuError> {
         if self.white.is_none() {
-            let model = self.file.model();
-            let (gpu, storage) = (&self.gpu, self.storage);
-            let sharing = Sharing::forward(model, true);
-            let most = sharing.sizes.iter().copied().max().unwrap_or(1);
-            let mut room = Room::new(gpu, sharing, storage, Some(1))?;
-            let steps = steps::forward(model, storage, true)?;
-            let forward = Program::new(gpu, model, &steps, &mut room, &mut self.uploads)?;
-            self.white = Some(White {
-                room,
-                forward,
-                back: None,
-                readback: Readback::new(gpu, most, storage),
-                run: None,
-                values: Vec::new(),
-            });
+            let parts = Parts {
+                gpu: &self.gpu,
+                model: self.file.model(),
+                storage: self.storage,
+                uploads: &mut self.uploads,
+            };
+            self.white = Some(White::new(parts, 1)?);
         }
         self.white.as_mut().ok_or(GpuError::NoAdapter)
     }
@@ -76,11 +154,13 @@ impl GpuBackend {
         Ok(integers::unpacked(shape, &words))
     }
 
-    fn run_white(&mut self, round: &mut Questions) -> Result<(), GpuError> {
+    /// Runs one picture and keeps every activation; no run of layers any more.
+    pub(super) fn run_white(&mut self, round: &mut Questions) -> Result<(), GpuError> {
         self.white()?;
         let (Some(white), gpu) = (self.white.as_mut(), &self.gpu) else {
             return Ok(());
         };
+        white.run = None;
         let White { room, forward, .. } = white;
         forward.send(gpu, round, room, &self.uploads)?;
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
@@ -105,49 +185,32 @@ impl GpuBackend {
         Ok(())
     }
 
-    /// Makes the backward pass of a run, if the last one was another.
-    fn back(&mut self, of: (At, Rule, Score)) -> Result<(), GpuError> {
-        let to = self.id(of.0);
-        let (at, rule, score) = of;
-        self.white()?;
-        let model = self.file.model();
-        let (Some(white), gpu) = (self.white.as_mut(), &self.gpu) else {
-            return Ok(());
-        };
-        if white.back.as_ref().is_some_and(|back| back.of == of) {
-            return Ok(());
-        }
-        white.back = None;
-        let (steps, on) = steps::backward(model, self.storage, to, score, rule)?;
-        white.room.with_gradients(gpu, Sharing::alone(model, &on))?;
-        let program = Program::new(gpu, model, &steps, &mut white.room, &mut self.uploads)?;
-        white.back = Some(Back {
-            of: (at, rule, score),
-            program,
-            reaches: on[usize::from(to.0)],
-        });
-        Ok(())
-    }
-
     /// The gradient at the last run's `at`, from seeds of one a class.
     fn run_back(&mut self, of: (At, Rule, Score), seeds: &[f32]) -> Result<(), GpuError> {
-        self.back(of)?;
         let (to, seeded) = (self.id(of.0), self.model().score_id(of.2));
         let len = self.model().shape(to).len();
-        let (gpu, storage) = (std::sync::Arc::clone(&self.gpu), self.storage);
-        let white = self.white()?;
-        let back = white.back.as_ref().filter(|back| back.reaches);
-        let buffers = white.room.gradient(to).zip(white.room.gradient(seeded));
-        let (Some(back), Some((from, seed))) = (back, buffers) else {
+        self.white()?;
+        let Some(white) = self.white.as_mut() else {
+            return Ok(());
+        };
+        let (gpu, storage) = (&self.gpu, self.storage);
+        let parts = Parts {
+            gpu,
+            model: self.file.model(),
+            storage,
+            uploads: &mut self.uploads,
+        };
+        white.prepare(parts, of)?;
+        let Some((program, from, seed)) = white.backward(to, seeded) else {
             white.values = vec![0.0; len];
             return Ok(());
         };
         gpu.queue.write_buffer(seed, 0, &encode(seeds, storage));
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        back.program.encode(&mut encoder, 1);
-        let what = (len, storage);
-        let coming = Coming::submit(&gpu, &mut white.readback, encoder, from, what, 0);
-        white.values = coming.wait(&gpu)?;
+        program.encode(&mut encoder, 1);
+        let (what, from) = ((len, storage), from.clone());
+        let coming = Coming::submit(gpu, &mut white.readback, encoder, &from, what, 0);
+        white.values = coming.wait(gpu)?;
         Ok(())
     }
 
@@ -171,6 +234,7 @@ impl Layers for GpuBackend {
         if let Some(white) = &mut self.white {
             white.run = None;
         }
+        self.relevance = false;
         self.shape(at)?;
         let mut round = Questions::of(self.model().input());
         round.add(x)?;
@@ -182,6 +246,9 @@ impl Layers for GpuBackend {
     }
 
     fn scores(&mut self, score: Score) -> Result<&[f32], Error> {
+        if self.relevance {
+            return Layers::scores(self.processor()?, score);
+        }
         self.last_run()?;
         let id = self.model().score_id(score);
         self.read(id).map_err(|e| self.failed(e))?;
@@ -209,5 +276,62 @@ impl Layers for GpuBackend {
         let done = self.run_back((at, rule, score), &seeds);
         done.map_err(|e| self.failed(e))?;
         Ok(self.came_back())
+    }
+
+    fn gradient_batch(&self) -> usize {
+        self.gradients_at_once()
+    }
+
+    fn gradients(
+        &mut self,
+        count: usize,
+        view: &Views<'_>,
+        what: &Derivatives<'_>,
+        sink: &mut Gradients<'_>,
+        after: &mut Step<'_>,
+    ) -> Result<(), Error> {
+        self.gradient_rounds((count, view), what, sink, after)
+    }
+
+    fn forward_from(
+        &mut self,
+        x: &Masked<'_>,
+        at: At,
+        activation: &[f32],
+        score: Score,
+        out: &mut [f32],
+    ) -> Result<(), Error> {
+        let core = self.processor()?;
+        core.forward_from(x, at, activation, score, out)
+    }
+
+    fn forward_from_batch(
+        &mut self,
+        x: &Masked<'_>,
+        at: At,
+        questions: (usize, &Activations<'_>),
+        score: Score,
+        scratch: &mut [f32],
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
+        let core = self.processor()?;
+        core.forward_from_batch(x, at, questions, score, scratch, sink)
+    }
+
+    fn run_relevance(&mut self, x: &Masked<'_>) -> Result<(), Error> {
+        if let Some(white) = &mut self.white {
+            white.run = None;
+        }
+        self.relevance = true;
+        self.processor()?.run_relevance(x)
+    }
+
+    fn relevance(
+        &mut self,
+        seed: &[(usize, f32)],
+        rules: &RelevanceRules,
+        balance: &mut Balance<'_>,
+    ) -> Result<&[f32], Error> {
+        self.processor()?.relevance(seed, rules, balance)
     }
 }

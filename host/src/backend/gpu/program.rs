@@ -23,6 +23,8 @@ pub(super) struct Room {
     values: (Sharing, Vec<wgpu::Buffer>),
     gradients: (Sharing, Vec<wgpu::Buffer>),
     winners: HashMap<usize, wgpu::Buffer>,
+    /// Buffers that others own.
+    lent: HashMap<Operand, wgpu::Buffer>,
     inbox: Inbox,
     /// Bound where a kernel needs something that it does not touch.
     nothing: [wgpu::Buffer; 2],
@@ -71,6 +73,7 @@ impl Room {
             values: (sharing, values),
             gradients: (Sharing::default(), Vec::new()),
             winners: HashMap::new(),
+            lent: HashMap::new(),
             inbox: Inbox::new(gpu, batch),
             nothing: [0; 2].map(|n| storage_buffer(gpu, "nothing", n)),
             round: gpu.device.create_buffer(&wgpu::BufferDescriptor {
@@ -122,6 +125,11 @@ impl Room {
         buffers.get((*sharing.of.get(usize::from(id.0))?)?)
     }
 
+    /// Binds a buffer that someone else owns where this operand is meant.
+    pub fn lend(&mut self, operand: Operand, buffer: wgpu::Buffer) {
+        self.lent.insert(operand, buffer);
+    }
+
     /// Makes room for the winners that a step keeps.
     fn prepare(&mut self, gpu: &Gpu, model: &Model<'_>, step: &Step) {
         for operand in &step.operands {
@@ -146,7 +154,8 @@ impl Room {
             Operand::Masks => Some(self.inbox.buffers()[2]),
             Operand::Nothing => self.nothing.first(),
             Operand::NothingWritten => self.nothing.last(),
-            _ => None,
+            Operand::Part(slot) => self.values.1.get(slot),
+            _ => self.lent.get(&operand),
         }
     }
 }

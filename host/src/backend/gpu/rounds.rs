@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use foveola_core::classifier::{Sink, Views};
+use foveola_core::classifier::{Edits, Sink, Views};
 use foveola_core::{Error, Score};
 
 use super::GpuBackend;
@@ -167,16 +167,19 @@ impl GpuBackend {
         scores.map_err(|error| self.failed(error))
     }
 
-    /// All questions of a batch, results in order.
+    /// All questions of a batch, results in order; with `edits`, those of the
+    /// base that is held.
     pub(super) fn rounds(
         &mut self,
         count: usize,
         view: &Views<'_>,
         score: Score,
+        edits: Option<&Edits<'_>>,
         sink: &mut Sink<'_>,
     ) -> Result<(), Error> {
         let mut under_way = VecDeque::new();
-        let done = self.rounds_under_way(count, view, score, sink, &mut under_way);
+        let asked = (count, view, edits);
+        let done = self.rounds_under_way(asked, score, sink, &mut under_way);
         // After an error the buffers must come back all the same.
         while let Some(round) = under_way.pop_front() {
             let _ = self.wait(Ok(round));
@@ -186,24 +189,28 @@ impl GpuBackend {
 
     fn rounds_under_way(
         &mut self,
-        count: usize,
-        view: &Views<'_>,
+        (count, view, edits): (usize, &Views<'_>, Option<&Edits<'_>>),
         score: Score,
         sink: &mut Sink<'_>,
         under_way: &mut VecDeque<Coming>,
     ) -> Result<(), Error> {
         let mut round = Questions::of(self.file.model().input());
+        let edited = self.edited.as_ref().filter(|_| edits.is_some());
+        let batch = edited.map_or(self.room.batch, |edited| edited.room.batch);
         let (mut next, mut wrong) = (0, Ok(()));
         while (next < count && wrong.is_ok()) || !under_way.is_empty() {
             round.clear();
             let start = next;
-            let end = count.min(start + self.room.batch);
+            let end = count.min(start + batch);
             while next < end && wrong.is_ok() {
                 wrong = round.add(&view(next));
                 next += usize::from(wrong.is_ok());
             }
             if next > start {
-                let sent = self.submit(&mut round, start, score);
+                let sent = match edits {
+                    Some(edit) => self.submit_edits(&mut round, start, edit, score),
+                    None => self.submit(&mut round, start, score),
+                };
                 under_way.push_back(sent.map_err(|error| self.failed(error))?);
             }
             let last = next == count || wrong.is_err();

@@ -32,6 +32,12 @@ pub(super) enum Operand {
     Masks,
     /// What an int8 node reads besides its operands.
     Integers(usize),
+    /// A buffer that holds no tensor as a whole, by its place among the room's.
+    Part(usize),
+    /// A tensor of the base of edits.
+    Held(TensorId),
+    /// Where the parts of edited pictures lie.
+    Places,
     /// Something that is bound and not read.
     Nothing,
     /// Something that is bound and not written.
@@ -72,6 +78,13 @@ pub(super) struct Step {
     pub work: Work,
 }
 
+/// Shapes of the parts that a node is computed on.
+#[derive(Clone, Debug)]
+pub(super) struct Frame {
+    pub inputs: Vec<Shape>,
+    pub output: Shape,
+}
+
 /// Where the steps of one node go.
 pub(super) struct Forward<'a, 'm> {
     pub model: &'a Model<'m>,
@@ -82,6 +95,8 @@ pub(super) struct Forward<'a, 'm> {
     pub keep: bool,
     /// What first layers make themselves.
     pub first: &'a First,
+    /// Shapes in place of the tensors', where only a part is computed.
+    pub frame: Option<&'a Frame>,
     pub steps: &'a mut Vec<Step>,
 }
 
@@ -105,17 +120,23 @@ impl Forward<'_, '_> {
 
     /// Shape of input number `part`.
     pub fn input(&self, part: usize) -> Shape {
-        self.model.shape(self.id(part))
+        let own = self.frame.and_then(|frame| frame.inputs.get(part));
+        own.map_or_else(|| self.model.shape(self.id(part)), |shape| *shape)
     }
 
     /// Shape of the output.
     pub fn output(&self) -> Shape {
-        self.model.shape(self.view.output)
+        let whole = || self.model.shape(self.view.output);
+        self.frame.map_or_else(whole, |frame| frame.output)
     }
 
     /// Elements from one picture of a tensor to the next: none in a constant.
     pub fn picture(&self, id: TensorId) -> usize {
-        picture(self.model, id)
+        let part = self.view.inputs().position(|input| input == id);
+        match (self.frame, part) {
+            (Some(_), Some(part)) if picture(self.model, id) > 0 => self.input(part).len(),
+            _ => picture(self.model, id),
+        }
     }
 
     /// What runs the node instead: nothing.
@@ -231,6 +252,7 @@ pub(super) fn forward(
             storage,
             keep,
             first,
+            frame: None,
             steps: &mut steps,
         })?;
     }

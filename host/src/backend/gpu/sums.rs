@@ -86,7 +86,7 @@ impl GpuBackend {
             sums.add(&view(i).mask, shape, scores)?;
             after()
         };
-        self.rounds(count, view, score, &mut sink)
+        self.rounds(count, view, score, None, &mut sink)
     }
 
     fn weigh_there(
