@@ -299,7 +299,10 @@ impl<'m> Writer<'_, 'm> {
                 continue;
             }
             frame.inputs.push(Shape::new(read[0], read[1], shape.c));
-            let own = self.layout.parts[at(id)].filter(|_| direct);
+            // Parts begin at the same place only in tensors of one size.
+            let whole = self.model.shape(view.output);
+            let alike = direct && (shape.h, shape.w) == (whole.h, whole.w);
+            let own = self.layout.parts[at(id)].filter(|_| alike);
             let from = match own {
                 Some(slot) => Operand::Part(slot),
                 None => {
