@@ -2,6 +2,7 @@
 
 mod again;
 mod answer;
+mod balance;
 mod consensus;
 mod counting;
 mod figures;
@@ -28,6 +29,7 @@ use crate::uncertainty::{self, Uncertainty};
 pub use again::Again;
 pub use answer::explain_running;
 pub(crate) use answer::{explain_known, explain_other};
+pub use balance::LayerBalance;
 pub use consensus::{Consensus, consensus};
 pub use figures::{Companions, Figures};
 pub use map::{Passes, SaliencyMap, evidence_of, score_name};

@@ -7,9 +7,10 @@ mod segmented;
 mod values;
 mod white_box;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use foveola_core::explain::{MethodRow, Needs, Quadrature, Sign};
 use foveola_core::relevance::RelevanceRules;
@@ -65,6 +66,38 @@ pub enum SpecError {
     },
 }
 
+/// The name of a picture's file, as small as a number: each is kept once, for as
+/// long as the program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileName(&'static Path);
+
+impl FileName {
+    /// Names a picture by how its file ends; `None` for other names.
+    pub fn of_picture(text: &str) -> Option<Self> {
+        static KNOWN: Mutex<BTreeSet<&'static Path>> = Mutex::new(BTreeSet::new());
+        let path = Path::new(text);
+        let end = path.extension()?.to_str()?.to_lowercase();
+        if !PICTURES.contains(&end.as_str()) {
+            return None;
+        }
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(name) = known.get(path) {
+            return Some(Self(name));
+        }
+        let name: &'static Path = Box::leak(path.to_path_buf().into_boxed_path());
+        known.insert(name);
+        Some(Self(name))
+    }
+
+    /// Where it is.
+    pub const fn path(self) -> &'static Path {
+        self.0
+    }
+}
+
+/// How names of pictures end.
+const PICTURES: [&str; 5] = ["npy", "png", "jpg", "jpeg", "bmp"];
+
 /// What hides a part of the picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Baseline {
@@ -76,6 +109,8 @@ pub enum Baseline {
     Mean,
     /// This number for all channels: in pixel units for photos, in model units for tensors.
     Number(f32),
+    /// A picture of your own.
+    File(FileName),
 }
 
 /// A method with its parameters; `None` leaves the choice to the method.
@@ -436,6 +471,7 @@ impl fmt::Display for Baseline {
             Self::Black => f.write_str("black"),
             Self::Mean => f.write_str("mean"),
             Self::Number(number) => write!(f, "{number}"),
+            Self::File(name) => write!(f, "{}", name.path().display()),
         }
     }
 }

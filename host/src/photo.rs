@@ -8,6 +8,7 @@ mod npy;
 pub mod variants;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use foveola_core::{Error, Masked, Normalisation, Picture, Shape};
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, Rgb, RgbImage};
@@ -69,9 +70,55 @@ pub struct Intake<'a> {
     pub card: &'a Card,
 }
 
+/// What a network takes, kept: for pictures that are read later.
+#[derive(Debug)]
+struct Terms {
+    shape: Shape,
+    layout: Layout,
+    input_type: InputType,
+    card: Card,
+}
+
+impl Terms {
+    /// All but the labels, of which there may be many.
+    fn of(intake: &Intake<'_>) -> Arc<Self> {
+        let Card {
+            size,
+            resize,
+            channels,
+            activation,
+            ..
+        } = *intake.card;
+        Arc::new(Self {
+            shape: intake.shape,
+            layout: intake.layout,
+            input_type: intake.input_type,
+            card: Card {
+                size,
+                resize,
+                channels,
+                mean: intake.card.mean.clone(),
+                scale: intake.card.scale.clone(),
+                activation,
+                labels: Vec::new(),
+            },
+        })
+    }
+
+    const fn intake(&self) -> Intake<'_> {
+        Intake {
+            shape: self.shape,
+            layout: self.layout,
+            input_type: self.input_type,
+            card: &self.card,
+        }
+    }
+}
+
 /// A picture, ready for the network.
 #[derive(Clone, Debug)]
 pub struct Photo {
+    terms: Arc<Terms>,
     shape: Shape,
     content: Content,
     normalisation: Normalisation,
@@ -135,6 +182,7 @@ impl Photo {
             swap_red_and_blue(&mut pixels, shape.c);
         }
         Ok(Self {
+            terms: Terms::of(intake),
             shape,
             content: Content::Pixels(pixels),
             normalisation: card.normalisation(),
@@ -156,6 +204,7 @@ impl Photo {
             swap_red_and_blue(&mut seen, shape.c);
         }
         Some(Self {
+            terms: Terms::of(intake),
             shape,
             display: shown(&seen, shape),
             content: Content::Pixels(pixels),
@@ -198,6 +247,7 @@ impl Photo {
         let normalisation = intake.card.normalisation();
         let display = tensor_display(&values, intake, &normalisation);
         Self {
+            terms: Terms::of(intake),
             shape: intake.shape,
             content: Content::Tensor(values),
             normalisation,

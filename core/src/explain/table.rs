@@ -84,7 +84,8 @@ const COUNT_OF_CELLS: Parameter =
 
 const CUTS: &str = "grid, slic, quickshift or a file: .npy, H,W, whole numbers";
 
-const HIDES_SEGMENTS: &str = "what hides: segment (its mean colour), blur, black, mean or a number";
+const HIDES_SEGMENTS: &str =
+    "what hides: segment (its mean colour), blur, black, mean, a number or a file";
 
 const DESIGN: &str = "masks to use: .npy, N,segments, 0 hides and 1 keeps";
 
@@ -169,7 +170,7 @@ pub const METHODS: &[MethodRow] = &[
             parameter(
                 "baseline",
                 "black",
-                "what hides: blur, black, mean or a number",
+                "what hides: blur, black, mean, a number or a file",
             ),
             COMPAT,
         ],
@@ -187,7 +188,7 @@ pub const METHODS: &[MethodRow] = &[
             parameter(
                 "baseline",
                 "black",
-                "what hides: blur, black, mean or a number",
+                "what hides: blur, black, mean, a number or a file",
             ),
             parameter(
                 "file",
@@ -249,7 +250,7 @@ pub const METHODS: &[MethodRow] = &[
             parameter(
                 "baseline",
                 "blur",
-                "what hides: blur, black, mean or a number",
+                "what hides: blur, black, mean, a number or a file",
             ),
         ],
     },
@@ -368,7 +369,7 @@ pub const METHODS: &[MethodRow] = &[
             parameter(
                 "baseline",
                 "blur",
-                "what hides: blur, black, mean or a number",
+                "what hides: blur, black, mean, a number or a file",
             ),
         ],
     },
@@ -420,7 +421,7 @@ pub const METHODS: &[MethodRow] = &[
             parameter(
                 "baseline",
                 "black",
-                "where the path begins: blur, black, mean or a number; several with /",
+                "where the path begins: blur, black, mean, a number or a file; several with /",
             ),
             parameter(
                 "tolerance",
@@ -565,7 +566,7 @@ pub const METHODS: &[MethodRow] = &[
             parameter(
                 "baseline",
                 "black",
-                "what shows where a channel hides: blur, black, mean or a number",
+                "what shows where a channel hides: blur, black, mean, a number or a file",
             ),
             parameter(
                 "grid",

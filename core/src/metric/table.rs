@@ -161,7 +161,7 @@ pub(super) const fn baseline(default: &'static str) -> Parameter {
     parameter(
         "baseline",
         default,
-        "what hides: blur, black, mean or a number",
+        "what hides: blur, black, mean, a number or a file",
     )
 }
 

@@ -339,6 +339,7 @@ fn saliency(
         figures: Default::default(),
         against: None,
         companions: Default::default(),
+        balance: Vec::new(),
     };
     map.shown_at(photo.shape(), spec.row.map)
 }

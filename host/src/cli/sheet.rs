@@ -6,6 +6,7 @@ use clap::Args;
 use foveola_core::explain::{METHODS, Needs};
 use image::RgbImage;
 
+use super::limit_args::LimitArgs;
 use super::model_args::{ModelArgs, failed};
 use super::progress::{Terminal, catch_interrupts};
 use super::{CliError, Ending, note, print};
@@ -17,12 +18,32 @@ use crate::report::files::png;
 use crate::report::folder::write_file;
 use crate::report::sheet::{Cell, draw, panel};
 
+/// Methods that ask much, as a page of all of them asks: enough to see what each
+/// looks at, in minutes.
+const SHORTER: [&str; 14] = [
+    "rise:estimator=centred,masks=800",
+    "lime:samples=400",
+    "kernel-shap:samples=500",
+    "anchors:passes=1000",
+    "sobol:count=36,designs=16",
+    "hsic:count=36,samples=300",
+    "meaningful-perturbation:steps=80",
+    "smooth-grad:samples=16",
+    "var-grad:samples=16",
+    "square-grad:samples=16",
+    "integrated-gradients:steps=20",
+    "aise:max-passes=600",
+    "activation-maximisation:max-passes=300",
+    "hoc:max-passes=1500",
+];
+
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   foveola sheet model.onnx a.jpg b.jpg c.jpg -o sheet.png           # every method that the model allows
   foveola sheet model.onnx a.jpg b.jpg -m grad-cam -m lime -m rise:masks=500
 
-A row a method, a column a picture, in blocks side by side; each picture's best class is explained.")]
+A row a method, a column a picture, in blocks side by side; each picture's best class is explained.
+Without -m methods that sample ask less than by themselves; --thorough leaves them as they are.")]
 pub struct SheetArgs {
     #[command(flatten)]
     pub model: ModelArgs,
@@ -34,6 +55,13 @@ pub struct SheetArgs {
     /// Method, NAME[:key=value,...]; repeats [default: all]
     #[arg(short, long = "method", value_name = "METHOD")]
     pub methods: Vec<MethodSpec>,
+
+    /// Ask as much as methods ask by themselves
+    #[arg(long, conflicts_with = "methods")]
+    pub thorough: bool,
+
+    #[command(flatten)]
+    pub limits: LimitArgs,
 
     /// Key of every random number
     #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED)]
@@ -48,9 +76,11 @@ pub struct SheetArgs {
 pub fn run(args: &SheetArgs) -> Result<Ending, CliError> {
     let model = args.model.open()?;
     let methods = match args.methods.is_empty() {
-        true => all_methods(model.backend())?,
+        true => all_methods(model.backend(), args.thorough)?,
         false => args.methods.clone(),
     };
+    let within = |spec: MethodSpec| spec.within(args.limits.limits());
+    let methods = methods.into_iter().map(within).collect();
     let mut explainer = Explainer::new(model, args.model.threads());
     let methods = possible(&explainer, methods)?;
     let mut question = Question::of([""; 0]).map_err(|error| CliError::Usage(error.to_string()))?;
@@ -85,11 +115,17 @@ pub fn run(args: &SheetArgs) -> Result<Ending, CliError> {
 }
 
 /// Every method that the backend can run.
-fn all_methods(backend: BackendKind) -> Result<Vec<MethodSpec>, CliError> {
+fn all_methods(backend: BackendKind, thorough: bool) -> Result<Vec<MethodSpec>, CliError> {
     let white = backend != BackendKind::Tract;
     let rows = METHODS.iter();
     let runs = rows.filter(|row| white || row.needs == Needs::Scores);
-    let specs = runs.map(|row| row.name.parse::<MethodSpec>());
+    let asked = |name: &'static str| {
+        let short = SHORTER
+            .iter()
+            .find(|text| text.split(':').next() == Some(name));
+        short.copied().filter(|_| !thorough).unwrap_or(name)
+    };
+    let specs = runs.map(|row| asked(row.name).parse::<MethodSpec>());
     let specs: Result<Vec<_>, _> = specs.collect();
     specs.map_err(|error| CliError::Usage(error.to_string()))
 }
@@ -173,4 +209,19 @@ fn by_rows(columns: &[Vec<Cell>]) -> (Vec<Cell>, usize) {
         }
     }
     (cells, blocks * columns.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_methods_are_on_the_page() {
+        for thorough in [false, true] {
+            let specs = all_methods(BackendKind::Core, thorough).expect("they parse");
+            let names: Vec<&str> = specs.iter().map(|spec| spec.row.name).collect();
+            let rows: Vec<&str> = METHODS.iter().map(|row| row.name).collect();
+            assert_eq!(names, rows);
+        }
+    }
 }

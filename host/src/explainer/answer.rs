@@ -8,8 +8,8 @@ use foveola_core::{Classifier, Error, Masked, Score, Shape};
 use super::counting::Counting;
 use super::setting::Setting;
 use super::{
-    Companions, ExplainError, Explanation, Figures, Passes, Question, Region, SaliencyMap, Steps,
-    StoppedBy, Watch, region, target,
+    Companions, ExplainError, Explanation, Figures, LayerBalance, Passes, Question, Region,
+    SaliencyMap, Steps, StoppedBy, Watch, region, target,
 };
 use crate::card::label;
 use crate::method_spec::MethodSpec;
@@ -86,9 +86,10 @@ fn run(
         .against()
         .and_then(|class| class.parse().ok());
     let rival = own.or(rival);
+    let balances = setting.balances(known.targets.len());
     let parameters = setting.parameters(classifier);
     let kind = setting.spec().row.map;
-    let named = |(raw, &target): (Raw, &usize)| {
+    let named = |((raw, balance), &target): ((Raw, Vec<LayerBalance>), &usize)| {
         let map = SaliencyMap {
             spec: setting.spec().clone(),
             parameters: parameters.clone(),
@@ -118,11 +119,12 @@ fn run(
             region: raw.region,
             figures: raw.figures,
             companions: raw.companions,
+            balance,
         };
         map.shown_at(photo.shape(), kind)
     };
-    let maps = answer.maps.into_iter().zip(&known.targets);
-    Ok(maps.map(named).collect())
+    let maps = answer.maps.into_iter().zip(balances);
+    Ok(maps.zip(&known.targets).map(named).collect())
 }
 
 /// The maps of one method for classes whose probabilities are known.

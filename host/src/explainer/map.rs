@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::answer::is_elements;
 use super::figures::{self, Companions, Figures};
-use super::{Region, StoppedBy};
+use super::{LayerBalance, Region, StoppedBy};
 use crate::method_spec::MethodSpec;
 use crate::photo::Photo;
 use crate::report::overlay::{Figure, draw};
@@ -73,6 +73,8 @@ pub struct SaliencyMap {
     pub region: Option<Region>,
     /// Numbers that the method found beside the map, by name.
     pub figures: Figures,
+    /// What each layer did with relevance, last layer first; empty but for LRP.
+    pub balance: Vec<LayerBalance>,
     /// Maps of the same shape that the method made beside it, by name.
     pub companions: Companions,
 }

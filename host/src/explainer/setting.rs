@@ -14,11 +14,13 @@ use foveola_core::explain::{
 };
 use foveola_core::mask::Sequence;
 use foveola_core::quasi::scrambled_sobol;
+use foveola_core::relevance::LayerRelevance;
 use foveola_core::{At, Classifier, Error, Fill, Score, Shape};
 use serde_json::Value;
 
-use super::ExplainError;
+use super::balance::{self, Books};
 use super::segmented::Segmented;
+use super::{ExplainError, LayerBalance};
 use crate::method_spec::{Baseline, LayerMethod, MethodSpec, Parameters, sides};
 use crate::model::Running;
 use crate::photo::{Hidden, Photo, PhotoError, read, read_masks};
@@ -34,6 +36,9 @@ pub struct Setting {
     starts: Vec<Hidden>,
     /// Stored noise, pictures one after the other, HWC.
     noise: Option<Vec<f32>>,
+    /// What the layers did with relevance, and what they are called.
+    books: Books,
+    nodes: Vec<String>,
 }
 
 impl Setting {
@@ -61,6 +66,8 @@ impl Setting {
             segmented: None,
             starts: Vec::new(),
             noise: None,
+            books: Books::default(),
+            nodes: Vec::new(),
         };
         match &spec.parameters {
             Parameters::GradCam { layer, .. } | Parameters::OnLayer { layer, .. } => {
@@ -76,6 +83,7 @@ impl Setting {
             Parameters::Rise {
                 file: Some(path), ..
             } => setting.masks = Some(masks(path, photo.shape())?.map_err(fail)?),
+            Parameters::Relevance(_) => setting.nodes = balance::names(running),
             Parameters::Segmented(parameters) => {
                 let segmented = Segmented::new(parameters, photo)?.map_err(fail)?;
                 setting.segmented = Some(segmented);
@@ -181,6 +189,14 @@ impl Setting {
     /// Whether the method itself holds classes against another one.
     pub fn is_held(&self) -> bool {
         self.spec.against().is_some()
+    }
+
+    /// What the layers did with relevance since this was last asked, target by
+    /// target; empty for every method but LRP.
+    pub fn balances(&self, targets: usize) -> Vec<Vec<LayerBalance>> {
+        let entries = self.books.close();
+        let of = |target| balance::named(&entries, target, &self.nodes);
+        (0..targets).map(of).collect()
     }
 
     /// What hides a segment.
@@ -327,10 +343,6 @@ impl Setting {
                     tolerance: *tolerance,
                 })
             }
-            Parameters::Relevance(rules) => work(&Lrp {
-                rules: *rules,
-                told: None,
-            }),
             Parameters::Aise {
                 widths,
                 samples,
@@ -342,6 +354,15 @@ impl Setting {
                 epsilon: *epsilon,
                 fill: self.fill(),
             }),
+            Parameters::Relevance(rules) => {
+                let mut told = |target: usize, layer: &LayerRelevance| {
+                    self.books.enter(target, layer);
+                };
+                work(&Lrp {
+                    rules: *rules,
+                    told: Some(RefCell::new(&mut told)),
+                })
+            }
             Parameters::OnLayer { kind, .. } => self.with_layer_method(*kind, work),
             Parameters::Occlusion {
                 window,

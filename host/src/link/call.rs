@@ -286,6 +286,7 @@ fn sent(baseline: Baseline) -> Result<Sent, &'static str> {
         Baseline::Black => Ok(Sent::Number(0.0)),
         Baseline::Number(number) => Ok(Sent::Number(number)),
         Baseline::Mean => Err("it has no mean colour; give the number"),
+        Baseline::File(_) => Err("a picture of one's own does not go over the wire as a baseline"),
     }
 }
 

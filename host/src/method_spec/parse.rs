@@ -7,7 +7,7 @@ use std::str::FromStr;
 use foveola_core::explain::{Aise, METHODS, Parameter};
 use foveola_core::mask::MAX_CELLS;
 
-use super::{Baseline, Limits, MethodSpec, Parameters, SpecError};
+use super::{Baseline, FileName, Limits, MethodSpec, Parameters, SpecError};
 use crate::suggest::hint;
 
 /// Cells along a side for which there are coordinates enough.
@@ -170,7 +170,8 @@ impl<'a> Given<'a> {
     }
 
     pub(super) fn baseline_of(&self, text: &str) -> Result<Baseline, SpecError> {
-        const TAKES: &str = "it takes blur, black, mean or a number";
+        const TAKES: &str = "it takes blur, black, mean or a number, \
+                             or a picture: a file .npy, .png, .jpg or .bmp";
         let number = |text: &str| text.parse().ok().filter(|n: &f32| n.is_finite());
         match text {
             "blur" => Ok(Baseline::Blur),
@@ -178,6 +179,7 @@ impl<'a> Given<'a> {
             "mean" => Ok(Baseline::Mean),
             text => number(text)
                 .map(Baseline::Number)
+                .or_else(|| FileName::of_picture(text).map(Baseline::File))
                 .ok_or_else(|| self.wrong("baseline", TAKES)),
         }
     }

@@ -90,6 +90,8 @@ fn what_is_written_reads_back() {
         "meaningful-perturbation:against=tabby, tabby cat,steps=3",
         "meaningful-perturbation:grid=7,steps=30",
         "hsic:baseline=3,samples=64",
+        "occlusion:baseline=a/b,c.png",
+        "integrated-gradients:baseline=black//tmp/black/x.npy/mean/y.JPG/3",
         "rise:masks=9,max-passes=4",
         "gradient:deadline=0",
         "anchors:deadline=2.5,max-passes=7,passes=900",
@@ -97,6 +99,25 @@ fn what_is_written_reads_back() {
         let spec = parse(text);
         assert_eq!(parse(&spec.to_string()), spec, "{spec}");
     }
+}
+
+#[test]
+fn baselines_are_files_by_their_ends() {
+    let spec = parse("integrated-gradients:baseline=black//tmp/black/x.npy/mean/y.JPG/3");
+    let Parameters::Path { baselines, .. } = &spec.parameters else {
+        panic!("{spec:?}")
+    };
+    let file = |name| Baseline::File(FileName::of_picture(name).unwrap());
+    assert_eq!(
+        baselines[..],
+        [
+            Baseline::Black,
+            file("/tmp/black/x.npy"),
+            Baseline::Mean,
+            file("y.JPG"),
+            Baseline::Number(3.0)
+        ]
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use foveola_core::explain::{Parameter, Quadrature, Sign};
 
 use super::parse::Given;
 use super::values::{Values, decimal};
-use super::{Baseline, LayerMethod, Parameters, SpecError};
+use super::{Baseline, FileName, LayerMethod, Parameters, SpecError};
 
 /// Quadratures by name; the first is the default.
 const QUADRATURES: [(&str, Quadrature); 5] = [
@@ -49,8 +49,8 @@ impl Given<'_> {
     pub(super) fn path(&self) -> Result<Parameters, SpecError> {
         let names = QUADRATURES.map(|(name, _)| name);
         let texts = self.values.get("baseline").map_or("black", String::as_str);
-        let baselines: Result<Vec<Baseline>, _> = texts
-            .split('/')
+        let baselines: Result<Vec<Baseline>, _> = listed(texts)
+            .iter()
             .map(|text| self.baseline_of(text))
             .collect();
         let tolerance = self.number::<f32>("tolerance", "a number above 0")?;
@@ -103,6 +103,28 @@ impl Given<'_> {
             kind,
         })
     }
+}
+
+/// Baselines separated by `/`, which names of files may hold as well: a name
+/// goes on until its end is that of a picture.
+fn listed(texts: &str) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    let mut open = false;
+    for part in texts.split('/') {
+        match all.last_mut().filter(|_| open) {
+            Some(last) => {
+                last.push('/');
+                last.push_str(part);
+            }
+            None => all.push(part.to_string()),
+        }
+        let word = matches!(part, "black" | "blur" | "mean") || part.parse::<f32>().is_ok();
+        open = match open {
+            true => FileName::of_picture(part).is_none(),
+            false => !word && FileName::of_picture(part).is_none(),
+        };
+    }
+    all
 }
 
 /// Parameters of integrated gradients as values.

@@ -42,6 +42,8 @@ impl Wanted {
 #[derive(Clone, Debug, Default)]
 struct Layers {
     names: BTreeMap<String, At>,
+    /// Each node by its place in the run order.
+    nodes: Vec<String>,
     cam: Option<(String, At)>,
 }
 
@@ -151,6 +153,7 @@ impl OpenModel {
                 .iter()
                 .map(|(n, id)| (n.clone(), at(*id)))
                 .collect(),
+            nodes: node_names(model),
             cam: compiled.cam_layer.map(|id| (name(id), at(id))),
         };
         Ok((file, layers))
@@ -255,7 +258,15 @@ fn file_layers(model: &Model<'_>, wanted: &[String]) -> Result<Layers, ModelErro
         }
     }
     let cam = default_layer(model);
-    Ok(Layers { names, cam })
+    let nodes = node_names(model);
+    Ok(Layers { names, nodes, cam })
+}
+
+/// Every node by the name of the tensor that it makes.
+fn node_names(model: &Model<'_>) -> Vec<String> {
+    let nodes = (0..model.node_count()).filter_map(|i| model.node(i));
+    let made = nodes.map(|node| model.tensor(node.output).map_or(node.name, |t| t.name));
+    made.map(String::from).collect()
 }
 
 /// The last layer with rows and columns that the file has a plan for.
@@ -300,6 +311,11 @@ impl Running {
             .cam
             .as_ref()
             .map(|(name, at)| (name.as_str(), *at))
+    }
+
+    /// What each node makes, by name, in the order of the run.
+    pub fn node_names(&self) -> impl Iterator<Item = &str> {
+        self.layers.nodes.iter().map(String::as_str)
     }
 
     /// Every name that a layer may be called by.

@@ -37,13 +37,18 @@ impl Photo {
     /// units for tensors; black is pixel 0, or 0 in model units.
     ///
     /// # Errors
-    /// A picture too small to be blurred, in words.
+    /// A picture too small to be blurred, or a file that is no picture for this
+    /// network, in words.
     pub fn hidden(&self, baseline: Baseline) -> Result<Hidden, String> {
         let choice = match baseline {
             Baseline::Black => Choice::Colour(self.colour(0.0)),
             Baseline::Number(number) => Choice::Colour(self.colour(number)),
             Baseline::Mean => Choice::Colour(self.mean_colour()),
             Baseline::Blur => Choice::Other(Box::new(self.blurred()?)),
+            Baseline::File(name) => {
+                let opened = Self::open(name.path(), &self.terms.intake());
+                Choice::Other(Box::new(opened.map_err(|e| e.to_string())?))
+            }
         };
         Ok(Hidden(choice))
     }

@@ -16,8 +16,8 @@ use super::regions;
 use crate::backend::core::Arithmetic;
 use crate::card::Card;
 use crate::explainer::{
-    Consensus, Explanation, Layer, MapScore, Question, Region, Removal, SaliencyMap, Stability,
-    Step, StoppedBy, score_name,
+    Consensus, Explanation, Layer, LayerBalance, MapScore, Question, Region, Removal, SaliencyMap,
+    Stability, Step, StoppedBy, score_name,
 };
 use crate::model::{BackendKind, OpenModel, Precision};
 use crate::photo::Photo;
@@ -123,6 +123,8 @@ struct MapRecord<'a> {
     against: Option<usize>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     companions: BTreeMap<&'static str, String>,
+    #[serde(skip_serializing_if = "<[LayerBalance]>::is_empty")]
+    balance: &'a [LayerBalance],
     #[serde(skip_serializing_if = "Vec::is_empty")]
     metrics: Vec<ScoreRecord<'a>>,
 }
@@ -390,6 +392,7 @@ fn map_record<'a>(map: &'a SaliencyMap, raw: bool, scores: &'a [MapScore]) -> Ma
             .keys()
             .map(|name| (*name, companion_name(map, name)))
             .collect(),
+        balance: &map.balance,
         metrics: scores.iter().map(score_record).collect(),
     }
 }

@@ -10,14 +10,12 @@
 mod measure;
 mod network;
 mod peer;
-mod resnet;
 
 use std::path::{Path, PathBuf};
 
+use foveola_benches::{Result, resnet};
 use measure::{Row, measure};
 use network::Entry;
-
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Networks in f32, each with its int8 twin where there is one.
 const NETWORKS: [(&str, &str, &str); 6] = [

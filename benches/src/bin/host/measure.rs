@@ -8,9 +8,9 @@ use foveola::backend::core::{Arithmetic, CoreBackend};
 use foveola::backend::tract::{TractBackend, TractModel};
 use foveola::card::OutputActivation;
 use foveola::import;
+use foveola_benches::{Result, median};
 use foveola_core::{At, Classifier, Error, Layers, Masked, Picture, Rule, Score};
 
-use super::Result;
 use super::network::{Entry, compiled, values};
 use super::peer::{self, Peer};
 
@@ -54,11 +54,6 @@ fn medians(mut turns: Vec<Turn<'_>>) -> Result<Vec<f64>> {
         }
     }
     Ok(times.into_iter().map(median).collect())
-}
-
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// A turn of work on this thread.

@@ -10,7 +10,7 @@ use foveola::import;
 use foveola_core::net::arch::Isa;
 use foveola_core::{Classifier, Masked, Picture, Score, Shape};
 
-use super::Result;
+use foveola_benches::Result;
 
 /// A network of the table.
 pub struct Entry {

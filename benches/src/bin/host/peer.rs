@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use super::Result;
+use foveola_benches::Result;
 
 const SCRIPT: &str = include_str!("peer.py");
 

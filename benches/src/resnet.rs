@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use foveola_core::rng::{DEFAULT_SEED, Purpose, unit, words};
 use foveola_tests::onnx::{Attribute, Onnx, floats};
 
-use super::Result;
+use crate::Result;
 
 /// The file, written once.
+///
+/// # Errors
+/// A folder that cannot be written.
 pub fn file() -> Result<PathBuf> {
     let folder = PathBuf::from("target/networks");
     let path = folder.join("resnet18_random.onnx");
