@@ -88,6 +88,7 @@ impl Sources {
                 cells: 5,
                 keep: 0.5,
                 mindspore: false,
+                sequence: foveola_core::mask::Sequence::Random,
             }),
             3 => Mask::Soft(&self.weights),
             4 => Mask::SoftBytes(&self.bytes),
