@@ -136,6 +136,7 @@ impl Call {
     /// As [`Call::with`] for the methods beyond the first seven, which are made
     /// ready in one place for all kinds of memory.
     #[cfg(foveola_inside)]
+    #[inline(never)] // Its stack does not lie under the first seven.
     fn with_other<'s, 'm: 's, L: Lend<'m>, T, E: From<Error>>(
         &self,
         subject: &Subject<'s>,

@@ -60,7 +60,9 @@ impl AblationCam {
         passes: &mut Passes<'_>,
     ) -> Result<(), Error> {
         let write = |i: usize, out: &mut [f32]| {
-            out.copy_from_slice(values);
+            for (out, value) in out.iter_mut().zip(values) {
+                *out = *value;
+            }
             for value in out.iter_mut().skip(i).step_by(shape.c.max(1)) {
                 *value = 0.0;
             }

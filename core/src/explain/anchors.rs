@@ -37,6 +37,7 @@ use super::{Cost, Method, Outcome, Progress, Query};
 use crate::classifier::{Classifier, Score};
 use crate::error::Error;
 use crate::mask::Fill;
+use crate::metric::order::sort;
 use crate::segment::Segments;
 use crate::tensor::Shape;
 
@@ -312,9 +313,9 @@ impl Search<'_, '_, '_, '_> {
         self.pull(arms, count, &|i| i)?;
         let mut round = 1;
         loop {
-            arms.sort_unstable_by(|a, b| {
+            sort(arms, &|a: &Arm, b: &Arm| {
                 let by_mean = b.mean().total_cmp(&a.mean());
-                by_mean.then_with(|| a.set.cmp(&b.set))
+                by_mean.then_with(|| a.set.cmp(&b.set)).is_lt()
             });
             let level = beta(count, round, self.parameters.delta);
             let Some((chosen, rest)) = arms.split_at_checked(top).filter(|(_, r)| !r.is_empty())

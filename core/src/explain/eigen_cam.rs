@@ -12,7 +12,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::layer::{Layer, fetch};
-use super::pass::{Passes, front, fronts, judge, prepare};
+use super::pass::{Passes, fronts, judge, prepare};
 use super::{Cost, Method, Outcome, Progress, Query};
 use crate::classifier::{At, Classifier, Rule};
 use crate::error::Error;
@@ -183,7 +183,9 @@ impl Method for EigenCam {
         }
         turn(self.sign, v, matrix, first);
         for other in others.chunks_exact_mut(area.max(1)) {
-            other.copy_from_slice(front(first, area)?);
+            for (other, value) in other.iter_mut().zip(&*first) {
+                *other = *value;
+            }
         }
         for (map, outcome) in maps.chunks_exact_mut(area.max(1)).zip(outcomes) {
             *outcome = judge(map);

@@ -111,8 +111,9 @@ impl Method for GuidedGradCam {
         }
         let rule = Rule::Guided;
         backpropagate(rule, classifier, query, maps, outcomes, &mut part)?;
-        let cams = cams.chunks_exact(from.len().max(1));
-        let maps = maps.chunks_exact_mut(to.len().max(1)).zip(cams);
+        let mut cams = cams.chunks_exact(from.len().max(1));
+        // By reference, or the two would be counted by a division.
+        let maps = maps.chunks_exact_mut(to.len().max(1)).zip(cams.by_ref());
         for ((map, cam), outcome) in maps.zip(outcomes) {
             if matches!(outcome, Outcome::Ok | Outcome::Flat) {
                 self.multiply((cam, from), (map, to), pixels)?;

@@ -20,6 +20,7 @@ use super::{Cost, Method, Outcome, Progress, Query};
 use crate::classifier::Classifier;
 use crate::error::Error;
 use crate::mask::Fill;
+use crate::metric::order::sort;
 use crate::segment::Segments;
 use crate::tensor::Shape;
 
@@ -92,7 +93,7 @@ impl Method for Hsic<'_> {
             Ok(())
         };
         let mut sink = |i: usize, _: &[f32], found: &[f32]| {
-            for (scores, &target) in scores.chunks_exact_mut(samples).zip(targets) {
+            for (scores, &target) in scores.chunks_exact_mut(samples.max(1)).zip(targets) {
                 if let Some(score) = scores.get_mut(i) {
                     *score = score_of(found, target)?;
                 }
@@ -102,7 +103,7 @@ impl Method for Hsic<'_> {
         unless_stopped(cut.ask(classifier, (0, samples), &mut row, rest, &mut sink))?;
         let done = passes.done as usize;
         let each = maps.chunks_exact_mut(shape.len().max(1)).zip(outcomes);
-        let each = each.zip(scores.chunks_exact(samples)).enumerate();
+        let each = each.zip(scores.chunks_exact(samples.max(1))).enumerate();
         for (t, ((map, outcome), scores)) in each {
             let scores = scores.get(..done).unwrap_or_default();
             let width = width(scores, distances);
@@ -130,7 +131,8 @@ fn width(scores: &[f32], distances: &mut [f32]) -> f32 {
         *distance = libm::fabsf(a - b);
     }
     let distances = distances.get_mut(..count).unwrap_or_default();
-    distances.sort_unstable_by(f32::total_cmp);
+    // They are equal where their bits are, so no order among equals shows.
+    sort(distances, &|a: &f32, b| a.total_cmp(b).is_lt());
     match distances.get(count / 2) {
         Some(median) if *median > 0.0 => *median,
         _ => distances.iter().sum::<f32>() / count.max(1) as f32,

@@ -197,12 +197,13 @@ impl Search<'_> {
         let (score, became) = (self.value(scores)?, self.became(scores));
         room.slope.fill(0.0);
         let (slope, difference) = (&mut *room.slope, &*room.difference);
-        let (c, w) = (self.input.c.max(1), self.input.w.max(1));
+        let (c, w) = (self.input.c, self.input.w);
         let mut sink = |begin: usize, values: &[f32]| {
             let pairs = values.iter().zip(difference.iter().skip(begin));
             for (i, (gradient, difference)) in pairs.enumerate() {
-                let pixel = (begin + i) / c;
-                self.share((pixel / w, pixel % w), gradient * difference, slope);
+                let pixel = (begin + i) / c.max(1);
+                let place = (pixel / w.max(1), pixel % w.max(1));
+                self.share(place, gradient * difference, slope);
             }
             Ok(())
         };

@@ -70,7 +70,9 @@ impl Method for ReciproCam {
             let places = out.chunks_exact_mut(shape.c.max(1));
             let places = places.zip(values.chunks_exact(shape.c.max(1)));
             for (out, place) in places.skip(i).take(1) {
-                out.copy_from_slice(place);
+                for (out, value) in out.iter_mut().zip(place) {
+                    *out = *value;
+                }
             }
         };
         let mut passes = Passes::new(progress, 1 + shape.area() as u64);

@@ -156,7 +156,7 @@ impl<'s> Sums<'s> {
             *sum += weight * f64::from(*a);
         }
         self.weight += weight;
-        let each = self.y.chunks_exact_mut(self.segments + 2);
+        let each = self.y.chunks_exact_mut((self.segments + 2).max(1));
         for (sums, score) in each.zip(scores) {
             let y = score?;
             let (zy, rest) = sums

@@ -57,7 +57,7 @@ impl<'a> Cut<'a> {
         while begin < to {
             let count = BATCH.min(to - begin);
             let filled = front(rows, count * width)?;
-            for (i, weights) in filled.chunks_exact_mut(width).enumerate() {
+            for (i, weights) in filled.chunks_exact_mut(width.max(1)).enumerate() {
                 row(begin + i, weights)?;
             }
             let filled: &[f32] = filled;

@@ -80,6 +80,28 @@ fn halves() -> (Shape, Vec<u8>) {
     (shape, data)
 }
 
+/// Means by hand; halves go away from 0.
+#[test]
+fn segments_in_their_mean_colour() {
+    let labels = [1, 0, 1, 0, 0, 1];
+    let segments = Segments::new(&labels);
+    let mut scratch = [7.0; 6];
+    assert_eq!(flatten_scratch(2, 2), scratch.len());
+    let data = [0, 10, 1, 20, 1, 11, 2, 21, 0, 22, 4, 12];
+    let mut out = [9; 12];
+    flatten_pixels(&segments, 2, &data, &mut scratch, &mut out).unwrap();
+    // 0: (1 + 2 + 0) / 3, (20 + 21 + 22) / 3; 1: 5 / 3, 33 / 3.
+    assert_eq!(out, [2, 11, 1, 21, 2, 11, 1, 21, 1, 21, 2, 11]);
+    let real = data.map(|v| f32::from(v) / 2.0);
+    let mut out = [9.0; 12];
+    flatten_tensor(&segments, 2, &real, &mut scratch, &mut out).unwrap();
+    let [one, other] = [[5.0 / 6.0, 5.5], [0.5, 10.5]].map(|pair| pair.map(|v: f64| v as f32));
+    let expected = [one, other, one, other, other, one];
+    assert_eq!(out, expected.as_flattened());
+    let short = flatten_pixels(&segments, 2, &data, &mut scratch[1..], &mut [0; 12]);
+    assert!(matches!(short, Err(Error::BufferTooSmall { need: 6, have: 5 })));
+}
+
 #[test]
 fn grids_are_even() {
     let shape = Shape::new(5, 8, 3);

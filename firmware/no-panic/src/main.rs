@@ -1,5 +1,6 @@
 //! Links only if no panic can be reached from checking a model, running it
-//! forward and backward, with dropout, all seven methods, an accelerator, a policy with its self-test, and the device's side of the link,
+//! forward and backward, with dropout, every method (the seven of all boards by themselves, the others
+//! through the link), an accelerator, a policy with its self-test, and the device's side of the link,
 //! whatever the bytes of model, picture, parameters and line are: the panic handler calls a function that does
 //! not exist, so every panic that the optimiser could not rule out is an error
 //! of the linker, `undefined symbol: a_panic_is_reachable`.

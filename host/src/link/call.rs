@@ -302,3 +302,66 @@ fn lengths(list: &[usize]) -> Result<[u16; MAX_LAYERS], &'static str> {
     }
     Ok(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use foveola_core::explain::METHODS;
+    use foveola_core::wire::message::call_bytes;
+
+    use super::*;
+
+    /// Parameters that differ from the defaults, one by one.
+    const OTHERS: [&str; 15] = [
+        "grad-cam:counterfactual=true,relu=false",
+        "lrp:rule=gamma,gamma=0.5,first=zplus,dense=w2,last=rule,bn=own,bias=share,max=epsilon,add=copy",
+        "lrp:rule=alpha-beta,alpha=3,epsilon=0.125",
+        "integrated-gradients:quadrature=trapezoid,steps=7,baseline=-3.5,tolerance=0.25",
+        "rise:estimator=centred,masks=9,grid=5,keep=0.25,baseline=blur,tolerance=0.125",
+        "score-cam:relu=false,baseline=blur,grid=corners,constant=hidden",
+        "eigen-cam:centred=true,sign=weights",
+        "guided-grad-cam:upsample=nearest",
+        "grad-cam-plus-plus:relu=false,epsilon=0.5",
+        "anchors:segments=grid,count=9,threshold=0.5,delta=0.2,tau=0.3,batch=4294967295,beam=8,passes=4294967295",
+        "lime:segments=grid,baseline=blur,samples=9,kernel=0.5,alpha=2.5",
+        "kernel-shap:segments=grid,samples=77",
+        "feature-ablation:segments=grid,baseline=segment",
+        "meaningful-perturbation:grid=5,steps=6,rate=0.5,sparsity=0.25,smoothness=0.75,pairs=3,baseline=9",
+        "var-grad:samples=3,noise=0.5",
+    ];
+
+    /// What travels, written in words and read again, is the same; it fits.
+    #[test]
+    fn every_call_in_words_is_itself() {
+        let pieces = ["feature-ablation", "lime", "kernel-shap", "anchors"];
+        let usual = METHODS.iter().map(|row| match pieces.contains(&row.name) {
+            true => format!("{}:segments=grid", row.name),
+            false => row.name.to_string(),
+        });
+        let mut sent = 0;
+        for text in usual.chain(OTHERS.map(String::from)) {
+            let spec: MethodSpec = text.parse().expect("a method");
+            let Ok(one) = call(&spec, &|_| None) else {
+                continue;
+            };
+            sent += 1;
+            let again: MethodSpec = one.to_string().parse().expect("a method");
+            assert_eq!(call(&again, &|_| None).expect("a call"), one, "{one}");
+            assert!(call_bytes(&one).is_some(), "{one}");
+        }
+        assert!(sent >= 31 + OTHERS.len(), "{sent}");
+    }
+
+    #[test]
+    fn what_only_hosts_do() {
+        for (text, reason) in [
+            ("lime", "segments=grid"),
+            ("smooth-grad:file=n.npy", "no noise from files"),
+            ("integrated-gradients:baseline=black/blur", "one baseline"),
+            ("kernel-shap:segments=grid,design=d.npy", "no design"),
+        ] {
+            let spec: MethodSpec = text.parse().expect("a method");
+            let error = call(&spec, &|_| None).expect_err("a reason").to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+}

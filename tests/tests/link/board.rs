@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use foveola::backend::core::{CoreBackend, ModelFile};
 use foveola::compile::compile;
-use foveola::crosscheck::model_bytes;
+use foveola::crosscheck::{model_bytes, model_bytes_for};
 use foveola::explainer::{DEFAULT_SEED, Explainer, Question};
 use foveola::link::{DeviceName, Finding, LinkError, Qemu, Remote, call, open, tcp};
+use foveola::method_spec::MethodSpec;
 use foveola::model::{OpenModel, OpenOptions};
 use foveola::photo::Photo;
-use foveola_core::explain::{Method, Outcome, Query, Rise, Silent};
+use foveola_core::explain::{METHODS, Method, Outcome, Query, Rise, Silent};
 use foveola_core::uncertainty::{Setting, measure};
 use foveola_core::wire::message::{Baseline, Call, Explain};
 use foveola_core::{Classifier, Dropout, Masked, Picture, Score};
@@ -118,6 +119,105 @@ fn the_demo_network() {
     same_bits(&mut opened.remote, &file, &photo, &methods);
     interrupted(&mut opened.remote, &file);
     as_a_classifier(&mut opened.remote, &file, &photo);
+}
+
+/// Methods that are the host's alone.
+const OF_HOSTS: [&str; 2] = ["aise", "activation-maximisation"];
+
+/// Every method of the table that devices run, with few passes.
+fn every_method() -> Vec<String> {
+    let small = |name: &str| {
+        match name {
+            "occlusion" => "occlusion:window=32",
+            "rise" => "rise:masks=8,estimator=centred,tolerance=0.5",
+            "hoc" => "hoc:windows=32,strides=32,threshold=0.9",
+            "grad-cam" => "grad-cam:counterfactual=true",
+            "smooth-grad" => "smooth-grad:samples=2",
+            "var-grad" => "var-grad:samples=3",
+            "square-grad" => "square-grad:samples=2,noise=0.1",
+            "integrated-gradients" => {
+                "integrated-gradients:steps=2,quadrature=gauss-legendre,baseline=blur"
+            }
+            "feature-ablation" => "feature-ablation:segments=grid,count=6,baseline=segment",
+            "lime" => "lime:segments=grid,count=6,samples=9,kernel=0.5",
+            "kernel-shap" => "kernel-shap:segments=grid,count=3",
+            "anchors" => "anchors:segments=grid,count=4,passes=40,batch=8,threshold=0.7",
+            "sobol" => "sobol:count=3,designs=2,baseline=blur",
+            "hsic" => "hsic:count=4,samples=8",
+            "meaningful-perturbation" => "meaningful-perturbation:steps=2,grid=5",
+            "eigen-cam" => "eigen-cam:centred=true,sign=weights",
+            "guided-grad-cam" => "guided-grad-cam:upsample=nearest",
+            "grad-cam-plus-plus" => "grad-cam-plus-plus:epsilon=0.001",
+            "lrp" => "lrp:epsilon=0.01,gamma=0.5",
+            other => other,
+        }
+        .to_owned()
+    };
+    let mut all = Vec::new();
+    for row in METHODS {
+        let text = small(row.name);
+        match call(&text.parse().expect("a method"), &|_| None) {
+            Ok(_) => all.push(text),
+            Err(error) => assert!(OF_HOSTS.contains(&row.name), "{error}"),
+        }
+    }
+    assert!(all.len() >= 31, "{all:?}");
+    all
+}
+
+/// Every method on a model, over one line.
+fn all_methods(remote: &mut Remote, model: &OpenModel, photo: &Photo, methods: &[String]) {
+    let specs = methods.iter().map(|text| text.parse().expect("a method"));
+    let specs: Vec<MethodSpec> = specs.collect();
+    let file = model_bytes_for(model, true, &specs).expect("it compiles");
+    let texts: Vec<&str> = methods.iter().map(String::as_str).collect();
+    same_bits(remote, &file, photo, &texts);
+}
+
+/// All methods of the table, in f32 and int8, have the host's bits; what a
+/// model cannot be asked is refused in words.
+#[test]
+fn every_method_of_the_table() {
+    if !available() {
+        return;
+    }
+    let mut opened = remote("mps2-an386");
+    let (remote, mut methods) = (&mut opened.remote, every_method());
+    let model = demo("honest");
+    let photo = Photo::open(&root().join("host/demo/scene.png"), &model.intake()).expect("a photo");
+    all_methods(remote, &model, &photo, &methods);
+    // A file without the plan for relevance.
+    let plain = model_bytes(&model, true).expect("it compiles");
+    remote.put_model(&plain, &mut go_on).expect("it arrives");
+    remote.put_picture(&photo.picture()).expect("it arrives");
+    let refused = refusal(remote, "lrp");
+    assert!(
+        refused.contains("no memory plan for this pass"),
+        "{refused}"
+    );
+    let Some(zoo) = zoo() else {
+        println!("skipped: the zoo is not there");
+        return;
+    };
+    let vww = self::model(&zoo.join("models/tinyml/vww96_int8.tflite"), None);
+    let photo = zoo.join("images/coco/train2017_000000000030.jpg");
+    let photo = Photo::open(&photo, &vww.intake()).expect("a photo");
+    methods.retain(|text| text != "full-grad");
+    all_methods(remote, &vww, &photo, &methods);
+    let refused = refusal(remote, "full-grad");
+    assert!(refused.contains("no gradients"), "{refused}");
+}
+
+/// Why a device does not run a method.
+fn refusal(remote: &mut Remote, text: &str) -> String {
+    let explain = Explain {
+        method: call(&text.parse().expect("a method"), &|_| None).expect("it travels"),
+        target: None,
+        score: None,
+        seed: 1,
+    };
+    let refused = remote.explain(&explain, &mut go_on);
+    refused.expect_err("it cannot").to_string()
 }
 
 /// A method that is cancelled keeps what it has; a model whose coming was

@@ -21,8 +21,8 @@ const PICTURES: &str = "images/coco";
 /// Where questions are asked from.
 pub struct Asker {
     firmware: PathBuf,
-    zoo: PathBuf,
-    picture: PathBuf,
+    pub(super) zoo: PathBuf,
+    pub(super) picture: PathBuf,
 }
 
 /// What was measured.
@@ -88,7 +88,7 @@ impl Asker {
         Ok(measured)
     }
 
-    fn run(
+    pub(super) fn run(
         &self,
         bytes: &[u8],
         photo: &Photo,

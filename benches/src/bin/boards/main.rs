@@ -1,10 +1,11 @@
 //! What networks and questions take on emulated boards, beside what is wanted
 //! and what peers take: `cargo run --release -p foveola-benches --bin boards
-//! [ZOO] [--record DIR] [--only WORD]`, from the repository's root, with QEMU
-//! and the boards' targets installed. Writes `boards-YYYY-MM-DD.csv` into DIR
-//! (default `benches/record`); `--only` takes networks whose name has WORD.
+//! [ZOO] [--record DIR] [--only WORD] [--board NAME]`, from the repository's root,
+//! with QEMU and the boards' targets installed. Writes `boards-YYYY-MM-DD.csv` into
+//! DIR (default `benches/record`); `--only` takes networks whose name has WORD.
 
 mod ask;
+mod every;
 mod networks;
 mod table;
 
@@ -21,6 +22,7 @@ struct Arguments {
     zoo: PathBuf,
     record: PathBuf,
     only: Option<String>,
+    board: Option<String>,
 }
 
 impl Arguments {
@@ -29,6 +31,7 @@ impl Arguments {
             zoo: "../shared/zoo".into(),
             record: "benches/record".into(),
             only: None,
+            board: None,
         };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
@@ -36,6 +39,7 @@ impl Arguments {
             match word.as_str() {
                 "--record" => arguments.record = value()?.into(),
                 "--only" => arguments.only = Some(value()?),
+                "--board" => arguments.board = Some(value()?),
                 _ if word.starts_with('-') => return Err(format!("unknown: {word}").into()),
                 _ => arguments.zoo = word.into(),
             }
@@ -54,9 +58,16 @@ fn main() -> Result<()> {
             continue;
         }
         for board in networks::BOARDS {
+            let wanted = arguments.board.as_deref();
+            if wanted.is_some_and(|name| name != board) {
+                continue;
+            }
             eprintln!("{board}: {} ...", network.name);
             let measured = asker.ask(network, board)?;
             rows.extend(table::rows(network, board, &measured));
+            if network.every && board == networks::BOARDS[0] {
+                rows.extend(table::every(network, board, &asker.every(network, board)?));
+            }
         }
     }
     let folder = &arguments.record;

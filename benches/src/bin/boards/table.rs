@@ -7,13 +7,14 @@ use foveola::crosscheck::Cost;
 
 use super::Result;
 use super::ask::Measured;
+use super::every::Method;
 use super::networks::{BOARDS, Figures, Network, OPEN, PEER};
 
 /// One figure.
 pub struct Row {
     board: &'static str,
     network: &'static str,
-    what: &'static str,
+    what: String,
     unit: &'static str,
     value: f64,
     figures: Figures,
@@ -81,7 +82,7 @@ pub fn rows(network: &Network, board: &'static str, measured: &Measured) -> Vec<
     let row = |(what, unit, value, figures)| Row {
         board,
         network: network.name,
-        what,
+        what: String::from(what),
         unit,
         value,
         figures,
@@ -90,10 +91,36 @@ pub fn rows(network: &Network, board: &'static str, measured: &Measured) -> Vec<
     list.into_iter().map(row).collect()
 }
 
+/// Instructions, passes and RAM of every method of a network on a board.
+pub fn every(network: &Network, board: &'static str, methods: &[Method]) -> Vec<Row> {
+    let three = |method: &Method| {
+        let instructions = method.instructions as f64 / 1e6;
+        let row = |what: &str, unit, value| Row {
+            board,
+            network: network.name,
+            what: what.replace(',', " "),
+            unit,
+            value,
+            figures: OPEN,
+            verdict: method.verdict.clone(),
+        };
+        [
+            row(&method.text, "M instructions", instructions),
+            row("its passes", "passes", method.passes as f64),
+            row(
+                "its RAM, stack and picture included",
+                "B",
+                method.ram as f64,
+            ),
+        ]
+    };
+    methods.iter().flat_map(three).collect()
+}
+
 /// A number with as many digits as its unit deserves.
 fn number(value: f64, unit: &str) -> String {
     match unit {
-        "B" => format!("{value:.0}"),
+        "B" | "passes" => format!("{value:.0}"),
         _ => format!("{value:.3}"),
     }
 }

@@ -195,15 +195,12 @@ impl<'a> Layer<'a> {
     where
         'a: 'r,
     {
-        if let (Change::Plain, Some(_)) = (change, self.norm) {
-            return Self {
-                norm: None,
-                ..*self
-            }
-            .node(change, bias, (weights, biases));
-        }
+        let changed = Self {
+            norm: self.norm.filter(|_| change != Change::Plain),
+            ..*self
+        };
         let biases = match bias {
-            true => self.biases(change, biases),
+            true => changed.biases(change, biases),
             false => Some(&[][..]),
         };
         Ok(Node {
@@ -211,7 +208,7 @@ impl<'a> Layer<'a> {
             activation: Activation::None,
             input: self.input,
             output: self.output,
-            weights: self.changed(change, weights).ok_or(Error::Internal)?,
+            weights: changed.changed(change, weights).ok_or(Error::Internal)?,
             bias: biases.ok_or(Error::Internal)?,
         })
     }

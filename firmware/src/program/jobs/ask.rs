@@ -40,7 +40,9 @@ struct Question<'q> {
 }
 
 impl<B: Board> Work<'_, '_, B> {
-    /// Runs method `number` of the job and writes its map.
+    /// Runs method `number` of the job and writes its map. Its stack does not lie
+    /// under a classification.
+    #[inline(never)]
     pub(super) fn explain(
         &mut self,
         pool: &mut Pool<'_>,
