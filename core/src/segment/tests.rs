@@ -99,7 +99,10 @@ fn segments_in_their_mean_colour() {
     let expected = [one, other, one, other, other, one];
     assert_eq!(out, expected.as_flattened());
     let short = flatten_pixels(&segments, 2, &data, &mut scratch[1..], &mut [0; 12]);
-    assert!(matches!(short, Err(Error::BufferTooSmall { need: 6, have: 5 })));
+    assert!(matches!(
+        short,
+        Err(Error::BufferTooSmall { need: 6, have: 5 })
+    ));
 }
 
 #[test]

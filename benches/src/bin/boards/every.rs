@@ -22,7 +22,8 @@ pub struct Method {
     /// As it was asked.
     pub text: String,
     pub instructions: u64,
-    pub passes: u64,
+    /// As the method tells them: passes, or several at once.
+    pub steps: u64,
     /// Arena, scratch, map, picture, what else it borrows, and stack.
     pub ram: u64,
     /// Whether host and board agree, in the words of the cross-check.
@@ -100,7 +101,7 @@ fn method(
     Ok(Method {
         text: text(spec.row.name).to_owned(),
         instructions: field("instructions")?,
-        passes: field("passes")?,
+        steps: field("passes")?,
         ram: buffers + (picture + lent) as u64,
         verdict: verdict.to_owned(),
     })

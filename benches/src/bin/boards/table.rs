@@ -91,7 +91,7 @@ pub fn rows(network: &Network, board: &'static str, measured: &Measured) -> Vec<
     list.into_iter().map(row).collect()
 }
 
-/// Instructions, passes and RAM of every method of a network on a board.
+/// Instructions, steps and RAM of every method of a network on a board.
 pub fn every(network: &Network, board: &'static str, methods: &[Method]) -> Vec<Row> {
     let three = |method: &Method| {
         let instructions = method.instructions as f64 / 1e6;
@@ -106,7 +106,7 @@ pub fn every(network: &Network, board: &'static str, methods: &[Method]) -> Vec<
         };
         [
             row(&method.text, "M instructions", instructions),
-            row("its passes", "passes", method.passes as f64),
+            row("its steps", "steps", method.steps as f64),
             row(
                 "its RAM, stack and picture included",
                 "B",
@@ -120,7 +120,7 @@ pub fn every(network: &Network, board: &'static str, methods: &[Method]) -> Vec<
 /// A number with as many digits as its unit deserves.
 fn number(value: f64, unit: &str) -> String {
     match unit {
-        "B" | "passes" => format!("{value:.0}"),
+        "B" | "steps" => format!("{value:.0}"),
         _ => format!("{value:.3}"),
     }
 }
