@@ -11,6 +11,8 @@ mod first;
 mod kernels;
 #[path = "gpu/networks.rs"]
 mod networks;
+#[path = "gpu/residual.rs"]
+mod residual;
 #[path = "gpu/shaders.rs"]
 mod shaders;
 #[path = "gpu/trouble.rs"]

@@ -20,6 +20,7 @@ mod matrices;
 mod memory;
 mod program;
 mod question;
+mod residual;
 mod rounds;
 mod steps;
 mod sums;

@@ -78,12 +78,16 @@ macro_rules! shaders {
 }
 
 shaders! {
-    ConvScalar: "conv_params.wgsl", "conv_tiles.wgsl", "conv.wgsl", "conv_scalar.wgsl" => [Read, Read, Read, Write];
-    ConvVector: "conv_params.wgsl", "conv_tiles.wgsl", "conv.wgsl", "conv_vector.wgsl" => [Read, Read, Read, Write];
-    ConvFirst: "conv_params.wgsl", "question.wgsl", "rise.wgsl", "first.wgsl", "conv.wgsl", "conv_first.wgsl" => [Read, Read, Read, Write, Read, Read];
+    ConvScalar: "conv_params.wgsl", "conv_tiles.wgsl", "conv.wgsl", "conv_scalar.wgsl", "conv_alone.wgsl" => [Read, Read, Read, Write];
+    ConvVector: "conv_params.wgsl", "conv_tiles.wgsl", "conv.wgsl", "conv_vector.wgsl", "conv_alone.wgsl" => [Read, Read, Read, Write];
+    ConvScalarAdd: "conv_params.wgsl", "conv_tiles.wgsl", "conv.wgsl", "conv_scalar.wgsl", "conv_add.wgsl" => [Read, Read, Read, Write, Read];
+    ConvVectorAdd: "conv_params.wgsl", "conv_tiles.wgsl", "conv.wgsl", "conv_vector.wgsl", "conv_add.wgsl" => [Read, Read, Read, Write, Read];
+    ConvMatrixAdd: "conv_params.wgsl", "conv_tiles.wgsl", "conv_matrix.wgsl", "conv_vector.wgsl", "conv_add.wgsl" => [Read, Read, Read, Write, Read];
+    ConvFirst: "conv_params.wgsl", "question.wgsl", "rise.wgsl", "first.wgsl", "conv.wgsl", "conv_first.wgsl", "conv_alone.wgsl" => [Read, Read, Read, Write, Read, Read];
     DepthwiseFirst: "conv_params.wgsl", "question.wgsl", "rise.wgsl", "first.wgsl", "depthwise_first.wgsl" => [Read, Read, Read, Write, Read, Read];
-    ConvMatrix: "conv_params.wgsl", "conv_tiles.wgsl", "conv_matrix.wgsl", "conv_vector.wgsl" => [Read, Read, Read, Write];
+    ConvMatrix: "conv_params.wgsl", "conv_tiles.wgsl", "conv_matrix.wgsl", "conv_vector.wgsl", "conv_alone.wgsl" => [Read, Read, Read, Write];
     Depthwise: "depthwise.wgsl" => [Read, Read, Read, Write];
+    DepthwiseVector: "depthwise_vector.wgsl" => [Read, Read, Read, Write];
     Pool: "pool.wgsl" => [Read, Write, Write];
     PoolBack: "pool_back.wgsl" => [Read, Read, Write];
     Binary: "binary.wgsl" => [Read, Read, Write];
@@ -119,9 +123,33 @@ shaders! {
 }
 
 impl ShaderKind {
+    /// Whether it multiplies cooperative matrices.
+    pub const fn has_matrices(self) -> bool {
+        matches!(self, Self::ConvMatrix | Self::ConvMatrixAdd)
+    }
+
     /// Whether there is a shader for tensors that are stored so.
     pub fn takes(self, storage: Storage) -> bool {
-        self != Self::ConvMatrix || storage == Storage::Half
+        !self.has_matrices() || storage == Storage::Half
+    }
+
+    /// Whether the driver need not check it: its loops end and each index is
+    /// within its buffer for every number that the host gives, which
+    /// [`super::device`] proves. The others are checked.
+    pub(super) const fn is_proven(self) -> bool {
+        matches!(
+            self,
+            Self::ConvScalar
+                | Self::ConvVector
+                | Self::ConvMatrix
+                | Self::ConvScalarAdd
+                | Self::ConvVectorAdd
+                | Self::ConvMatrixAdd
+                | Self::Depthwise
+                | Self::DepthwiseVector
+                | Self::Int8Conv
+                | Self::Int8Depthwise
+        )
     }
 }
 
@@ -133,9 +161,9 @@ impl Shader {
 
     /// Its whole text.
     pub fn source(&self) -> String {
-        let matrices = match self.kind {
-            ShaderKind::ConvMatrix => "enable wgpu_cooperative_matrix;\n",
-            _ => "",
+        let matrices = match self.kind.has_matrices() {
+            true => "enable wgpu_cooperative_matrix;\n",
+            false => "",
         };
         let stored = match self.storage {
             Storage::Full => "alias Stored = f32;\n",
@@ -248,6 +276,9 @@ pub(super) fn input(model: &Model<'_>, storage: Storage) -> Step {
 
 /// Adds the steps of a node.
 pub(super) fn forward(at: &mut Forward<'_, '_>) -> Result<(), GpuError> {
+    if at.residuals.doer(at.index).is_some() {
+        return Ok(());
+    }
     if integers::takes(&at.view) {
         return integers::forward(at);
     }

@@ -94,15 +94,13 @@ impl Gpu {
 
     /// The shader that runs instead of another, which computes the same faster.
     pub(super) fn preferred(&self, shader: Shader) -> Shader {
-        let plain = Shader {
-            kind: ShaderKind::ConvVector,
-            storage: Storage::Half,
+        let kind = match shader.kind {
+            ShaderKind::ConvVector => ShaderKind::ConvMatrix,
+            ShaderKind::ConvVectorAdd => ShaderKind::ConvMatrixAdd,
+            _ => return shader,
         };
-        match shader == plain && *self.matrices() == Matrices::InUse {
-            true => Shader {
-                kind: ShaderKind::ConvMatrix,
-                ..shader
-            },
+        match shader.storage == Storage::Half && *self.matrices() == Matrices::InUse {
+            true => Shader { kind, ..shader },
             false => shader,
         }
     }

@@ -11,6 +11,7 @@ use super::device::{Gpu, GpuError};
 use super::first::First;
 use super::integers;
 use super::kernels::{Storage, convolution_weights};
+use super::residual::Residuals;
 use super::steps::Operand;
 
 /// Most pictures of a batch; a processor that plays adapter gains nothing from many.
@@ -28,16 +29,21 @@ pub(super) struct Sharing {
     pub sizes: Vec<usize>,
 }
 
-/// First and last step of each tensor's life; `None` for constants, and for what
-/// first layers make themselves.
+/// First and last step of each tensor's life; `None` for constants, for what
+/// first layers make themselves, and for what is stored as part of a sum alone.
 fn lives(model: &Model<'_>, keep: bool) -> Vec<Option<(usize, usize)>> {
     let end = model.node_count();
     let mut lives: Vec<Option<(usize, usize)>> = vec![None; model.tensor_count()];
     let mut born = |id: TensorId, at: usize| lives[usize::from(id.0)] = Some((at, at));
     born(model.input_id(), 0);
     let nodes = || (0..end).filter_map(|i| Some((i, model.node(i)?)));
+    let first = First::where_not_kept(model, keep);
+    let residuals = Residuals::where_not_kept(model, &first, keep);
     for (index, node) in nodes() {
-        born(node.output, index);
+        if residuals.done_by(index).is_none() {
+            // A sum is there when the convolution that makes it runs.
+            born(node.output, residuals.doer(index).unwrap_or(index));
+        }
     }
     for (index, node) in nodes() {
         for id in node.inputs() {
@@ -47,7 +53,6 @@ fn lives(model: &Model<'_>, keep: bool) -> Vec<Option<(usize, usize)>> {
         }
     }
     let scores = [Score::Logit, Score::Probability].map(|s| usize::from(model.score_id(s).0));
-    let first = First::where_not_kept(model, keep);
     for (id, life) in lives.iter_mut().enumerate() {
         if first.makes(TensorId(id as u16)) {
             *life = None;

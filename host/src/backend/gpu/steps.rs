@@ -8,6 +8,7 @@ use foveola_core::{Rule, Score, Shape, TensorId};
 use super::GpuError;
 use super::first::First;
 use super::kernels::{self, Shader, ShaderKind, Storage, Words};
+use super::residual::Residuals;
 
 /// A buffer that a step binds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,6 +98,8 @@ pub(super) struct Forward<'a, 'm> {
     pub first: &'a First,
     /// Shapes in place of the tensors', where only a part is computed.
     pub frame: Option<&'a Frame>,
+    /// Additions that convolutions do.
+    pub residuals: &'a Residuals,
     pub steps: &'a mut Vec<Step>,
 }
 
@@ -240,6 +243,7 @@ pub(super) fn forward(
     keep: bool,
 ) -> Result<Vec<Step>, GpuError> {
     let first = &First::where_not_kept(model, keep);
+    let residuals = &Residuals::where_not_kept(model, first, keep);
     let mut steps = vec![kernels::drawn(storage)];
     if !first.makes(model.input_id()) {
         steps.push(kernels::input(model, storage));
@@ -253,6 +257,7 @@ pub(super) fn forward(
             keep,
             first,
             frame: None,
+            residuals,
             steps: &mut steps,
         })?;
     }

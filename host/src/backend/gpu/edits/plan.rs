@@ -10,6 +10,7 @@ use crate::backend::gpu::GpuError;
 use crate::backend::gpu::first::First;
 use crate::backend::gpu::kernels::{self, Shader, ShaderKind, Storage, Words};
 use crate::backend::gpu::memory::Sharing;
+use crate::backend::gpu::residual::Residuals;
 use crate::backend::gpu::steps::{Forward, Frame, Operand, Step, Work};
 
 /// Share of a tensor, in percent, from which on all of it is computed: what is
@@ -353,6 +354,7 @@ impl<'m> Writer<'_, 'm> {
             storage: self.storage,
             keep: false,
             first: &First::default(),
+            residuals: &Residuals::default(),
             frame,
             steps: &mut steps,
         })?;

@@ -7,6 +7,7 @@ use foveola_core::net::ops::packing;
 
 use super::{GpuError, ShaderKind, Words};
 use crate::backend::gpu::first::tiled;
+use crate::backend::gpu::residual::Residual;
 use crate::backend::gpu::steps::{Backward, Forward, Operand, Work};
 
 /// Channels of a tile.
@@ -152,9 +153,21 @@ impl Sample {
     }
 }
 
+/// Fails where the source is a constant, which does not lie there once a picture.
+fn not_constant(at: &Forward<'_, '_>) -> Result<(), GpuError> {
+    match at.picture(at.id(0)) {
+        0 => Err(at.unsupported("its input is a constant")),
+        _ => Ok(()),
+    }
+}
+
 pub fn forward(at: &mut Forward<'_, '_>) -> Result<(), GpuError> {
+    not_constant(at)?;
     if at.first.makes(at.id(0)) {
         return first(at);
+    }
+    if let Some(residual) = at.residuals.done_by(at.index) {
+        return with_residual(at, residual);
     }
     let product = Product::of(at.view.op, at.input(0), at.output(), false);
     let words = product.words(!at.view.bias.is_empty(), false, at.view.activation);
@@ -165,6 +178,27 @@ pub fn forward(at: &mut Forward<'_, '_>) -> Result<(), GpuError> {
         Operand::Value(at.view.output),
     ];
     at.add(product.shader(), &operands, words, product.work());
+    Ok(())
+}
+
+/// A convolution and the addition behind it.
+fn with_residual(at: &mut Forward<'_, '_>, residual: Residual) -> Result<(), GpuError> {
+    let missing = || at.unsupported("what it is added to is not in the model file");
+    let addition = at.model.node(residual.addition).ok_or_else(missing)?;
+    let product = Product::of(at.view.op, at.input(0), at.output(), false);
+    let words = product.words(!at.view.bias.is_empty(), false, addition.activation);
+    let operands = [
+        Operand::Value(at.id(0)),
+        Operand::Weights(at.index),
+        Operand::Bias(at.index),
+        Operand::Value(addition.output),
+        Operand::Value(residual.other),
+    ];
+    let shader = match product.shader() {
+        ShaderKind::ConvVector => ShaderKind::ConvVectorAdd,
+        _ => ShaderKind::ConvScalarAdd,
+    };
+    at.add(shader, &operands, words, product.work());
     Ok(())
 }
 
@@ -227,7 +261,19 @@ fn depthwise_words(
         .activation(activation)
 }
 
+/// Four channels a thread, where they are a multiple of four.
+const fn depthwise_shader(target: Shape) -> (ShaderKind, Work) {
+    match target.c.is_multiple_of(4) {
+        true => (
+            ShaderKind::DepthwiseVector,
+            Work::Elements(target.len() / 4),
+        ),
+        false => (ShaderKind::Depthwise, Work::Elements(target.len())),
+    }
+}
+
 pub fn depthwise(at: &mut Forward<'_, '_>, geometry: Geometry) -> Result<(), GpuError> {
+    not_constant(at)?;
     if at.first.makes(at.id(0)) {
         return first(at);
     }
@@ -246,12 +292,8 @@ pub fn depthwise(at: &mut Forward<'_, '_>, geometry: Geometry) -> Result<(), Gpu
         Operand::Bias(at.index),
         Operand::Value(at.view.output),
     ];
-    at.add(
-        ShaderKind::Depthwise,
-        &operands,
-        words,
-        Work::Elements(output.len()),
-    );
+    let (shader, work) = depthwise_shader(output);
+    at.add(shader, &operands, words, work);
     Ok(())
 }
 
@@ -271,12 +313,8 @@ pub fn depthwise_back(at: &mut Backward<'_, '_>, geometry: Geometry) -> Result<(
         Operand::Nothing,
         at.to(),
     ];
-    at.add(
-        ShaderKind::Depthwise,
-        &operands,
-        words,
-        Work::Elements(input.len()),
-    );
+    let (shader, work) = depthwise_shader(input);
+    at.add(shader, &operands, words, work);
     Ok(())
 }
 

@@ -80,7 +80,8 @@ fn main(
             let c = column + tx * 4u + j;
             if c < p.outputs {
                 let to = target_pixel * p.target_c + channels * p.outputs + c;
-                var value = activate(p.activation, p.a, p.b, sums[i][j]);
+                let sum = with_residual(sums[i][j], to);
+                var value = activate(p.activation, p.a, p.b, sum);
                 if p.accumulate != 0u { value += f32(result[to]); }
                 result[to] = Stored(value);
             }

@@ -105,8 +105,8 @@ fn finish(tile: u32, channels: u32, local: u32, begin: vec2<u32>) {
         if pixel >= pixels || c >= p.outputs { continue; }
         var value = made[local / 32u * 256u + i];
         if p.has_bias != 0u { value += bias[channels * p.outputs + c]; }
-        value = activate(p.activation, p.a, p.b, value);
         let to = pixel * p.target_c + channels * p.outputs + c;
+        value = activate(p.activation, p.a, p.b, with_residual(value, to));
         if p.accumulate != 0u { value += f32(result[to]); }
         result[to] = Stored(value);
     }
