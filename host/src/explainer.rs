@@ -92,6 +92,9 @@ pub struct Question {
     pub score: Option<Score>,
     /// Key of every random number.
     pub seed: u64,
+    /// Whether the classes are units of a layer ([`OpenModel::of_unit`]): then
+    /// scores are values, not probabilities.
+    pub units: bool,
 }
 
 impl Question {
@@ -108,6 +111,7 @@ impl Question {
             threshold: 0.5,
             score: None,
             seed: DEFAULT_SEED,
+            units: false,
         })
     }
 }

@@ -12,7 +12,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use foveola_core::explain::{MethodRow, Needs, Quadrature, Sign};
+use foveola_core::explain::{ActivationMaximisation, MethodRow, Needs, Quadrature, Sign};
 use foveola_core::relevance::RelevanceRules;
 use serde_json::Value;
 
@@ -232,6 +232,8 @@ pub enum Parameters {
         /// What hides.
         baseline: Baseline,
     },
+    /// Activation maximisation.
+    Ascent(ActivationMaximisation),
     /// The other methods that look at a layer.
     OnLayer {
         /// ONNX node or tensor.
@@ -460,6 +462,7 @@ pub fn title(name: &str) -> &'static str {
         "full-grad" => "FullGrad",
         "lrp" => "LRP",
         "aise" => "AISE",
+        "activation-maximisation" => "Activation maximisation",
         _ => "Method",
     }
 }

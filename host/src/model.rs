@@ -4,6 +4,7 @@
 mod gpu;
 mod random;
 mod running;
+mod unit;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::photo::Intake;
 pub use gpu::Device;
 pub use random::randomise;
 pub use running::{Running, Wanted};
+pub use unit::Unit;
 
 /// Largest model file, in bytes.
 const MAX_FILE: u64 = 1 << 31;
@@ -119,6 +121,14 @@ pub enum ModelError {
     /// The GPU.
     #[error("{0}")]
     Gpu(String),
+    /// A unit that cannot be the target.
+    #[error("`{unit}` is no unit to explain: {reason}")]
+    Unit {
+        /// The unit.
+        unit: String,
+        /// Why not.
+        reason: String,
+    },
     /// A `.fov` file that was compiled without relevance.
     #[error("the file holds no memory plan for relevance; compile it with `--relevance`")]
     NoRelevance,

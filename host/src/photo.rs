@@ -126,6 +126,8 @@ pub struct Photo {
     frame: Frame,
     /// Whether baselines in numbers are meant in units of pixels.
     in_pixels: bool,
+    /// Whether the model's first channel is blue.
+    blue_first: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -189,6 +191,7 @@ impl Photo {
             display,
             frame: Frame::new([source.h, source.w], [shape.h, shape.w], card.resize),
             in_pixels: true,
+            blue_first: card.channels.blue_first(),
         })
     }
 
@@ -211,6 +214,7 @@ impl Photo {
             normalisation: card.normalisation(),
             frame: Frame::whole([shape.h, shape.w]),
             in_pixels: true,
+            blue_first: card.channels.blue_first(),
         })
     }
 
@@ -245,7 +249,12 @@ impl Photo {
     /// A tensor in model space, HWC; `values` must have the network's length.
     pub fn from_tensor(values: Vec<f32>, intake: &Intake<'_>) -> Self {
         let normalisation = intake.card.normalisation();
-        let display = tensor_display(&values, intake, &normalisation);
+        let display = tensor_display(
+            &values,
+            intake.shape,
+            &normalisation,
+            intake.card.channels.blue_first(),
+        );
         Self {
             terms: Terms::of(intake),
             shape: intake.shape,
@@ -254,7 +263,13 @@ impl Photo {
             display,
             frame: Frame::whole([intake.shape.h, intake.shape.w]),
             in_pixels: false,
+            blue_first: intake.card.channels.blue_first(),
         }
+    }
+
+    /// Another input of this network, HWC in model space, for people.
+    pub fn paint(&self, values: &[f32]) -> RgbImage {
+        tensor_display(values, self.shape, &self.normalisation, self.blue_first)
     }
 
     /// The same, a tensor that was made from pixels: baselines in numbers are
@@ -410,8 +425,7 @@ fn shown(pixels: &[u8], shape: Shape) -> RgbImage {
 
 /// A tensor for people: back to pixels where the card fits its range, else
 /// stretched from its least to its largest value.
-fn tensor_display(values: &[f32], intake: &Intake<'_>, n: &Normalisation) -> RgbImage {
-    let shape = intake.shape;
+fn tensor_display(values: &[f32], shape: Shape, n: &Normalisation, blue_first: bool) -> RgbImage {
     let colours = [1, 3, 4].contains(&shape.c);
     let back = |i: usize, v: f32| {
         let c = (i % shape.c.max(1)).min(3);
@@ -435,7 +449,7 @@ fn tensor_display(values: &[f32], intake: &Intake<'_>, n: &Normalisation) -> Rgb
         false => bytes.chunks_exact(shape.c.max(1)).map(average).collect(),
     };
     let shape = Shape::new(shape.h, shape.w, if colours { shape.c } else { 1 });
-    if intake.card.channels.blue_first() && shape.c >= 3 {
+    if blue_first && shape.c >= 3 {
         swap_red_and_blue(&mut bytes, shape.c);
     }
     shown(&bytes, shape)

@@ -696,4 +696,32 @@ pub const METHODS: &[MethodRow] = &[
             ),
         ],
     },
+    MethodRow {
+        name: "activation-maximisation",
+        summary: "a picture that the network finds most of the class or unit in",
+        needs: Needs::Gradients,
+        map: MapKind::Elements,
+        paper: "Simonyan et al. 2013, arXiv 1312.6034; Yosinski et al. 2015, arXiv 1506.06579",
+        parameters: &[
+            parameter("steps", "128", "steps up the gradient"),
+            parameter(
+                "rate",
+                "0.02",
+                "root mean square of a step, as a share of the range of pixels",
+            ),
+            parameter(
+                "decay",
+                "0.005",
+                "share by which each step shrinks the picture towards grey, 0 to 1",
+            ),
+            parameter(
+                "jitter",
+                "4",
+                "most pixels by which the picture is rolled before each step",
+            ),
+            parameter("blur", "0.5", "deviation of the blur in pixels; 0: none"),
+            parameter("every", "4", "steps from one blur to the next"),
+            parameter("start", "noise", "noise or picture"),
+        ],
+    },
 ];

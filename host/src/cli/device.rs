@@ -323,6 +323,7 @@ fn saliency(
         target: found.target,
         label,
         probability,
+        unit: false,
         repeat: 1,
         shape: found.shape,
         values: found.values.clone(),

@@ -20,7 +20,7 @@ use crate::explainer::{
 };
 use crate::method_spec::MethodSpec;
 use crate::metric_spec::MetricSpec;
-use crate::model::{BackendKind, OpenModel, sha256};
+use crate::model::{BackendKind, OpenModel, Unit, sha256};
 use crate::photo::{Photo, read};
 use crate::report::files::{FileRecord, Run, write};
 use crate::report::folder::OutputFolder;
@@ -74,6 +74,15 @@ pub struct ExplainArgs {
         allow_negative_numbers = true
     )]
     pub targets: Vec<Target>,
+
+    /// Explain a unit of the network instead of a class: the mean of a tensor's
+    /// channel, or its value in one place
+    #[arg(
+        long,
+        value_name = "TENSOR:CHANNEL[,ROW,COLUMN]",
+        conflicts_with = "targets"
+    )]
+    pub unit: Option<Unit>,
 
     /// Explain why each class rather than this one: the difference of their scores
     #[arg(long, value_name = "CLASS", allow_negative_numbers = true)]
@@ -270,7 +279,10 @@ fn opened(args: &ExplainArgs) -> Result<OpenModel, CliError> {
         return Err(CliError::Usage(String::from(reason)));
     }
     model.arithmetic = args.arithmetic;
-    Ok(model)
+    match &args.unit {
+        Some(unit) => Ok(model.of_unit(unit)?),
+        None => Ok(model),
+    }
 }
 
 /// One sentence a map, and where the files are.
@@ -330,6 +342,10 @@ fn question(args: &ExplainArgs, model: &OpenModel) -> Result<Question, CliError>
     question.methods = question.methods.into_iter().map(within).collect();
     if !args.targets.is_empty() {
         question.targets = args.targets.clone();
+    }
+    if let Some(unit) = &args.unit {
+        question.targets = vec![Target::Named(unit.channel.to_string())];
+        question.units = true;
     }
     question.against = args.against.clone();
     question.threshold = args.threshold;

@@ -180,6 +180,7 @@ pub(super) fn ask(
         against: None,
         score: None,
         seed: inquiry.seed,
+        units: false,
     };
     let maps = explainer.explain(photo, &question)?.maps;
     Ok(inquiry.methods.iter().cloned().zip(maps).collect())

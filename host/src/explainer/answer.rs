@@ -107,6 +107,7 @@ fn run(
             },
             against: rival,
             probability: known.probabilities[target],
+            unit: question.units,
             repeat: 1,
             shape: answer.shape,
             values: raw.values,
@@ -149,6 +150,7 @@ pub(crate) fn explain_known(
         against: None,
         score: None,
         seed,
+        units: false,
     };
     let known = Explanation {
         scores: Vec::new(),

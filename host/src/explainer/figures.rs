@@ -61,6 +61,11 @@ pub(super) fn statement(method: &str, figures: &Figures) -> Option<String> {
             100.0 * get("column")?,
             get("best")?
         )),
+        "activation-maximisation" => Some(format!(
+            "the score rises from {:.3} to {:.3}",
+            get("score_before")?,
+            get("score")?
+        )),
         "full-grad" => Some(format!(
             "its parts miss the score by {:.3}",
             get("completeness_error")?

@@ -10,9 +10,9 @@ use serde_json::Value;
 use super::answer::is_elements;
 use super::figures::{self, Companions, Figures};
 use super::{LayerBalance, Region, StoppedBy};
-use crate::method_spec::MethodSpec;
+use crate::method_spec::{MethodSpec, Parameters};
 use crate::photo::Photo;
-use crate::report::overlay::{Figure, draw};
+use crate::report::overlay::{Figure, draw, draw_beside};
 use crate::report::sentence::{Evidence, Whereabouts};
 
 /// Passes through the network.
@@ -49,8 +49,10 @@ pub struct SaliencyMap {
     pub label: String,
     /// The class that it is held against.
     pub against: Option<usize>,
-    /// The class's probability.
+    /// The class's probability, or the unit's value.
     pub probability: f32,
+    /// Whether it explains a unit of a layer instead of a class.
+    pub unit: bool,
     /// 1 for the first map of this method and class, 2 for the second, ..
     pub repeat: usize,
     /// Shape of `values`: the method's own resolution.
@@ -116,7 +118,15 @@ impl SaliencyMap {
 
     /// The class and its probability: `Egyptian cat, 57.0 %`.
     pub fn heading(&self) -> String {
-        format!("{}, {}", self.label, percent(self.probability))
+        format!("{}, {}", self.label, self.strength())
+    }
+
+    /// The class's probability, or the unit's value.
+    fn strength(&self) -> String {
+        match self.unit {
+            true => format!("value {:.3}", self.probability),
+            false => percent(self.probability),
+        }
     }
 
     /// The map in one plain sentence.
@@ -125,7 +135,7 @@ impl SaliencyMap {
             "{}, {} ({})",
             self.spec.title(),
             self.label,
-            percent(self.probability)
+            self.strength()
         );
         format!("{name}: {}.", self.statement())
     }
@@ -153,7 +163,7 @@ impl SaliencyMap {
     fn flat(&self) -> String {
         let text = "the map is flat, so there is no evidence";
         let saturated = self.probability > SATURATED || self.probability < 1.0 - SATURATED;
-        match (self.score, saturated) {
+        match (self.score, saturated && !self.unit) {
             (Score::Probability, true) => {
                 format!("{text} (the probability is saturated; the logit may tell more)")
             }
@@ -170,6 +180,9 @@ impl SaliencyMap {
             Some(region) => Some(region.statement()),
             None => figures::statement(self.spec.row.name, &self.figures),
         };
+        if let (Some(found), true) = (&found, self.paints()) {
+            return found.clone();
+        }
         match found {
             Some(found) => format!("{found}; {lies}"),
             None => lies,
@@ -215,16 +228,31 @@ impl SaliencyMap {
         }
     }
 
+    /// Whether the map is an input of the network instead of evidence.
+    pub const fn paints(&self) -> bool {
+        matches!(self.spec.parameters, Parameters::Ascent(_))
+    }
+
+    /// What the method painted instead of a map: an input of the network.
+    pub fn painting(&self, photo: &Photo) -> Option<RgbImage> {
+        let there = self.reason().is_none() && self.shape == photo.shape();
+        (self.paints() && there).then(|| photo.paint(&self.values))
+    }
+
     /// The overlay on the picture that was explained.
     pub fn overlay(&self, photo: &Photo) -> RgbImage {
-        draw(&Figure {
+        let figure = Figure {
             picture: photo.display(),
             map: &self.pixels,
             heading: self.heading(),
             lines: self.lines(),
             sentence: self.sentence(),
             reason: self.reason(),
-        })
+        };
+        match self.painting(photo) {
+            Some(painting) => draw_beside(&figure, &painting),
+            None => draw(&figure),
+        }
     }
 
     /// `METHOD.TARGET`, with the number of the repeat from the second on.

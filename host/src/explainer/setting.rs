@@ -343,6 +343,7 @@ impl Setting {
                     tolerance: *tolerance,
                 })
             }
+            Parameters::Ascent(ascent) => work(ascent),
             Parameters::Aise {
                 widths,
                 samples,

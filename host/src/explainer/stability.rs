@@ -54,7 +54,8 @@ pub fn is_sampled(spec: &MethodSpec) -> bool {
     match &spec.parameters {
         Parameters::Rise { file, .. } => file.is_none(),
         Parameters::Segmented(segmented) => segmented.is_sampled(),
-        _ => matches!(spec.row.name, "smooth-grad" | "var-grad" | "square-grad"),
+        Parameters::Noise { .. } | Parameters::Ascent(_) => true,
+        _ => false,
     }
 }
 

@@ -37,6 +37,7 @@ impl FromStr for MethodSpec {
             "integrated-gradients" => given.path()?,
             "lrp" => given.relevance()?,
             "aise" => given.aise()?,
+            "activation-maximisation" => given.ascent()?,
             _ if given.takes_layer(row.parameters) => given.on_layer(name)?,
             _ => given.segmented(name)?.unwrap_or(Parameters::Plain),
         };

@@ -77,6 +77,7 @@ pub fn of(parameters: &Parameters) -> BTreeMap<&'static str, Value> {
             .put("noise", decimal(*noise))
             .may("file", file.as_ref()),
         Parameters::Path { .. } => white_box::path(parameters, none),
+        Parameters::Ascent(ascent) => white_box::ascent(ascent, none),
         Parameters::Relevance(rules) => relevance::values(rules, none),
         Parameters::OnLayer { layer, kind } => {
             white_box::on_layer(kind, none.may("layer", layer.as_ref()))

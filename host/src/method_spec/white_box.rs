@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use foveola_core::explain::{Parameter, Quadrature, Sign};
+use foveola_core::explain::{ActivationMaximisation, Parameter, Quadrature, Sign};
 
 use super::parse::Given;
 use super::values::{Values, decimal};
@@ -44,6 +44,26 @@ impl Given<'_> {
             noise: self.amount("noise", 0.15)?,
             file: self.values.get("file").map(PathBuf::from),
         })
+    }
+
+    pub(super) fn ascent(&self) -> Result<Parameters, SpecError> {
+        const COUNT: &str = "a whole number from 1";
+        let usual = ActivationMaximisation::default();
+        let rate = self.amount("rate", usual.rate)?;
+        if rate == 0.0 {
+            return Err(self.wrong("rate", "it takes a number above 0"));
+        }
+        Ok(Parameters::Ascent(ActivationMaximisation {
+            steps: self.count("steps", COUNT)?.unwrap_or(usual.steps),
+            rate,
+            decay: self.share("decay", usual.decay, false)?,
+            jitter: self
+                .number("jitter", "a whole number from 0 to 65535")?
+                .unwrap_or(usual.jitter),
+            blur: self.amount("blur", usual.blur)?,
+            blur_every: self.count("every", COUNT)?.unwrap_or(usual.blur_every),
+            from_picture: self.choice("start", &["noise", "picture"])? == 1,
+        }))
     }
 
     pub(super) fn path(&self) -> Result<Parameters, SpecError> {
@@ -144,6 +164,24 @@ pub(super) fn path(parameters: &Parameters, none: Values) -> Values {
         .put("steps", steps)
         .put("baseline", texts.join("/"))
         .may("tolerance", tolerance.map(decimal))
+}
+
+/// Parameters of an ascent as values.
+pub(super) fn ascent(ascent: &ActivationMaximisation, none: Values) -> Values {
+    none.put("steps", ascent.steps)
+        .put("rate", decimal(ascent.rate))
+        .put("decay", decimal(ascent.decay))
+        .put("jitter", ascent.jitter)
+        .put("blur", decimal(ascent.blur))
+        .put("every", ascent.blur_every)
+        .put(
+            "start",
+            if ascent.from_picture {
+                "picture"
+            } else {
+                "noise"
+            },
+        )
 }
 
 /// Parameters of a method on a layer as values.

@@ -225,7 +225,7 @@ fn as_trained(wanted: &Wanted) -> CompileOptions {
     }
 }
 
-fn unknown<'a>(name: &str, names: impl Iterator<Item = &'a String>) -> ModelError {
+pub(super) fn unknown<'a>(name: &str, names: impl Iterator<Item = &'a String>) -> ModelError {
     ModelError::Layer {
         name: name.to_string(),
         hint: hint(name, names.map(String::as_str)),

@@ -164,6 +164,7 @@ impl Pair {
                 against: None,
                 score: None,
                 seed: crate::explainer::DEFAULT_SEED,
+                units: false,
             };
             let float = self.float.explain(&photo, &question)?;
             let same = float.targets.iter().map(|t| Target::Named(t.to_string()));

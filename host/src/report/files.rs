@@ -175,6 +175,9 @@ pub fn write(run: &Run<'_>, mut folder: OutputFolder) -> Result<(), WriteError> 
             &format!("{}.png", map.stem()),
             &png(&map.overlay(run.photo)),
         )?;
+        if let Some(painting) = map.painting(run.photo) {
+            folder.stage(&format!("{}.picture.png", map.stem()), &png(&painting))?;
+        }
         let (shape, values) = array(map, run.raw);
         folder.stage(&format!("{}.npy", map.stem()), &npy(&shape, values))?;
         for (name, values) in &map.companions {
@@ -253,7 +256,7 @@ pub fn png(picture: &RgbImage) -> Vec<u8> {
 /// Shape and values of the `.npy`: height x width; with `raw` C, H, W for
 /// attributions to input elements, the method's own resolution for others.
 fn array(map: &SaliencyMap, raw: bool) -> (Vec<usize>, Vec<f32>) {
-    match raw {
+    match raw || map.paints() {
         false => (map.size.to_vec(), map.pixels.clone()),
         true => as_made(map, &map.values),
     }

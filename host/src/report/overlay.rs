@@ -139,6 +139,17 @@ pub fn draw_boxed(figure: &Figure<'_>, boxes: &[[f32; 4]]) -> RgbImage {
     canvas.into_image()
 }
 
+/// The figure with a picture of the same size in the place of the map.
+pub fn draw_beside(figure: &Figure<'_>, other: &RgbImage) -> RgbImage {
+    let (w, h) = figure.picture.dimensions();
+    let factor = enlargement(w, h);
+    let (w, h) = (w * factor, h * factor);
+    let (mut canvas, top) = margins(figure, w, h);
+    canvas.paste(&enlarge(figure.picture, factor), MARGIN, top);
+    canvas.paste(&enlarge(other, factor), 2 * MARGIN + w, top);
+    canvas.into_image()
+}
+
 /// The sheet with its text, around two panels of this size; and where they begin.
 fn margins(figure: &Figure<'_>, w: u32, h: u32) -> (Canvas, u32) {
     let width = 2 * w + 3 * MARGIN + BAR + NUMBERS;

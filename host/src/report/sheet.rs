@@ -6,7 +6,7 @@ use image::imageops::{FilterType, resize};
 use super::canvas::{Canvas, FAINT_INK, INK, Type, shorten, wrap};
 use super::colour::ColourScale;
 use super::files::layer_picture;
-use super::overlay::blend;
+use super::overlay::{blend, enlarge, enlargement};
 use crate::explainer::SaliencyMap;
 use crate::photo::Photo;
 
@@ -30,10 +30,16 @@ pub struct Cell {
 pub fn panel(map: &SaliencyMap, photo: &Photo) -> RgbImage {
     match map.region.as_ref().filter(|r| !r.layers.is_empty()) {
         Some(region) => layer_picture(map, region, region.layers.len() - 1, photo).panel(),
-        None => {
-            let scale = ColourScale::of(&map.pixels).filter(|_| map.reason().is_none());
-            blend(photo.display(), &map.pixels, scale.as_ref())
-        }
+        None => match map.painting(photo) {
+            Some(painting) => {
+                let (w, h) = painting.dimensions();
+                enlarge(&painting, enlargement(w, h))
+            }
+            None => {
+                let scale = ColourScale::of(&map.pixels).filter(|_| map.reason().is_none());
+                blend(photo.display(), &map.pixels, scale.as_ref())
+            }
+        },
     }
 }
 
