@@ -692,7 +692,7 @@ pub const METHODS: &[MethodRow] = &[
             parameter(
                 "baseline",
                 "black",
-                "what hides: blur, black, mean or a number",
+                "what hides: blur, black, mean, a number or a file",
             ),
         ],
     },
