@@ -6,7 +6,7 @@
 //!
 //! `core` answers on the processor what the adapter does not: layers and
 //! gradients of a network with int8 nodes, dropout, layers that are replaced,
-//! relevance. Its answers are its own bits.
+//! relevance, gradients at biases. Its answers are its own bits.
 
 mod cache;
 pub mod device;
@@ -26,6 +26,7 @@ mod steps;
 mod sums;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use foveola_core::classifier::{Dropout, DroppedSink, Edits, Sink, Step, Views};
 use foveola_core::mask::MaskSums;
@@ -57,8 +58,10 @@ pub struct GpuBackend {
     editing: Editing,
     /// What answers where the adapter does not.
     processor: Option<CoreBackend>,
-    /// Whether the last run was its, for relevance.
-    relevance: bool,
+    /// Whether it has the last run.
+    by_core: bool,
+    /// Whether someone has asked for biases, so that it must have the next run.
+    biases: AtomicBool,
 }
 
 impl GpuBackend {
@@ -99,7 +102,8 @@ impl GpuBackend {
             edited: None,
             editing: Editing::default(),
             processor: None,
-            relevance: false,
+            by_core: false,
+            biases: AtomicBool::new(false),
             file,
         })
     }

@@ -125,6 +125,8 @@ fn explanations() {
         "smooth-grad:samples=40",
         "var-grad:samples=19",
         "score-cam",
+        "full-grad",
+        "lrp",
     ])
     .expect("methods");
     let maps = |gpu: Option<Arc<Gpu>>| {
@@ -143,7 +145,7 @@ fn explanations() {
             .collect::<Vec<_>>()
     };
     let (expected, found) = (maps(None), maps(Some(gpu)));
-    assert_eq!(expected.len(), 8);
+    assert_eq!(expected.len(), 10);
     for (i, (a, b)) in expected.iter().zip(&found).enumerate() {
         close(b, a, 1e-4, &format!("map {i}"));
     }

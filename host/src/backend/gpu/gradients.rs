@@ -64,8 +64,16 @@ impl GpuBackend {
             return Err(Error::TargetOutOfRange { target, classes });
         }
         let targets = what.targets.len().max(1);
-        let batch = (self.gradients_at_once() / targets).clamp(1, count.max(1));
-        let ready = self.make_many(batch, what);
+        let mut batch = (self.gradients_at_once() / targets).clamp(1, count.max(1));
+        let ready = loop {
+            match self.make_many(batch, what) {
+                Err(GpuError::OutOfMemory { .. }) if batch > 1 => {
+                    self.many = None;
+                    batch /= 2;
+                }
+                ready => break ready,
+            }
+        };
         ready.map_err(|error| self.failed(error))?;
         let mut under_way = VecDeque::new();
         let done = self.gradients_under_way((count, view), what, (sink, after), &mut under_way);

@@ -1,10 +1,13 @@
 //! The white box: activations and gradients of one picture.
 
-use foveola_core::{At, Error, Layers, Masked, Rule, Score, Shape, TensorId, Values};
+use std::sync::atomic::Ordering;
 
-use foveola_core::classifier::{Activations, Derivatives, Gradients, Sink, Step, Views};
+use foveola_core::classifier::{
+    Activations, BiasPieces, Derivatives, Gradients, Pieces, Sink, Step, Views,
+};
 use foveola_core::net::model::Model;
 use foveola_core::relevance::{Balance, RelevanceRules};
+use foveola_core::{At, Error, Layers, Masked, Rule, Score, Shape, TensorId, Values};
 
 use super::device::{Gpu, GpuError};
 use super::kernels::Storage;
@@ -234,7 +237,11 @@ impl Layers for GpuBackend {
         if let Some(white) = &mut self.white {
             white.run = None;
         }
-        self.relevance = false;
+        let biases = self.biases.swap(false, Ordering::Relaxed);
+        self.by_core = biases && at == At::Input;
+        if self.by_core {
+            self.processor()?.run(x, at, rule)?;
+        }
         self.shape(at)?;
         let mut round = Questions::of(self.model().input());
         round.add(x)?;
@@ -246,7 +253,7 @@ impl Layers for GpuBackend {
     }
 
     fn scores(&mut self, score: Score) -> Result<&[f32], Error> {
-        if self.relevance {
+        if self.by_core {
             return Layers::scores(self.processor()?, score);
         }
         self.last_run()?;
@@ -293,6 +300,27 @@ impl Layers for GpuBackend {
         self.gradient_rounds((count, view), what, sink, after)
     }
 
+    fn bias_shape(&self, node: usize) -> Result<Option<Shape>, Error> {
+        self.biases.store(true, Ordering::Relaxed);
+        let model = self.model();
+        let nodes = (0..model.node_count()).filter_map(|i| model.node(i));
+        let mut biased = nodes.filter(|view| !view.bias.is_empty());
+        Ok(biased.nth(node).map(|view| model.shape(view.output)))
+    }
+
+    fn backward_biases(
+        &mut self,
+        seed: &[(usize, f32)],
+        score: Score,
+        sink: &mut Pieces<'_>,
+        biases: &mut BiasPieces<'_>,
+    ) -> Result<(), Error> {
+        if !self.by_core {
+            return Err(Error::BadOrder);
+        }
+        self.processor()?.backward_biases(seed, score, sink, biases)
+    }
+
     fn forward_from(
         &mut self,
         x: &Masked<'_>,
@@ -322,7 +350,7 @@ impl Layers for GpuBackend {
         if let Some(white) = &mut self.white {
             white.run = None;
         }
-        self.relevance = true;
+        self.by_core = true;
         self.processor()?.run_relevance(x)
     }
 
