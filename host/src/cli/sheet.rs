@@ -20,7 +20,7 @@ use crate::report::sheet::{Cell, draw, panel};
 
 /// Methods that ask much, as a page of all of them asks: enough to see what each
 /// looks at, in minutes.
-const SHORTER: [&str; 14] = [
+const SHORTER: [&str; 12] = [
     "rise:estimator=centred,masks=800",
     "lime:samples=400",
     "kernel-shap:samples=500",
@@ -32,8 +32,6 @@ const SHORTER: [&str; 14] = [
     "var-grad:samples=16",
     "square-grad:samples=16",
     "integrated-gradients:steps=20",
-    "aise:max-passes=600",
-    "activation-maximisation:max-passes=300",
     "hoc:max-passes=1500",
 ];
 
