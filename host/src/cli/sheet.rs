@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use foveola_core::explain::{METHODS, Needs};
+use foveola_core::explain::{METHODS, Needs, Outcome};
 use image::RgbImage;
 
 use super::limit_args::LimitArgs;
@@ -170,7 +170,13 @@ fn column(
     let shown = |map: &SaliencyMap| Cell {
         panel: panel(map, &photo),
         title: map.spec.title().to_owned(),
-        caption: map.reason().unwrap_or_default(),
+        caption: match (map.reason(), map.outcome) {
+            (Some(reason), _) => reason,
+            (None, Outcome::Partial { done, total }) => {
+                format!("partial: {done} of {total} passes")
+            }
+            _ => String::new(),
+        },
     };
     cells.extend(explanation.maps.iter().map(shown));
     Ok(cells)

@@ -274,7 +274,8 @@ pub fn evidence_of(method: &str) -> Evidence {
     match method {
         "gradient" | "deconvolution" | "guided-backprop" | "smooth-grad" | "var-grad"
         | "square-grad" | "guided-grad-cam" => Evidence::Magnitude,
-        "rise" | "recipro-cam" => Evidence::AboveLeast,
+        // AISE's windows seldom keep more than they leave: its level is arbitrary, too.
+        "rise" | "recipro-cam" | "aise" => Evidence::AboveLeast,
         _ => Evidence::Positive,
     }
 }
