@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use foveola_core::explain::hoc::{Step, Storage, UNUSED_WINDOW};
-use foveola_core::explain::{HocMethod, Outcome, Query, Silent};
+use foveola_core::explain::{Cost, HocMethod, Outcome, Query, Silent};
 use foveola_core::net::arch::Isa;
 use foveola_core::net::model::Model;
 use foveola_core::net::session::Session;
@@ -17,7 +17,7 @@ use super::trace::{Back, Trace, quantises, rows};
 use super::watch::Watch;
 use crate::aligned::AlignedBytes;
 use crate::explainer::setting::Setting;
-use crate::method_spec::Parameters;
+use crate::method_spec::{MethodSpec, Parameters};
 
 /// What is asked about.
 #[derive(Clone, Copy)]
@@ -34,6 +34,9 @@ pub struct Work {
     pub passes: u64,
     /// Everything.
     pub counts: Counts,
+    /// Whether the method's own arithmetic has no price, so that the counts are
+    /// those of the network's passes alone: the least that it takes.
+    pub least: bool,
     /// Counts of each node of the pass that keeps what gradients need, and of
     /// the way back; empty for methods without gradients, and where the way back
     /// goes row by row.
@@ -84,21 +87,28 @@ pub fn classify(question: &Question<'_>) -> Result<Work, Error> {
         passes: 1,
         counts,
         ways: [nodes, Vec::new()],
+        least: false,
     })
 }
 
-/// A method; `shape` is its map's, `passes` how many it takes at most.
+/// A method; `shape` is its map's, `cost` what it takes at most.
 pub fn method(
     question: &Question<'_>,
     setting: &Setting,
     shape: Shape,
-    passes: u64,
+    cost: Cost,
 ) -> Result<Work, Error> {
-    let name = setting.spec().row.name;
-    let mut work = match setting.depth() {
-        Some(at) => gradients(question, at, rule(name))?,
-        None => questions(question, setting, shape, passes)?,
+    let all = cost.forward + cost.backward;
+    let spec = setting.spec();
+    let mut work = match (setting.depth(), &spec.parameters) {
+        (Some(at), _) if spec.runs_on_every_board() => {
+            gradients(question, at, rule(spec.row.name))?
+        }
+        (None, Parameters::Segmented(_)) => questions(question, setting, shape, all)?,
+        (None, _) if spec.runs_on_every_board() => questions(question, setting, shape, all)?,
+        (at, _) => inside(question, at.unwrap_or(At::Input), &cost, spec)?,
     };
+    work.least = !spec.runs_on_every_board();
     own(&mut work.counts, question, setting, shape);
     work.counts.add("step", work.passes as f64);
     Ok(work)
@@ -127,6 +137,35 @@ fn gradients(question: &Question<'_>, at: At, rule: Rule) -> Result<Work, Error>
         passes: 2,
         counts,
         ways: [forth, back.nodes],
+        least: false,
+    })
+}
+
+/// The passes of a method that looks inside: as many forward as it asks for, and
+/// back. What begins in the middle of the network, and masks that may be left
+/// out, count nothing.
+fn inside(question: &Question<'_>, at: At, cost: &Cost, spec: &MethodSpec) -> Result<Work, Error> {
+    let one = gradients(question, at, Rule::Gradient)?;
+    let forward = match spec.parameters {
+        Parameters::OnLayer { .. } if cost.backward == 0 => 1,
+        _ => cost.forward,
+    };
+    let [forth, back] = one.ways.each_ref();
+    let mut counts = Counts::default();
+    if back.is_empty() || cost.backward == 0 {
+        counts.merge(&classify(question)?.counts, forward as f64);
+    } else {
+        let both = [(forth, forward), (back, cost.backward)];
+        for (nodes, times) in both {
+            nodes
+                .iter()
+                .for_each(|node| counts.merge(node, times as f64));
+        }
+    }
+    Ok(Work {
+        passes: forward + cost.backward,
+        counts,
+        ..Work::default()
     })
 }
 
@@ -182,6 +221,7 @@ fn questions(
         passes,
         counts,
         ways: Default::default(),
+        least: false,
     })
 }
 

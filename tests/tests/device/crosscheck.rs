@@ -62,6 +62,12 @@ fn demo_network_on_the_64_kilobyte_board() {
         out.contains("12 of 12 layers have the same bits") && out.ends_with("\nBIT-EXACT\n"),
         "{out}"
     );
+    // Its program has the first seven methods.
+    let (code, out, err) = ask(&["-m", "x-grad-cam"]);
+    assert!(
+        code != 0 && out.contains("this board's program has no room for method 0"),
+        "{code} {out}{err}"
+    );
     let (code, out, err) = ask(&["-m", "gradient"]);
     assert_eq!((code, out.as_str()), (2, ""), "{err}");
     let numbers = "gradient takes 127408 bytes of RAM on lm3s6965evb, which has 55296 for it";

@@ -123,6 +123,12 @@ fn table(budget: &Budget, board: &Board) -> String {
     lay_out(&rows, &[1, 2, 3, 4, 5, 6, 7])
 }
 
+/// What stands behind `>=`.
+const UNPRICED: &str = "\
+behind >=: the passes of the network alone; noise, relevance, and what the method does with
+scores and gradients have no price yet
+";
+
 /// Passes and instructions. What HOC takes is only known for a picture of one's own.
 fn work(budget: &Budget, board: &Board, is_own: bool) -> String {
     if budget.has_integers() && board.measured().int8.networks == 0 {
@@ -144,11 +150,18 @@ fn work(budget: &Budget, board: &Board, is_own: bool) -> String {
                 format!("<= {}", count(most as f64 * each)),
             );
             row([&name, &most, &all, &count(each)])
+        } else if method.work.least {
+            let all = format!(">= {}", count(all));
+            row([&name, &passes, &all, &format!(">= {}", count(each))])
         } else {
             row([&name, &passes, &count(all), &count(each)])
         });
     }
     let mut text = lay_out(&rows, &[1, 2, 3]);
+    let mut methods = budget.methods.iter().flatten();
+    if methods.any(|method| method.work.least) {
+        text += UNPRICED;
+    }
     if budget.has_integers() {
         text += &accuracy(board);
     }
