@@ -34,8 +34,8 @@ impl FromStr for Unit {
         let (tensor, numbers) = text.rsplit_once(':').ok_or_else(takes)?;
         let numbers: Result<Vec<usize>, _> = numbers.split(',').map(str::parse).collect();
         let (channel, place) = match numbers.map_err(|_| takes())?.as_slice() {
-            &[channel] => (channel, None),
-            &[channel, y, x] => (channel, Some([y, x])),
+            [channel] => (*channel, None),
+            [channel, y, x] => (*channel, Some([*y, *x])),
             _ => return Err(takes()),
         };
         let tensor = tensor.to_string();

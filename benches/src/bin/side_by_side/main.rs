@@ -99,11 +99,13 @@ fn turns(
     mut theirs: impl FnMut() -> Result<f64>,
 ) -> Result<[f64; 3]> {
     // The first turn warms up.
-    (ours()?, theirs()?);
+    ours()?;
+    theirs()?;
     let (mut a, mut b, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..count {
         let (own, other) = (ours()?, theirs()?);
-        (a.push(own), b.push(other));
+        a.push(own);
+        b.push(other);
         ratios.push(other / own);
     }
     Ok([median(a), median(b), median(ratios)])

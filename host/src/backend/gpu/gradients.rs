@@ -40,6 +40,9 @@ struct Round {
 /// All questions: how many, and which.
 type Asked<'a, 'v> = (usize, &'a Views<'v>);
 
+/// The gradients of a batch for one target; `None` where nothing reaches the input.
+type OfTarget = Option<Vec<f32>>;
+
 impl GpuBackend {
     /// Pictures whose activations and gradients fit.
     pub(super) fn gradients_at_once(&self) -> usize {
@@ -193,7 +196,7 @@ impl GpuBackend {
     }
 
     /// Waits for all of a batch: scores, and gradients by target.
-    fn came(&self, round: Round) -> Result<(Vec<f32>, Vec<Option<Vec<f32>>>), Error> {
+    fn came(&self, round: Round) -> Result<(Vec<f32>, Vec<OfTarget>), Error> {
         let scores = self.wait(Ok(round.scores));
         // Every buffer must come back, whatever happened to those before.
         let gradients: Vec<_> = round

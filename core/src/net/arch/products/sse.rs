@@ -82,8 +82,10 @@ pub fn transpose(from: &[[f32; 8]; 8], to: &mut [[f32; 8]; 8]) {
 #[target_feature(enable = "sse2")]
 fn quarters(from: &[[f32; 8]; 8], to: &mut [[f32; 8]; 8]) {
     let [a, b, c, d, e, f, g, h] = from.each_ref().map(|row| halves(row));
-    let upper = [0, 1].map(|half| turned([a[half], b[half], c[half], d[half]]));
-    let lower = [0, 1].map(|half| turned([e[half], f[half], g[half], h[half]]));
+    let [[a, i], [b, j], [c, k], [d, l]] = [a, b, c, d];
+    let [[e, m], [f, n], [g, o], [h, p]] = [e, f, g, h];
+    let upper = [turned([a, b, c, d]), turned([i, j, k, l])];
+    let lower = [turned([e, f, g, h]), turned([m, n, o, p])];
     let columns = upper.as_flattened().iter().zip(lower.as_flattened());
     for (row, (&first, &last)) in to.iter_mut().zip(columns) {
         let (low, high) = row.split_at_mut(4);
