@@ -150,18 +150,11 @@ fn inside(question: &Question<'_>, at: At, cost: &Cost, spec: &MethodSpec) -> Re
         Parameters::OnLayer { .. } if cost.backward == 0 => 1,
         _ => cost.forward,
     };
-    let [forth, back] = one.ways.each_ref();
+    // One class is explained: whoever goes back has gone forth as often.
+    let both = cost.backward.min(forward);
     let mut counts = Counts::default();
-    if back.is_empty() || cost.backward == 0 {
-        counts.merge(&classify(question)?.counts, forward as f64);
-    } else {
-        let both = [(forth, forward), (back, cost.backward)];
-        for (nodes, times) in both {
-            nodes
-                .iter()
-                .for_each(|node| counts.merge(node, times as f64));
-        }
-    }
+    counts.merge(&one.counts, both as f64);
+    counts.merge(&classify(question)?.counts, (forward - both) as f64);
     Ok(Work {
         passes: forward + cost.backward,
         counts,
