@@ -152,7 +152,7 @@ fn same_scores(
             0 => Mask::Windows {
                 boxes: &boxes,
                 extra: None,
-                reveal: i % 2 == 0,
+                reveal: i.is_multiple_of(2),
             },
             _ => Mask::Grid(Grid {
                 seed: 3,

@@ -282,6 +282,7 @@ fn searched(picture: Picture<'_>, mode: Mode, threshold: f32) -> [String; 2] {
         windows: &[10, 4],
         strides: &[5, 2],
         fill: FILL,
+        ..Hoc::default()
     };
     let (mut steps, mut boxes) = ([Step::UNUSED; STEPS], [UNUSED_WINDOW; STEPS]);
     let question = Question {

@@ -280,6 +280,7 @@ impl Asked<'_> {
                     windows,
                     strides,
                     fill,
+                    ..Hoc::default()
                 };
                 map(forward, &HocMethod { hoc, storage })
             }

@@ -101,7 +101,7 @@ impl Block {
         let alone = steps.contains(&ShaderKind::Binary);
         assert_eq!(alone, !self.merges(), "{steps:?}");
         let adds = [ShaderKind::ConvScalarAdd, ShaderKind::ConvVectorAdd];
-        let kind = adds[usize::from(self.channels / usize::from(self.groups) % 4 == 0)];
+        let kind = adds[usize::from((self.channels / usize::from(self.groups)).is_multiple_of(4))];
         assert_eq!(steps.contains(&kind), self.merges(), "{steps:?}");
         let shape = core.input();
         let pictures: Vec<_> = (0..PICTURES).map(|i| values(shape.len(), i)).collect();
