@@ -6,9 +6,9 @@
 //! the window keeps less what is left without it, is sought by DIRECT (Jones,
 //! Perttunen and Stuckman 1993, J. Optim. Theory Appl. 79), which divides the picture
 //! into ever smaller rectangles where that promises most. The map is the kernel
-//! density of what was tried, sum over widths of
-//! sum_i s_i K_i / max |..|: each width counts alike, where its greatest value is
-//! above 0. Values above 0 speak for the class. Beside the map: `best`, the greatest
+//! density of what was tried, sum over widths of sum_i (s_i - min s) K_i / max: each
+//! width counts alike, and places that were tried more often for want of better
+//! ones count for nothing where all s are below 0. Beside the map: `best`, the greatest
 //! s, and its place, `row` and `column`, as shares of the sides.
 //!
 //! As there, widths are shares of each side and the optimiser's epsilon is 0.1. There
@@ -169,6 +169,9 @@ impl Aise<'_> {
     ) -> Best {
         room.sum.fill(0.0);
         let mut best: Best = None;
+        let tried = |i| direct::tried(room.pieces, room.values, i).1;
+        let less = |least: f32, value: f32| if value < least { value } else { least };
+        let least = (0..count).map(tried).fold(f32::INFINITY, less);
         for i in 0..count {
             let (centre, value) = direct::tried(room.pieces, room.values, i);
             if best.is_none_or(|(most, _)| value > most) {
@@ -184,7 +187,7 @@ impl Aise<'_> {
             }
             let rows = room.sum.chunks_exact_mut(shape.w.max(1)).enumerate();
             for (y, row) in rows {
-                let share = value * spot.along(0, y, shape.h);
+                let share = (value - least) * spot.along(0, y, shape.h);
                 for (sum, weight) in row.iter_mut().zip(room.row.iter()) {
                     *sum += share * weight;
                 }
@@ -346,9 +349,10 @@ mod tests {
         assert_eq!(maps, again);
     }
 
-    /// One centre and one width: s K in closed form, divided by its greatest value.
+    /// One width, the middle and the four thirds around it: sum (s - least) K in
+    /// closed form, divided by its greatest value.
     #[test]
-    fn one_window_in_closed_form() {
+    fn five_windows_in_closed_form() {
         let x = vec![1.0; SHAPE.len()];
         let mut net = Net::new(SHAPE, 1, |x, _| {
             x.iter().step_by(2).map(|x| f64::from(*x)).sum::<f64>() / 384.0
@@ -359,22 +363,39 @@ mod tests {
         };
         let method = Aise {
             widths: &[0.2],
-            samples: 1,
+            samples: 5,
             ..Aise::default()
         };
         let mut notes = Figures::default();
         let (maps, _) = explain(&method, &mut net, &query, &mut notes).unwrap();
-        let kernel = |p: usize| {
-            let y = ((p / 24) as f64 + 0.5) / 16.0 - 0.5;
-            let x = ((p % 24) as f64 + 0.5) / 24.0 - 0.5;
+        let third = 1.0 / 3.0;
+        let centres = [
+            [0.0, 0.0],
+            [third, 0.0],
+            [-third, 0.0],
+            [0.0, third],
+            [0.0, -third],
+        ];
+        let kernel = |p: usize, [cy, cx]: [f64; 2]| {
+            let y = ((p / 24) as f64 + 0.5) / 16.0 - 0.5 - cy;
+            let x = ((p % 24) as f64 + 0.5) / 24.0 - 0.5 - cx;
             (-(y * y + x * x) / (2.0 * 0.2 * 0.2)).exp()
         };
-        let mean = (0..384).map(kernel).sum::<f64>() / 384.0;
-        assert!((notes.of(0, "best") - (2.0 * mean - 1.0)).abs() < 1e-5);
-        // s is below 0 here, so nothing is divided.
-        for (p, found) in maps[0].iter().enumerate() {
-            let expected = (2.0 * mean - 1.0) * kernel(p);
-            assert!((f64::from(*found) - expected).abs() < 1e-5);
+        // All that is kept is 1: f(keep) is the window's mean m, s is 2 m - 1.
+        let values =
+            centres.map(|c| 2.0 * (0..384).map(|p| kernel(p, c)).sum::<f64>() / 384.0 - 1.0);
+        assert!((notes.of(0, "best") - values[0]).abs() < 1e-5);
+        let least = values.into_iter().fold(f64::INFINITY, f64::min);
+        let pairs = || centres.into_iter().zip(values);
+        let expected = (0..384).map(|p| pairs().map(|(c, s)| (s - least) * kernel(p, c)).sum());
+        let expected: Vec<f64> = expected.collect();
+        let most = expected.iter().copied().fold(0.0, f64::max);
+        for (found, expected) in maps[0].iter().zip(expected) {
+            assert!(
+                (f64::from(*found) - expected / most).abs() < 1e-4,
+                "{found} {}",
+                expected / most
+            );
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use foveola_core::explain::{METHODS, Needs, Outcome};
-use image::RgbImage;
+use image::{Rgb, RgbImage};
 
 use super::limit_args::LimitArgs;
 use super::model_args::{ModelArgs, failed};
@@ -24,7 +24,7 @@ const SHORTER: [&str; 12] = [
     "rise:estimator=centred,masks=800",
     "lime:samples=400",
     "kernel-shap:samples=500",
-    "anchors:passes=1000",
+    "anchors:segments=grid,count=16,passes=3000",
     "sobol:count=36,designs=16",
     "hsic:count=36,samples=300",
     "meaningful-perturbation:steps=80",
@@ -196,7 +196,7 @@ fn by_rows(columns: &[Vec<Cell>]) -> (Vec<Cell>, usize) {
     let blocks = (ratio.sqrt().round() as usize).max(1);
     let rows = methods.div_ceil(blocks);
     let empty = || Cell {
-        panel: RgbImage::new(1, 1),
+        panel: RgbImage::from_pixel(1, 1, Rgb([255; 3])),
         title: String::new(),
         caption: String::new(),
     };
