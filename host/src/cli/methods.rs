@@ -78,6 +78,8 @@ fn cost(name: &str) -> &'static str {
             "1 forward and 1 backward pass a step and class; without gradients 2 a pair"
         }
         "sobol" => "1 forward pass a design and segment and 1 a design, for all classes together",
+        "aise" => "2 forward passes a sample, width and class",
+        "activation-maximisation" => "1 forward and 1 backward pass a step and class",
         _ => "see `foveola budget`",
     }
 }

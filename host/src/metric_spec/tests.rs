@@ -114,6 +114,6 @@ fn slips_are_pointed_out() {
     );
     assert_eq!(
         fails("deletion:baseline=pink"),
-        "`deletion:baseline=pink`: it takes blur, black, mean or a number"
+        "`deletion:baseline=pink`: it takes blur, black, mean or a number, or a picture: a file .npy, .png, .jpg or .bmp"
     );
 }
