@@ -33,7 +33,7 @@ impl Device {
         device("mps2-an386", 3 << 20, 4 << 20),
         device("mps2-an500", 3 << 20, 4 << 20),
         device("mps2-an505", 3 << 20, 4 << 20),
-        device("mps3-an547", 3 << 20, 512 << 10),
+        device("mps3-an547", 3 << 20, 2 << 20),
         device("netduinoplus2", 160 << 10, 1 << 20),
         Self {
             panel: true,

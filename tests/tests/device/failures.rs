@@ -165,8 +165,14 @@ fn sizes_of_boards() {
             .lines()
             .find(|line| line.contains("FLASH :"))
             .expect("flash");
-        let length = match device.flash >> 20 {
-            0 => format!("LENGTH = {}K", device.flash >> 10),
+        // What lies below the program is not all flash: a hole, but for the vectors.
+        let hole = script.lines().find_map(|line| {
+            let at = line.strip_prefix("_stext = 0x")?.strip_suffix(";")?;
+            usize::from_str_radix(at, 16).ok()
+        });
+        let region = device.flash + hole.unwrap_or(0);
+        let length = match region >> 20 {
+            0 => format!("LENGTH = {}K", region >> 10),
             megabytes => format!("LENGTH = {megabytes}M"),
         };
         assert!(
