@@ -279,6 +279,7 @@ pub(super) fn segmented(kind: SegmentCall, cut: Cut<'_>, run: &mut Run<'_>) -> R
                 segments,
                 fill,
                 designs,
+                design: None,
                 storage,
             };
             run(passes, &method)
@@ -288,6 +289,7 @@ pub(super) fn segmented(kind: SegmentCall, cut: Cut<'_>, run: &mut Run<'_>) -> R
                 segments,
                 fill,
                 samples,
+                design: None,
             };
             run(passes, &method)
         }

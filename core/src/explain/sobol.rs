@@ -10,7 +10,9 @@
 //! Beside the map: `variance` of the score.
 //!
 //! The paper upsamples the weights of a grid; here pixels have their segment's
-//! weight. f(B), which only first order indices need, is not asked.
+//! weight. f(B), which only first order indices need, is not asked. A design of
+//! one's own gives the N rows, A's weights and then B's; points that are not spread
+//! evenly over 0..1, each column by itself, belong to another distribution of m.
 //! All targets share the passes. Default score: probability. Cost: N (segments + 1)
 //! forward; scratch: 32 rows of one weight a segment, classes, targets x (segments
 //! + 1), f64 storage: 2 a target. Stopped, the whole rows count.
@@ -36,30 +38,55 @@ pub struct Sobol<'a, 's> {
     pub fill: Fill<'a>,
     /// Rows N, at least 2; best a power of two. The paper's is 32.
     pub designs: u32,
+    /// These rows instead of scrambled Sobol points: 2 x segments weights 0..1 each,
+    /// A's and then B's, row by row.
+    pub design: Option<&'a [f32]>,
     /// Two numbers a target.
     pub storage: RefCell<&'s mut [f64]>,
 }
 
 impl Sobol<'_, '_> {
-    fn check(&self) -> Result<(), Error> {
-        if self.designs < 2 {
-            return Err(Error::BadParameter("number of designs"));
+    /// Number of rows.
+    fn rows(&self) -> Result<usize, Error> {
+        let dimensions = 2 * self.segments.count();
+        let rows = match self.design {
+            Some(design) if !design.len().is_multiple_of(dimensions.max(1)) => {
+                return Err(Error::BadParameter("design of segments"));
+            }
+            Some(design) => design.len() / dimensions.max(1),
+            None if dimensions > MAX_DIMENSIONS => {
+                return Err(Error::BadParameter("number of segments"));
+            }
+            None => self.designs as usize,
+        };
+        match rows {
+            0 | 1 => Err(Error::BadParameter("number of designs")),
+            rows => Ok(rows),
         }
-        if 2 * self.segments.count() > MAX_DIMENSIONS {
-            return Err(Error::BadParameter("number of segments"));
+    }
+
+    /// Weights of mask `i`: row i / (d + 1) of A, one of them from B unless it is
+    /// the first.
+    fn weigh(&self, seed: u64, i: usize, weights: &mut [f32]) -> Result<(), Error> {
+        let d = weights.len();
+        let (row, changed) = (i / (d + 1), (i % (d + 1)).checked_sub(1));
+        for (s, weight) in weights.iter_mut().enumerate() {
+            let dimension = if changed == Some(s) { d + s } else { s };
+            *weight = match self.design {
+                Some(design) => point(design, 2 * d * row + dimension)?,
+                None => scrambled_sobol(seed, row as u32, dimension),
+            };
         }
         Ok(())
     }
 }
 
-/// Weights of mask `i`: row i / (d + 1) of A, one of them from B unless it is the first.
-fn weigh(seed: u64, i: usize, weights: &mut [f32]) {
-    let d = weights.len();
-    let (row, changed) = (i / (d + 1), (i % (d + 1)).checked_sub(1));
-    for (s, weight) in weights.iter_mut().enumerate() {
-        let dimension = if changed == Some(s) { d + s } else { s };
-        *weight = scrambled_sobol(seed, row as u32, dimension);
-    }
+/// A weight of a design that someone made.
+fn point(design: &[f32], at: usize) -> Result<f32, Error> {
+    let point = design.get(at).filter(|point| (0.0..=1.0).contains(*point));
+    point
+        .copied()
+        .ok_or(Error::BadParameter("design of segments"))
 }
 
 impl Method for Sobol<'_, '_> {
@@ -71,9 +98,8 @@ impl Method for Sobol<'_, '_> {
 
     fn cost(&self, classifier: &mut dyn Classifier, targets: usize) -> Result<Cost, Error> {
         self.segments.check(classifier.input())?;
-        self.check()?;
         let d = self.segments.count();
-        let cost = Cut::cost(classifier, d, u64::from(self.designs) * (d as u64 + 1));
+        let cost = Cut::cost(classifier, d, self.rows()? as u64 * (d as u64 + 1));
         Ok(Cost {
             scratch: cost.scratch + targets * (2 * d + 1),
             ..cost
@@ -90,7 +116,7 @@ impl Method for Sobol<'_, '_> {
         progress: &mut dyn Progress,
     ) -> Result<(), Error> {
         let shape = self.map_shape(classifier)?;
-        self.check()?;
+        let rows = self.rows()?;
         let (maps, outcomes) = prepare(query, classifier.classes(), shape, maps, outcomes)?;
         let (targets, d) = (query.targets, self.segments.count());
         let mut storage = self.storage.try_borrow_mut().map_err(|_| Error::BadOrder)?;
@@ -102,12 +128,9 @@ impl Method for Sobol<'_, '_> {
         let (sums, rest) = fronts(scratch, targets.len() * (2 * d + 1), asking)?;
         sums.fill(0.0);
         let cut = Cut::new(query, self.fill, self.segments);
-        let count = self.designs as usize * (d + 1);
+        let count = rows * (d + 1);
         let mut passes = Passes::new(progress, count as u64);
-        let mut row = |i: usize, weights: &mut [f32]| {
-            weigh(query.seed, i, weights);
-            Ok(())
-        };
+        let mut row = |i: usize, weights: &mut [f32]| self.weigh(query.seed, i, weights);
         let mut sink = |i: usize, _: &[f32], scores: &[f32]| {
             let each = sums.chunks_exact_mut(2 * d + 1).zip(targets);
             for ((sums, &target), moments) in each.zip(moments.as_chunks_mut::<2>().0) {
@@ -196,6 +219,7 @@ mod tests {
             segments: Segments::new(&labels),
             fill: Fill::Colour([0.0; 4]),
             designs,
+            design: None,
             storage: RefCell::new(&mut storage),
         };
         let query = Query {
@@ -236,6 +260,62 @@ mod tests {
         close(&found[1], &total, 0.02);
     }
 
+    fn given(design: &[f32], net: &mut Net<'_>) -> Result<Vec<Vec<f32>>, Error> {
+        let (labels, x) = (labels(), [1.0; 8]);
+        let mut storage = [9.0; 2];
+        let method = Sobol {
+            segments: Segments::new(&labels),
+            fill: Fill::Colour([0.0; 4]),
+            designs: 1,
+            design: Some(design),
+            storage: RefCell::new(&mut storage),
+        };
+        let query = Query {
+            picture: tensor(SHAPE, &x),
+            targets: &[0],
+            score: None,
+            seed: 11,
+        };
+        explain(&method, net, &query, &mut StopAfter(u64::MAX)).map(|(maps, _)| maps)
+    }
+
+    /// The points that would have been drawn give the same bits; all pairs of
+    /// corners, for a sum of a_i m_i, are ST_i = a_i^2 / sum a^2 but for the N / (N - 1)
+    /// of the variance: the mean of (A_i - B_i)^2 is 1/2 and f(A) varies by sum a^2 / 4.
+    #[test]
+    fn designs_of_ones_own() {
+        let product = || Net::new(SHAPE, 1, |x, _| f64::from(x[0] * x[2] + 0.3 * x[4]));
+        let drawn: Vec<f32> = (0..16)
+            .flat_map(|row| (0..8).map(move |dimension| scrambled_sobol(4, row, dimension)))
+            .collect();
+        let own = given(&drawn, &mut product()).unwrap();
+        let built = run(&mut product(), 16, u64::MAX).0;
+        assert_eq!(
+            [own[0][0], own[0][2], own[0][4], own[0][6]][..],
+            built[0][..]
+        );
+        let corners: Vec<f32> = (0..256)
+            .flat_map(|row| (0..8).map(move |bit| (row >> bit & 1) as f32))
+            .collect();
+        let weights = [2.0, -1.0, 0.0, 0.5];
+        let mut sum = Net::new(SHAPE, 1, move |x, _| {
+            (0..4).map(|s| weights[s] * f64::from(x[2 * s])).sum()
+        });
+        let found = given(&corners, &mut sum).unwrap();
+        assert_eq!(sum.passes, 256 * 5);
+        for (s, w) in weights.iter().enumerate() {
+            let expected = w * w / 5.25 * 255.0 / 256.0;
+            close(&found[0][2 * s..2 * s + 1], &[expected as f32], 1e-5);
+        }
+        let bad = |name| Err(Error::BadParameter(name));
+        let mut refused = |design: &[f32]| given(design, &mut sum);
+        assert_eq!(refused(&[0.5; 20]), bad("design of segments"));
+        assert_eq!(refused(&[1.5; 16]), bad("design of segments"));
+        assert_eq!(refused(&[f32::NAN; 16]), bad("design of segments"));
+        assert_eq!(refused(&[0.5; 8]), bad("number of designs"));
+        assert_eq!(refused(&[]), bad("number of designs"));
+    }
+
     #[test]
     fn stopping_flat_and_bad_parameters() {
         let net = || Net::new(SHAPE, 1, |x, _| f64::from(x[0] * x[2] + x[4]));
@@ -265,6 +345,7 @@ mod tests {
                 segments: Segments::new(labels),
                 fill: Fill::Colour([0.0; 4]),
                 designs,
+                design: None,
                 storage: RefCell::new(&mut storage),
             };
             explain(&method, &mut wide, &query, &mut Figures::default()).unwrap_err()

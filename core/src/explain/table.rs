@@ -89,6 +89,9 @@ const HIDES_SEGMENTS: &str =
 
 const DESIGN: &str = "masks to use: .npy, N,segments, 0 hides and 1 keeps";
 
+const POINTS: &str =
+    "rows to use: .npy, N,2 x segments, weights 0 to 1, those of A and then those of B";
+
 const NOISE: &[Parameter] = &[
     parameter("samples", "50", "number of noisy pictures"),
     parameter(
@@ -329,6 +332,7 @@ pub const METHODS: &[MethodRow] = &[
             COUNT_OF_CELLS,
             parameter("baseline", "black", HIDES_SEGMENTS),
             parameter("designs", "32", "rows of the design, best a power of two"),
+            parameter("design", "none", POINTS),
         ],
     },
     MethodRow {
@@ -342,6 +346,7 @@ pub const METHODS: &[MethodRow] = &[
             COUNT_OF_CELLS,
             parameter("baseline", "black", HIDES_SEGMENTS),
             parameter("samples", "500", "number of random masks"),
+            parameter("design", "none", DESIGN),
         ],
     },
     MethodRow {

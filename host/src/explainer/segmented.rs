@@ -1,7 +1,8 @@
 //! A method over segments with what it borrows: labels, fill, design, storage.
 
+mod design;
+
 use std::cell::{Cell, RefCell};
-use std::path::Path;
 
 use foveola_core::Fill;
 use foveola_core::explain::anchors::Arm;
@@ -10,14 +11,15 @@ use foveola_core::segment::Segments;
 
 use super::ExplainError;
 use crate::method_spec::{Asking, Hiding, Segmented as Parameters};
-use crate::photo::{Hidden, Photo, PhotoError, read, read_any};
+use crate::photo::{Hidden, Photo};
+use design::Design;
 
 /// Ready to run on one picture.
 pub struct Segmented {
     parameters: Parameters,
     labels: Vec<u16>,
     hidden: Hidden,
-    design: Option<Vec<u8>>,
+    design: Option<Design>,
     /// Most targets that were asked for, which storage is made for.
     targets: Cell<usize>,
 }
@@ -40,21 +42,18 @@ impl Segmented {
             Ok(hidden) => hidden,
             Err(reason) => return Ok(Err(reason)),
         };
-        let design = parameters.design().map(|path| design(path)).transpose()?;
-        let segmented = Self {
+        let count = Segments::new(&labels).count();
+        let design = match Design::of(parameters, count)? {
+            Ok(design) => design,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        Ok(Ok(Self {
             parameters: parameters.clone(),
             labels,
             hidden,
-            design: design.as_ref().map(|(_, design)| design.clone()),
+            design,
             targets: Cell::new(1),
-        };
-        let count = segmented.count();
-        Ok(match design {
-            Some((width, _)) if width != count => Err(format!(
-                "its design has {width} columns, the picture {count} segments"
-            )),
-            _ => Ok(segmented),
-        })
+        }))
     }
 
     /// Number of segments.
@@ -76,13 +75,18 @@ impl Segmented {
     pub fn with_method<R>(&self, work: impl FnOnce(&dyn Method) -> R) -> R {
         let (segments, fill) = (Segments::new(&self.labels), self.hidden.fill());
         let (count, targets) = (segments.count(), self.targets.get());
-        let design = self.design.as_deref();
+        let (masks, points) = match &self.design {
+            Some(Design::Masks(masks)) => (Some(masks.as_slice()), None),
+            Some(Design::Points(points)) => (None, Some(points.as_slice())),
+            None => (None, None),
+        };
         match self.parameters.asking {
             Asking::FeatureAblation => work(&FeatureAblation { segments, fill }),
-            Asking::Hsic { samples } => work(&Hsic {
+            Asking::Hsic { samples, .. } => work(&Hsic {
                 segments,
                 fill,
                 samples,
+                design: masks,
             }),
             Asking::Lime {
                 samples,
@@ -95,20 +99,21 @@ impl Segmented {
                 samples,
                 kernel,
                 alpha,
-                design,
+                design: masks,
                 storage: RefCell::new(&mut vec![0.0; Lime::storage(count, targets)]),
             }),
             Asking::KernelShap { samples, .. } => work(&KernelShap {
                 segments,
                 fill,
                 samples,
-                design,
+                design: masks,
                 storage: RefCell::new(&mut vec![0.0; KernelShap::storage(count, targets)]),
             }),
-            Asking::Sobol { designs } => work(&Sobol {
+            Asking::Sobol { designs, .. } => work(&Sobol {
                 segments,
                 fill,
                 designs,
+                design: points,
                 storage: RefCell::new(&mut vec![0.0; 2 * targets]),
             }),
             Asking::Anchors { .. } => self.with_anchors(segments, fill, work),
@@ -139,22 +144,4 @@ impl Segmented {
         anchors.storage = RefCell::new(&mut arms);
         work(&anchors)
     }
-}
-
-/// Columns and rows of a design: whole numbers 0 and 1.
-fn design(path: &Path) -> Result<(usize, Vec<u8>), PhotoError> {
-    let wrong = |reason: String| PhotoError::Decode {
-        path: path.to_path_buf(),
-        reason,
-    };
-    let (values, _) = read_any(&read(path)?).map_err(wrong)?;
-    let &[_, width] = values.shape() else {
-        let reason = "its shape is not masks, segments";
-        return Err(wrong(String::from(reason)));
-    };
-    if values.iter().any(|v| *v != 0.0 && *v != 1.0) {
-        return Err(wrong(String::from("it holds numbers other than 0 and 1")));
-    }
-    let bytes = values.iter().map(|v| u8::from(*v == 1.0)).collect();
-    Ok((width, bytes))
 }

@@ -260,8 +260,8 @@ fn over_segments(segmented: &Segmented) -> Result<Call, &'static str> {
                 beam: u8::try_from(beam).map_err(|_| "its beam is too wide")?,
                 passes,
             },
-            Asking::Sobol { designs } => SegmentCall::Sobol(designs),
-            Asking::Hsic { samples } => SegmentCall::Hsic(samples),
+            Asking::Sobol { designs, .. } => SegmentCall::Sobol(designs),
+            Asking::Hsic { samples, .. } => SegmentCall::Hsic(samples),
         },
     })
 }
@@ -358,6 +358,7 @@ mod tests {
             ("smooth-grad:file=n.npy", "no noise from files"),
             ("integrated-gradients:baseline=black/blur", "one baseline"),
             ("kernel-shap:segments=grid,design=d.npy", "no design"),
+            ("sobol:design=d.npy", "no design"),
         ] {
             let spec: MethodSpec = text.parse().expect("a method");
             let error = call(&spec, &|_| None).expect_err("a reason").to_string();

@@ -71,11 +71,15 @@ pub enum Asking {
     Sobol {
         /// Rows of the design.
         designs: u32,
+        /// Stored rows.
+        design: Option<PathBuf>,
     },
     /// HSIC.
     Hsic {
         /// Number of masks.
         samples: u32,
+        /// Stored masks of segments.
+        design: Option<PathBuf>,
     },
 }
 
@@ -108,8 +112,11 @@ impl Segmented {
     /// The file with the design.
     pub fn design(&self) -> Option<&PathBuf> {
         match &self.asking {
-            Asking::Lime { design, .. } | Asking::KernelShap { design, .. } => design.as_ref(),
-            _ => None,
+            Asking::Lime { design, .. }
+            | Asking::KernelShap { design, .. }
+            | Asking::Sobol { design, .. }
+            | Asking::Hsic { design, .. } => design.as_ref(),
+            Asking::FeatureAblation | Asking::Anchors { .. } => None,
         }
     }
 
@@ -154,8 +161,12 @@ impl Segmented {
                 .put("batch", batch)
                 .put("beam", beam)
                 .put("passes", passes),
-            Asking::Sobol { designs } => values.put("designs", designs),
-            Asking::Hsic { samples } => values.put("samples", samples),
+            Asking::Sobol { designs, design } => values
+                .put("designs", designs)
+                .may("design", design.as_ref()),
+            Asking::Hsic { samples, design } => values
+                .put("samples", samples)
+                .may("design", design.as_ref()),
         }
     }
 }
@@ -186,11 +197,13 @@ impl Given<'_> {
                 designs: self
                     .count("designs", "a whole number from 2")?
                     .unwrap_or(32),
+                design: self.values.get("design").map(PathBuf::from),
             },
             "hsic" => Asking::Hsic {
                 samples: self
                     .count("samples", "a whole number from 4")?
                     .unwrap_or(500),
+                design: self.values.get("design").map(PathBuf::from),
             },
             _ => return Ok(None),
         };

@@ -84,6 +84,8 @@ fn what_is_written_reads_back() {
         "kernel-shap:samples=64,segments=quickshift",
         "anchors:batch=50,beam=2,passes=900,tau=0.1,threshold=0.9",
         "sobol:designs=8",
+        "sobol:design=d.npy",
+        "hsic:design=d.npy,samples=9",
         "aise:baseline=mean,samples=9,widths=0.1/0.3",
         "activation-maximisation:blur=0,jitter=0,rate=0.1,start=picture,steps=7",
         "rise:grid=15,sequence=sobol",

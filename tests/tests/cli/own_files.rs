@@ -1,8 +1,10 @@
 //! Files of one's own: baselines as pictures, and what LRP writes beside a map.
 
+use foveola_core::quasi::scrambled_sobol;
+use foveola_core::rng::{Purpose, words};
 use foveola_tests::max_difference;
 use image::{ImageFormat, RgbImage};
-use ndarray::ArrayD;
+use ndarray::{Array2, ArrayD};
 use ndarray_npy::{ReadNpyExt, WriteNpyExt};
 
 use super::room::{Room, model, scene};
@@ -82,6 +84,79 @@ fn baselines_that_do_not_fit() {
             room.refuse(&["explain", &model(), &scene(), "-m", &method], part);
         }
     }
+}
+
+fn put(room: &Room, name: &str, array: &Array2<f32>) {
+    let mut bytes = Vec::new();
+    array.write_npy(&mut bytes).expect("an array");
+    room.put(name, &bytes);
+}
+
+/// Designs with what would have been drawn give the same maps, bit by bit, whatever
+/// the seed; others do not, and those that do not fit are refused.
+#[test]
+fn designs_as_files() {
+    let room = Room::new();
+    let points = Array2::from_shape_fn((8, 18), |(row, d)| scrambled_sobol(7, row as u32, d));
+    let coins = Array2::from_shape_fn((40, 9), |(row, s)| {
+        let [word, ..] = words(7, row as u32, 0, 0, Purpose::SegmentCoins);
+        (word >> s & 1) as f32
+    });
+    put(&room, "p.npy", &points);
+    put(&room, "c.npy", &coins);
+    put(&room, "q.npy", &points.mapv(|m| 1.0 - m));
+    let (model, scene) = (model(), scene());
+    let explain = |out: &str, seed: &str, methods: [&str; 2]| {
+        let [a, b] = methods;
+        let asked = ["-m", a, "-m", b, "--seed", seed, "--raw", "--out", out];
+        room.succeed(&[&["explain", &model, &scene], &asked[..]].concat());
+        ["sobol", "hsic"].map(|name| {
+            let record = room.record(out);
+            let maps = record["maps"].as_array().expect("maps").clone();
+            let map = maps.into_iter().find(|m| m["method"] == name);
+            let npy = map.expect("a map")["npy"]
+                .as_str()
+                .expect("a name")
+                .to_string();
+            array(&room, &format!("{out}/{npy}"))
+        })
+    };
+    let usual = ["sobol:count=9,designs=8", "hsic:count=9,samples=40"];
+    let drawn = explain("a", "7", usual);
+    let given = ["sobol:count=9,design=p.npy", "hsic:count=9,design=c.npy"];
+    assert_eq!(explain("b", "8", given), drawn);
+    assert!(explain("c", "8", usual) != drawn);
+    let [other, _] = explain("d", "7", ["sobol:count=9,design=q.npy", usual[1]]);
+    assert_ne!(other, drawn[0]);
+    put(&room, "one.npy", &Array2::zeros((1, 18)));
+    put(&room, "three.npy", &Array2::ones((3, 9)));
+    put(&room, "high.npy", &Array2::from_elem((4, 18), 1.25));
+    for (method, part) in [
+        (
+            "sobol:count=9,design=c.npy",
+            "9 columns, the picture 9 segments, two",
+        ),
+        (
+            "hsic:count=9,design=p.npy",
+            "18 columns, the picture 9 segments",
+        ),
+        (
+            "hsic:count=4,design=c.npy",
+            "9 columns, the picture 4 segments",
+        ),
+        ("sobol:count=9,design=one.npy", "1 rows, and it takes 2"),
+        ("hsic:count=9,design=three.npy", "3 rows, and it takes 4"),
+        ("sobol:count=9,design=high.npy", "not from 0 to 1"),
+        ("sobol:count=9,design=none.npy", "cannot read"),
+    ] {
+        room.refuse(&["explain", &model, &scene, "-m", method], part);
+    }
+    put(&room, "half.npy", &Array2::from_elem((4, 9), 0.5));
+    let method = "hsic:count=9,design=half.npy";
+    room.refuse(
+        &["explain", &model, &scene, "-m", method],
+        "other than 0 and 1",
+    );
 }
 
 /// The books of LRP: each layer hands on what it got, bar what it says, and the
