@@ -8,6 +8,8 @@ mod inside;
 
 use core::cell::RefCell;
 
+use zerocopy::FromBytes;
+
 use crate::classifier::{At, Rule};
 use crate::error::Error;
 use crate::explain::hoc::{MAX_LAYERS, Mode, Storage};
@@ -16,6 +18,7 @@ use crate::explain::{
 };
 use crate::mask::Fill;
 use crate::net::model::{Model, Pass};
+use crate::net::session;
 use crate::picture::Picture;
 use crate::picture::blur::{blur_pixels, blur_radius, blur_scratch, blur_tensor};
 use crate::tensor::TensorId;
@@ -79,6 +82,25 @@ impl Call {
             self,
             Self::Gradient | Self::Deconvolution | Self::GuidedBackprop
         )
+    }
+
+    /// Bytes of arena with which the pictures that it asks about, each one
+    /// with another box changed, are computed only where they changed
+    /// ([`Session::set_incremental`](session::Session::set_incremental)), and
+    /// in full as well. `None` if it asks about no such pictures, or where
+    /// `memory` has less.
+    pub fn held_len<'m>(&self, model: &Model<'_>, memory: &mut impl Lend<'m>) -> Option<usize> {
+        let by_boxes = matches!(self, Self::Occlusion { .. } | Self::Hoc { .. });
+        if !(ALL_METHODS && by_boxes) {
+            return None;
+        }
+        let slots = model.tensor_count() * size_of::<session::Slot>();
+        let held = {
+            let slots = memory.scope().bytes(slots).ok()?;
+            session::held_len(model, <[session::Slot]>::mut_from_bytes(slots).ok()?).ok()?
+        };
+        let bytes = model.plan(Pass::Forward)?.arena_len().max(held);
+        memory.scope().bytes(bytes).is_ok().then_some(bytes)
     }
 
     /// Makes the method ready and hands it to `run`, with the memory that is

@@ -21,6 +21,7 @@
 //! | `rows` | `1`: maps of gradients at the input go into their files row by row, as they are made; they take no memory and are not drawn | `0` |
 //! | `layers` | `1`: write the output of every node as well | `0` |
 //! | `arena` | bytes of arena, instead of what each pass needs | exact |
+//! | `edits` | `incremental`: where the memory has room, pictures that differ from one in a box are computed only where the box can reach; `full`: all of them whole; boards with little flash do not have the key | `full` |
 //! | `limit` | instructions in millions after which a method is stopped | none |
 //! | `link` | `1`: nothing of all this; answer on the UART (`foveola_core::wire`) until switched off | `0` |
 //! | `audit` | `1`: the frames `frame.0.bin`, `frame.1.bin` and so on are judged by the policy of the model that the board keeps in `flash.bin`; one named by `model` is an update that comes first | `0` |
@@ -54,6 +55,7 @@
 //! | `shape.N` | `H/W/C` of its map |
 //! | `outcome.N` | `ok`, `flat`, `undefined REASON` or `partial DONE TOTAL` |
 //! | `cost.N` | what it cost: `instructions=I stack=S arena=A scratch=B map=M passes=P` |
+//! | `edits.N` | if asked for by `edits`: `incremental COUNT`, so many pictures computed only where they changed, in the arena that `cost.N` states; or `full`, if the method asks about no such pictures or there is no room |
 //! | `forward.N` | if asked for by `profile`: instructions of node N in a plain forward pass; the first one includes the load of the picture |
 //! | `forward.M.N`, `backward.M.N` | the same of method M's forward pass, which keeps what the way back needs, and of that way back |
 //! | `update` | of an audit: `kept`, or why the model was refused |
@@ -84,6 +86,7 @@
 
 use core::str::FromStr;
 
+use foveola_core::ask::ALL_METHODS;
 use foveola_core::rng::DEFAULT_SEED;
 use foveola_core::{Score, Shape};
 use heapless::Vec;
@@ -157,6 +160,8 @@ pub struct Job<'t> {
     pub layers: bool,
     /// Bytes of arena.
     pub arena: Option<usize>,
+    /// Whether pictures are computed only where they changed.
+    pub edits: bool,
     /// Instructions, in millions.
     pub limit: Option<u64>,
     /// The methods.
@@ -186,6 +191,7 @@ impl<'t> Job<'t> {
             rows: false,
             layers: false,
             arena: None,
+            edits: false,
             limit: None,
             methods: Vec::new(),
         };
@@ -232,6 +238,13 @@ impl<'t> Job<'t> {
             "rows" => self.rows = number::<u8>(value, "rows=0 or 1")? != 0,
             "layers" => self.layers = number::<u8>(value, "layers=0 or 1")? != 0,
             "arena" => self.arena = Some(number(value, "arena=BYTES")?),
+            "edits" if ALL_METHODS => {
+                self.edits = match value {
+                    "incremental" => true,
+                    "full" => false,
+                    _ => return Err("edits=incremental or full"),
+                };
+            }
             "limit" => self.limit = Some(number(value, "limit=MILLIONS")?),
             "method" => self.methods.push(value).map_err(|_| "16 methods at most")?,
             _ => return Err("a key that exists"),
@@ -258,7 +271,7 @@ mod tests {
     fn every_key() {
         let job = Job::parse(
             "# a job\nmodel=n.fov\npicture=p.bin\r\nformat=f32\nshape=6/7/3\ntarget=2\n\
-             score=logit\nseed=9\nscreen=1\nshow=5\nprofile=1\nrows=1\nlayers=1\narena=512\nlimit=70\n\nmethod=gradient\n\
+             score=logit\nseed=9\nscreen=1\nshow=5\nprofile=1\nrows=1\nlayers=1\narena=512\nedits=incremental\nlimit=70\n\nmethod=gradient\n\
              method=rise:masks=4,keep=0.25\n",
         );
         let job = job.expect("a job");
@@ -270,7 +283,7 @@ mod tests {
         assert_eq!((job.target, job.score), (Some(2), Some(Score::Logit)));
         assert_eq!((job.seed, job.layers, job.arena), (9, true, Some(512)));
         assert_eq!((job.limit, job.screen, job.show), (Some(70), true, 5));
-        assert!(job.profile && job.rows);
+        assert!(job.profile && job.rows && job.edits);
         assert_eq!(job.methods, ["gradient", "rise:masks=4,keep=0.25"]);
     }
 
@@ -298,6 +311,7 @@ mod tests {
         assert_eq!(line("picture=p\nshape=1/2/3/4"), 2);
         assert_eq!(line("\npicture=p\nseed=-1"), 3);
         assert_eq!(line("picture"), 1);
+        assert_eq!(line("picture=p\nedits=1"), 2);
         assert_eq!(line("colour=red"), 1);
         assert_eq!(line(&"method=hoc\n".repeat(17)), 17);
     }

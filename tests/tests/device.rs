@@ -17,6 +17,7 @@ mod device {
     mod crosscheck;
     mod demo;
     mod display;
+    mod edits;
     mod elf;
     mod failures;
     mod host;

@@ -3,6 +3,7 @@
 
 mod link {
     mod board;
+    mod edits;
     mod faults;
     mod frames;
     mod reader;

@@ -15,7 +15,7 @@ mod stream;
 mod stream_back;
 
 pub use forward::Tap;
-pub use held::{Held, Slot, held_len};
+pub use held::{Held, Slot, Watched, held_len};
 pub use stream_back::gap_part;
 
 use core::ops::Range;
@@ -57,6 +57,8 @@ pub struct Session<'m, 'a> {
     bare: bool,
     /// Whether edits compute only what they can reach.
     incremental: bool,
+    /// Edits that did so.
+    edits: u32,
 }
 
 /// What the arena holds.
@@ -87,7 +89,8 @@ impl<'m, 'a> Session<'m, 'a> {
             last: None,
             dropping: None,
             bare: false,
-            incremental: true,
+            incremental: false,
+            edits: 0,
         })
     }
 
@@ -363,16 +366,9 @@ impl Classifier for Session<'_, '_> {
         sink: &mut Sink<'_>,
     ) -> Result<(), Error> {
         base.editable()?;
-        let (need, have) = (self.classes(), scores.len());
-        if self.edits_pay(count)
-            && let Ok(mut held) = self.hold(base)
-        {
-            let scores = scores.get_mut(..need);
-            let scores = scores.ok_or(Error::BufferTooSmall { need, have })?;
-            for i in 0..count {
-                held.classify(&edit(i), score, scores)?;
-                sink(i, scores)?;
-            }
+        let mut watch = || Ok(());
+        let sinks: (&mut Sink<'_>, &mut Watched<'_>) = (&mut *sink, &mut watch);
+        if self.classify_held(base, (count, edit), score, scores, sinks)? {
             return Ok(());
         }
         let base = *base;

@@ -81,6 +81,11 @@ pub enum Request<'a> {
     /// Measures how sure the model is of the picture's classes, by so many
     /// passes with dropout under a seed. [`Reply::Started`].
     Uncertainty(u32, u64),
+    /// As [`Request::Explain`]; pictures that differ from one in a box are
+    /// computed only where the box can reach, if the method asks so and the
+    /// memory has room. The map has the same bits. [`Reply::Started`], in the
+    /// end [`Reply::Edited`].
+    ExplainEdits(Explain),
 }
 
 /// What a device replies. Numbers of the variants are their places in this list.
@@ -111,6 +116,9 @@ pub enum Reply<'a> {
     Asking(Question),
     /// What the board keeps.
     Storage(Storage<'a>),
+    /// [`Request::ExplainEdits`] has ended, and so many pictures were computed
+    /// only where they changed; with 0 all of them were computed in full.
+    Edited(Ended<'a>, u32),
 }
 
 /// A question of a method to a network that the host runs. Its input is

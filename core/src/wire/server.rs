@@ -75,6 +75,8 @@ struct Desk<'d> {
     result: Range<usize>,
     job: Option<Job>,
     ended: Option<Ended<'static>>,
+    /// Edits that computed only what they could reach, of work that was asked so.
+    edits: Option<u32>,
 }
 
 /// A picture that came or comes.
@@ -99,6 +101,7 @@ enum Task {
     Classify(Score),
     Explain(Explain),
     ExplainAsking(Explain),
+    ExplainEdits(Explain),
     Tensor(usize),
     SelfTest,
     Audit(bool),
@@ -120,6 +123,7 @@ impl<'d> Server<'d> {
                 result: 0..0,
                 job: None,
                 ended: None,
+                edits: None,
             },
         }
     }
@@ -214,7 +218,12 @@ impl<'d> Server<'d> {
         platform.begin();
         let attendant = RefCell::new(Attendant::new(decoder, line, platform));
         let ended = desk.perform(&job, &attendant);
-        let Attendant { done, platform, .. } = attendant.into_inner();
+        let Attendant {
+            done,
+            edits,
+            platform,
+            ..
+        } = attendant.into_inner();
         let spent = platform.end();
         let ended = desk.conclude(ended, &spent, platform);
         desk.ended = Some(Ended {
@@ -224,6 +233,7 @@ impl<'d> Server<'d> {
             passes: done,
             ..ended
         });
+        desk.edits = matches!(job.task, Task::ExplainEdits(_)).then_some(edits);
         desk.note(&job, &ended, platform);
     }
 }
@@ -282,9 +292,14 @@ impl Desk<'_> {
             Request::Classify(score) => self.start(sequence, Task::Classify(score)),
             Request::Explain(explain) => self.start(sequence, Task::Explain(explain)),
             Request::ExplainAsking(explain) => self.start(sequence, Task::ExplainAsking(explain)),
+            Request::ExplainEdits(explain) => self.start(sequence, Task::ExplainEdits(explain)),
             Request::Tensor(node) => self.start(sequence, Task::Tensor(node as usize)),
             Request::SelfTest => self.start(sequence, Task::SelfTest),
-            Request::Poll => self.ended.map(Reply::Ended).ok_or(Fault::NoResult),
+            Request::Poll => {
+                let ended = self.ended.ok_or(Fault::NoResult)?;
+                let plain = Reply::Ended(ended);
+                Ok(self.edits.map_or(plain, |n| Reply::Edited(ended, n)))
+            }
             Request::Cancel => Ok(Reply::Done),
             Request::Read(Source::Question, _) | Request::Scores(..) => Err(Fault::NoResult),
             Request::Read(Source::Log, offset) => self.log(offset, platform),
@@ -319,7 +334,7 @@ impl Desk<'_> {
 
     fn start(&mut self, number: u32, task: Task) -> Result<Reply<'static>, Fault<'static>> {
         self.job = Some(Job { number, task });
-        (self.result, self.ended) = (0..0, None);
+        (self.result, self.ended, self.edits) = (0..0, None, None);
         Ok(Reply::Started)
     }
 

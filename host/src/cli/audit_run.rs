@@ -16,7 +16,6 @@ use crate::audit::policy::PolicyError;
 use crate::audit::replay::{Replay, files};
 use crate::audit::rules::judge_all;
 use crate::audit::{LogFile, hex, replay as again, seal, story};
-use crate::backend::core::Editing;
 use crate::photo::Photo;
 use crate::report::files::png;
 use crate::report::folder::OutputFolder;
@@ -87,7 +86,7 @@ fn open(path: &Path) -> Result<Bench, CliError> {
         adapter: None,
         precision: None,
         threads: None,
-        edits: Editing::default(),
+        edits: None,
         allow_external: false,
         input_size: None,
         card: CardArgs::default(),

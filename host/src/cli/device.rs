@@ -17,7 +17,7 @@ use super::model_args::ModelArgs;
 use super::progress::{bar, catch_interrupts, interrupted};
 use super::table::{bytes, lay_out, row};
 use super::{CliError, Ending, note, print};
-use crate::backend::core::ModelFile;
+use crate::backend::core::{Editing, ModelFile};
 use crate::card::label;
 use crate::crosscheck::model_bytes_for;
 use crate::explainer::{DEFAULT_SEED, Passes, SaliencyMap, best};
@@ -36,7 +36,10 @@ Examples:
   foveola device /dev/ttyACM0 put-model model.fov
 
 A model that the device does not have is sent first; what a broken attempt left there
-is not sent again. Ctrl-C ends a method after the pass that runs and keeps its map.")]
+is not sent again. Ctrl-C ends a method after the pass that runs and keeps its map.
+With --edits incremental a device computes pictures of which one box changed only where the
+box can reach, if its memory has room; the map is the same, the count of instructions no
+longer that of foveola budget.")]
 pub struct DeviceArgs {
     /// Device: qemu:BOARD, a serial port such as /dev/ttyACM0, tcp:HOST:PORT, or unix:PATH
     pub device: DeviceName,
@@ -234,8 +237,13 @@ fn prepare(
 }
 
 fn cost(found: &Finding) -> String {
+    let edits = match found.edits {
+        None => String::new(),
+        Some(0) => String::from("; every picture in full"),
+        Some(count) => format!("; {count} pictures only where they changed"),
+    };
     format!(
-        "{} instructions, {} of stack, {} of arena",
+        "{} instructions, {} of stack, {} of arena{edits}",
         found.instructions,
         bytes(found.stack as usize),
         bytes(found.arena as usize)
@@ -281,8 +289,10 @@ fn explain(remote: &mut Remote, args: &Explained) -> Result<Ending, CliError> {
             score: None,
             seed: args.seed,
         };
-        let found = watched(spec.title(), "passes", |watch| {
-            remote.explain(&explain, watch)
+        let edits = args.of.model.edits == Some(Editing::Incremental);
+        let found = watched(spec.title(), "passes", |watch| match edits {
+            true => remote.explain_edits(&explain, watch),
+            false => remote.explain(&explain, watch),
         })?;
         let probability = probabilities.get(found.target).copied().unwrap_or(f32::NAN);
         let labelled = (label(&model.card.labels, found.target), probability);

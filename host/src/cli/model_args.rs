@@ -32,8 +32,9 @@ pub struct ModelArgs {
     pub threads: Option<u16>,
 
     /// How a picture of which one box changed is evaluated; results do not depend on it
-    #[arg(long, value_enum, default_value_t)]
-    pub edits: Editing,
+    /// [default: incremental; on a device full]
+    #[arg(long, value_enum)]
+    pub edits: Option<Editing>,
 
     /// Read ONNX values from other files in the model's folder
     #[arg(long)]
@@ -174,7 +175,7 @@ impl ModelArgs {
         if self.backend == Some(Backend::Auto) {
             model.prefer_gpu(self.adapter.as_deref());
         }
-        model.editing = self.edits;
+        model.editing = self.edits.unwrap_or_default();
         for text in &model.notes {
             note(text);
         }

@@ -86,6 +86,8 @@ pub struct Finding {
     pub passes: u64,
     /// What saturated, of an uncertainty.
     pub saturation: Saturation,
+    /// Pictures that were computed only where they changed, if it was asked so.
+    pub edits: Option<u32>,
 }
 
 /// A device.
@@ -218,6 +220,20 @@ impl Remote {
         watch: &mut Watch<'_>,
     ) -> Result<Finding, LinkError> {
         self.work(&Request::Explain(*explain), watch)
+    }
+
+    /// As [`Remote::explain`]; pictures that differ from one in a box are
+    /// computed only where the box can reach, if the method asks about such
+    /// and the device has room. The map has the same bits.
+    ///
+    /// # Errors
+    /// As [`Remote::explain`].
+    pub fn explain_edits(
+        &mut self,
+        explain: &Explain,
+        watch: &mut Watch<'_>,
+    ) -> Result<Finding, LinkError> {
+        self.work(&Request::ExplainEdits(*explain), watch)
     }
 
     /// Runs a method there that needs only scores, and gives it those of a
@@ -421,6 +437,10 @@ impl Remote {
                 Reply::Running(done, total) => (done, total, None),
                 Reply::Asking(question) => (question.done, question.total, Some(question)),
                 Reply::Ended(ended) => return finding(&ended),
+                Reply::Edited(ended, count) => {
+                    let edits = Some(count);
+                    return finding(&ended).map(|found| Finding { edits, ..found });
+                }
                 _ => return Err(LinkError::Unexpected),
             };
             if !watch(done, total) && !cancelled {
@@ -561,5 +581,6 @@ fn finding(ended: &Ended<'_>) -> Result<Finding, LinkError> {
         arena: ended.arena,
         passes: ended.passes,
         saturation,
+        edits: None,
     })
 }

@@ -122,6 +122,60 @@ fn the_demo_network() {
     as_a_classifier(&mut opened.remote, &file, &photo);
 }
 
+/// With edits a board's maps keep their bits, in more arena; what asks about no
+/// boxes is done as ever. Edits take fewer instructions where a pass takes millions;
+/// the demo's network is so small that finding what changed costs more.
+#[test]
+fn edits_on_a_board() {
+    if !available() {
+        return;
+    }
+    let mut opened = remote("mps2-an386");
+    let remote = &mut opened.remote;
+    let mut cases = vec![(
+        demo("honest"),
+        root().join("host/demo/scene.png"),
+        "occlusion:window=8,stride=4",
+    )];
+    if let Some(zoo) = zoo() {
+        let photo = zoo.join("images/coco/train2017_000000000030.jpg");
+        let vww = model(&zoo.join("models/tinyml/vww96_int8.tflite"), None);
+        cases.push((vww, photo, "occlusion:window=16,stride=8"));
+    }
+    for (model, photo, occlusion) in cases {
+        let photo = Photo::open(&photo, &model.intake()).expect("a photo");
+        let file = model_bytes(&model, true).expect("it compiles");
+        remote.put_model(&file, &mut go_on).expect("it arrives");
+        remote.put_picture(&photo.picture()).expect("it arrives");
+        for (text, by_boxes) in [(occlusion, true), ("gradient", false)] {
+            let explain = Explain {
+                method: call(&text.parse().expect("a method"), &|_| None).expect("it travels"),
+                target: Some(0),
+                score: None,
+                seed: DEFAULT_SEED,
+            };
+            let full = remote.explain(&explain, &mut go_on).expect("a map");
+            let edited = remote.explain_edits(&explain, &mut go_on).expect("a map");
+            println!(
+                "{text}: {} instructions in {} B, with edits {} in {} B ({:?})",
+                full.instructions, full.arena, edited.instructions, edited.arena, edited.edits
+            );
+            assert_eq!(bits(&edited.values), bits(&full.values), "{text}");
+            assert_eq!(full.edits, None);
+            // All but the picture itself.
+            let count = if by_boxes {
+                edited.passes as u32 - 1
+            } else {
+                0
+            };
+            assert_eq!(edited.edits, Some(count), "{text}");
+            assert_eq!(edited.arena > full.arena, by_boxes);
+            let is_large = by_boxes && full.instructions / full.passes > 1_000_000;
+            assert!(!is_large || edited.instructions * 3 < full.instructions * 2);
+        }
+    }
+}
+
 /// Methods that are the host's alone.
 const OF_HOSTS: [&str; 2] = ["aise", "activation-maximisation"];
 

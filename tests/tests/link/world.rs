@@ -23,9 +23,14 @@ pub struct Ram {
 
 impl Ram {
     pub fn new() -> Self {
+        Self::with(16_384)
+    }
+
+    /// Memory with so many bytes for work.
+    pub fn with(work: usize) -> Self {
         Self {
             slots: [AlignedBytes::zeros(8192), AlignedBytes::zeros(8192)],
-            work: AlignedBytes::zeros(16_384),
+            work: AlignedBytes::zeros(work),
             steps: vec![Step::UNUSED; 32],
             boxes: vec![UNUSED_WINDOW; 32],
         }

@@ -29,7 +29,7 @@ use zerocopy::FromBytes;
 use self::area::{Area, Run};
 use self::room::Room;
 use super::{Place, Session, Tap, copy_scores};
-use crate::classifier::{Classifier, Edit, Score};
+use crate::classifier::{Classifier, Edit, Edits, Score, Sink};
 use crate::error::Error;
 use crate::mask::Masked;
 use crate::net::model::Model;
@@ -54,6 +54,9 @@ pub fn held_len(model: &Model<'_>, slots: &mut [Slot]) -> Result<usize, Error> {
     Ok(room::lay_out(model, slots)?.end)
 }
 
+/// What is called behind every node; an error ends the run.
+pub type Watched<'w> = dyn FnMut() -> Result<(), Error> + 'w;
+
 /// What nodes look at: the base, or the picture that an edit made of it.
 struct Sight<'x> {
     picture: Masked<'x>,
@@ -72,8 +75,8 @@ pub struct Held<'s, 'm, 'a, 'x> {
 
 impl<'m, 'a> Session<'m, 'a> {
     /// Whether [`Classifier::classify_edits`] computes only what an edit can
-    /// reach (it does from the start), or every picture in full. The scores are
-    /// the same bits.
+    /// reach, or every picture in full, as it does from the start. The scores
+    /// are the same bits.
     pub const fn set_incremental(&mut self, incremental: bool) {
         self.incremental = incremental;
     }
@@ -86,6 +89,14 @@ impl<'m, 'a> Session<'m, 'a> {
     /// programs for Armv6-M and Armv7-M, where the code for it is left out, and
     /// those of [`Session::forward`].
     pub fn hold<'s, 'x>(&'s mut self, base: &Masked<'x>) -> Result<Held<'s, 'm, 'a, 'x>, Error> {
+        self.hold_watched(base, &mut || Ok(()))
+    }
+
+    fn hold_watched<'s, 'x>(
+        &'s mut self,
+        base: &Masked<'x>,
+        watch: &mut Watched<'_>,
+    ) -> Result<Held<'s, 'm, 'a, 'x>, Error> {
         if !AVAILABLE {
             return Err(Error::NoPlan);
         }
@@ -97,13 +108,43 @@ impl<'m, 'a> Session<'m, 'a> {
             room: Room::default(),
             stale: true,
         };
-        held.run_base()?;
+        held.run_base(watch)?;
         Ok(held)
     }
 
-    /// Whether `count` edits of a base are worth holding it.
-    pub(super) const fn edits_pay(&self, count: usize) -> bool {
-        AVAILABLE && self.incremental && count >= FEWEST
+    /// Edits so far that computed only what they could reach.
+    pub const fn edits(&self) -> u32 {
+        self.edits
+    }
+
+    /// As [`Classifier::classify_edits`], incrementally, `watch` being called
+    /// behind every node; whether it was done. Else nothing was: it is not
+    /// switched on, too few edits to pay, or a base that cannot be held.
+    ///
+    /// # Errors
+    /// As [`Classifier::classify_edits`].
+    pub fn classify_held(
+        &mut self,
+        base: &Masked<'_>,
+        (count, edit): (usize, &Edits<'_>),
+        score: Score,
+        scores: &mut [f32],
+        (sink, watch): (&mut Sink<'_>, &mut Watched<'_>),
+    ) -> Result<bool, Error> {
+        if !(AVAILABLE && self.incremental && count >= FEWEST) {
+            return Ok(false);
+        }
+        let (need, have) = (self.model.classes(), scores.len());
+        let scores = scores.get_mut(..need);
+        let scores = scores.ok_or(Error::BufferTooSmall { need, have })?;
+        let Ok(mut held) = self.hold_watched(base, watch) else {
+            return Ok(false);
+        };
+        for i in 0..count {
+            held.classify_watched(&edit(i), score, scores, watch)?;
+            sink(i, scores)?;
+        }
+        Ok(true)
     }
 }
 
@@ -113,14 +154,27 @@ impl<'x> Held<'_, '_, '_, 'x> {
     /// # Errors
     /// Those of [`Classifier::classify`] for the edited picture.
     pub fn classify(&mut self, edit: &Edit, score: Score, out: &mut [f32]) -> Result<(), Error> {
+        self.classify_watched(edit, score, out, &mut || Ok(()))
+    }
+
+    fn classify_watched(
+        &mut self,
+        edit: &Edit,
+        score: Score,
+        out: &mut [f32],
+        watch: &mut Watched<'_>,
+    ) -> Result<(), Error> {
         if self.stale {
-            self.run_base()?;
+            self.run_base(watch)?;
         }
         let edited = self.sight(edit);
         let id = self.session.model.score_id(score);
-        let done = self.run_edit(&edited, edit, None);
+        let done = self.run_edit(&edited, edit, &mut |_, _| watch());
+        let edits = self.session.edits.saturating_add(1);
         if let Ok(Values::Real(scores)) = done.and_then(|()| self.whole(id, &edited)) {
-            return copy_scores(scores, out);
+            copy_scores(scores, out)?;
+            self.session.edits = edits;
+            return Ok(());
         }
         // A run in full says what is wrong: which node sees NaN first depends
         // on the plan.
@@ -136,9 +190,13 @@ impl<'x> Held<'_, '_, '_, 'x> {
     /// [`Error::NotFinite`], [`Error::PictureNotFinite`], and what `tap` reports.
     pub fn tap(&mut self, edit: &Edit, tap: &mut Tap<'_>) -> Result<(), Error> {
         if self.stale {
-            self.run_base()?;
+            self.run_base(&mut || Ok(()))?;
         }
-        self.run_edit(&self.sight(edit), edit, Some(tap))
+        let edited = self.sight(edit);
+        self.run_edit(&edited, edit, &mut |held, index| {
+            let view = held.session.model.node(index).ok_or(Error::Internal)?;
+            tap(index, 0, held.whole(view.output, &edited)?)
+        })
     }
 
     /// Share of a node's output that the last edit computed again, 0 to 1.
@@ -153,7 +211,7 @@ impl<'x> Held<'_, '_, '_, 'x> {
         area.unwrap_or(0.0)
     }
 
-    fn run_base(&mut self) -> Result<(), Error> {
+    fn run_base(&mut self, watch: &mut Watched<'_>) -> Result<(), Error> {
         self.session.last = None;
         let (model, have) = (self.session.model, self.session.arena.len());
         let small = |need| Error::ArenaTooSmall { need, have };
@@ -172,6 +230,7 @@ impl<'x> Held<'_, '_, '_, 'x> {
         };
         for node in 0..model.node_count() {
             self.compute(node, &base)?;
+            watch()?;
         }
         self.stale = false;
         Ok(())
@@ -184,11 +243,12 @@ impl<'x> Held<'_, '_, '_, 'x> {
         }
     }
 
+    /// Computes what the edit reaches, node by node; `then` sees each.
     fn run_edit(
         &mut self,
         edited: &Sight<'_>,
         edit: &Edit,
-        mut tap: Option<&mut Tap<'_>>,
+        then: &mut dyn FnMut(&mut Self, usize) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let model = self.session.model;
         let window = edit.window.cut(model.input());
@@ -206,10 +266,7 @@ impl<'x> Held<'_, '_, '_, 'x> {
         self.slot_mut(model.input_id())?.set_area(area);
         for index in 0..model.node_count() {
             self.compute(index, edited)?;
-            if let Some(tap) = &mut tap {
-                let view = model.node(index).ok_or(Error::Internal)?;
-                tap(index, 0, self.whole(view.output, edited)?)?;
-            }
+            then(self, index)?;
         }
         Ok(())
     }

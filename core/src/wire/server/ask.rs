@@ -25,6 +25,8 @@ use crate::wire::message::Explain;
 pub enum Network {
     Here,
     OnHost,
+    /// Here; edits compute only what they can reach.
+    Edited,
 }
 
 /// What is asked of a picture that lies elsewhere.
@@ -165,11 +167,24 @@ impl Question<'_, '_> {
             method.explain(classifier, &query, map, &mut outcome, buffer, progress)
         };
         let bytes = match self.network {
-            Network::Here => {
-                let arena = arena(model, passes, &mut room)?;
+            Network::Here | Network::Edited => {
+                let held = match self.network {
+                    Network::Edited => self.explain.method.held_len(model, &mut room),
+                    _ => None,
+                };
+                let arena = match held {
+                    Some(bytes) => room.bytes(bytes)?,
+                    None => arena(model, passes, &mut room)?,
+                };
                 let bytes = arena.len();
-                let session = Session::new(model, arena, Isa::detect())?;
-                run(&mut Attended { session, shared })?;
+                let mut session = Session::new(model, arena, Isa::detect())?;
+                session.set_incremental(held.is_some());
+                let mut attended = Attended { session, shared };
+                run(&mut attended)?;
+                if held.is_some() {
+                    let attendant = shared.try_borrow_mut();
+                    attendant.map_err(|_| Error::Internal)?.edits = attended.session.edits();
+                }
                 bytes
             }
             Network::OnHost => {

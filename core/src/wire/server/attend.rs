@@ -9,10 +9,14 @@ use crate::classifier::{
     At, BiasPiece, BiasPieces, Classifier, Dropout, DroppedSink, Layers, Pieces, Rule, Saturation,
     Score,
 };
+#[cfg(foveola_edits)]
+use crate::classifier::{Edits, Sink};
 use crate::error::Error;
 use crate::explain::Progress;
 use crate::mask::Masked;
 use crate::net::session::Session;
+#[cfg(foveola_edits)]
+use crate::net::session::Watched;
 use crate::relevance::{Balance, LayerRelevance, RelevanceRules};
 use crate::tensor::{Shape, Values};
 use crate::wire::fault::Fault;
@@ -26,6 +30,8 @@ pub struct Attendant<'w> {
     pub platform: &'w mut dyn Platform,
     /// Passes done.
     pub done: u64,
+    /// Edits that computed only what they could reach.
+    pub edits: u32,
     total: u64,
     cancelled: bool,
     /// The session that asked for the work.
@@ -44,6 +50,7 @@ impl<'w> Attendant<'w> {
             line,
             platform,
             done: 0,
+            edits: 0,
             total: 0,
             cancelled: false,
             session,
@@ -208,6 +215,27 @@ impl Classifier for Attended<'_, '_, '_, '_> {
         }
         steps.step(passes as u64, passes as u64);
         Ok(())
+    }
+
+    #[cfg(foveola_edits)]
+    fn classify_edits(
+        &mut self,
+        base: &Masked<'_>,
+        count: usize,
+        edit: &Edits<'_>,
+        score: Score,
+        scores: &mut [f32],
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
+        base.editable()?;
+        let shared = self.shared;
+        let sinks: (&mut Sink<'_>, &mut Watched<'_>) = (&mut *sink, &mut || attend(shared));
+        let session = &mut self.session;
+        if session.classify_held(base, (count, edit), score, scores, sinks)? {
+            return Ok(());
+        }
+        let base = *base;
+        self.classify_batch(count, &|i| base.edited(edit(i).window), score, scores, sink)
     }
 
     fn layers(&mut self) -> Option<&mut dyn Layers> {

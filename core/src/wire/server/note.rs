@@ -25,7 +25,7 @@ impl Desk<'_> {
                 let score = score.map_or(0.0, |bytes| f32::from_le_bytes(*bytes));
                 platform.note(&Event::Answer { class, score }, input, output);
             }
-            Task::Explain(explain) if !failed => {
+            Task::Explain(explain) | Task::ExplainEdits(explain) if !failed => {
                 let mut text = [0; ROOM];
                 let method = spell(&explain, &mut text);
                 platform.note(&Event::Explanation { class, method }, input, output);

@@ -48,6 +48,7 @@ impl Desk<'_> {
             Task::Classify(score) => self.classify(score, shared),
             Task::Explain(explain) => self.explain(&explain, Network::Here, shared),
             Task::ExplainAsking(explain) => self.explain(&explain, Network::OnHost, shared),
+            Task::ExplainEdits(explain) => self.explain(&explain, Network::Edited, shared),
             Task::Tensor(node) => self.tensor(node, shared),
             Task::SelfTest => self.self_test(shared),
             Task::Audit(cases) => self.audit(cases, shared),

@@ -32,6 +32,8 @@ struct Question<'q> {
     text: &'q str,
     target: usize,
     passes: &'q [Pass],
+    /// What is asked.
+    call: &'q Call,
     /// How a method with gradients passes them back.
     rule: Rule,
     /// Whether its map is such a gradient, as it is.
@@ -74,6 +76,7 @@ impl<B: Board> Work<'_, '_, B> {
                 text,
                 target,
                 passes,
+                call: &call,
                 rule,
                 is_gradient,
                 method,
@@ -100,10 +103,17 @@ impl<B: Board> Work<'_, '_, B> {
             (shape, question.method.cost(&mut session, 1)?.scratch)
         };
         let map = pool.take(shape.len(), 0.0)?;
-        let (outcome, cost) = self.measure(pool.scope(), question, map, scratch)?;
+        let (outcome, cost, edits) = self.measure(pool.scope(), question, map, scratch)?;
         self.folder
             .write(format_args!("map{number}.bin"), map.as_bytes())?;
         self.tell(number, shape, outcome, &cost)?;
+        match edits {
+            Some(count) => self
+                .answer
+                .line(format_args!("edits.{number}=incremental {count}"))?,
+            None if ALL_METHODS && self.job.edits => self.answer.line(format_args!("edits.{number}=full"))?,
+            None => {}
+        }
         let answered = Answered {
             number,
             method: question.text,
@@ -165,18 +175,27 @@ impl<B: Board> Work<'_, '_, B> {
         answer.line(format_args!("cost.{number}={cost}"))
     }
 
-    /// Runs the method with exactly the memory that it needs.
+    /// Runs the method with exactly the memory that it needs; answers how many
+    /// pictures were computed only where they changed, if any could be.
     fn measure(
         &mut self,
         mut pool: Pool<'_>,
         question: &Question<'_>,
         map: &mut [f32],
         scratch: usize,
-    ) -> Result<(Outcome, Cost), Failure> {
+    ) -> Result<(Outcome, Cost, Option<u32>), Failure> {
         let buffer = pool.take(scratch, 0.0)?;
-        let arena = self.arena(&mut pool, question.passes)?;
+        let held = match ALL_METHODS && self.job.edits {
+            true => question.call.held_len(self.model, &mut pool),
+            false => None,
+        };
+        let arena = match held {
+            Some(bytes) => pool.take(bytes, 0)?,
+            None => self.arena(&mut pool, question.passes)?,
+        };
         let bytes = arena.len();
         let mut session = Session::new(self.model, arena, Isa::detect())?;
+        session.set_incremental(held.is_some());
         let query = self.query(&question.target);
         let mut outcome = [Outcome::Flat];
         self.meter.begin();
@@ -190,7 +209,8 @@ impl<B: Board> Work<'_, '_, B> {
             measured.instructions,
             measured.stack
         );
-        Ok((outcome[0], Cost::new(measured, bytes, scratch, map.len())))
+        let cost = Cost::new(measured, bytes, scratch, map.len());
+        Ok((outcome[0], cost, held.map(|_| session.edits())))
     }
 }
 
