@@ -13,15 +13,16 @@
 //! make all of them about O(1/n). With a tolerance the steps double, at most
 //! [`MAX_DOUBLINGS`] times, until the error of every target is within it.
 //! The points are visited in leaps along the path, so a stopped run has seen all
-//! parts of it: its map is the mean of those seen.
+//! parts of it: its map is the mean of those seen. Stopped after a doubling, it
+//! answers with the last round that was finished, that round's steps and error.
 //!
 //! Default score: logit. Cost: n points a baseline (trapezoid: n + 1), a forward
 //! and a backward a target each, and 1 forward for x and each baseline; scratch:
-//! one picture, and one map a target.
+//! one picture, and one map a target, with a tolerance two.
 
 use serde::{Deserialize, Serialize};
 
-use super::pass::{Passes, front, fronts, prepare, score_of, unless_stopped};
+use super::pass::{Passes, fronts, prepare, score_of, unless_stopped};
 use super::{Cost, Method, Outcome, Progress, Query};
 use crate::classifier::{At, Classifier, Derivatives, GradientPiece, Layers, Rule, Score};
 use crate::error::Error;
@@ -144,6 +145,8 @@ struct Room<'s> {
     lost: &'s mut [f32],
     /// f(x) - f(b) of each target, the mean over the baselines.
     rise: &'s mut [f32],
+    /// The maps of the last finished round; empty without a tolerance.
+    finished: &'s mut [f32],
 }
 
 impl IntegratedGradients<'_> {
@@ -156,9 +159,53 @@ impl IntegratedGradients<'_> {
         }
     }
 
+    /// Numbers in which maps of so many wait for the next round.
+    const fn kept(&self, maps: usize) -> usize {
+        match self.tolerance {
+            Some(_) => maps,
+            None => 0,
+        }
+    }
+
     /// Forward passes of one round.
     const fn round(&self, steps: u32) -> u64 {
         self.quadrature.points(steps) as u64 * self.baselines.len() as u64
+    }
+
+    const fn scratch(&self, picture: usize, targets: usize) -> usize {
+        let maps = picture * targets;
+        picture + maps + targets + self.kept(maps)
+    }
+
+    /// The maps, by rounds until they are close; steps and weights of points of the
+    /// round that they are of, 0 for those of a stopped run's last finished one.
+    fn rounds(
+        &self,
+        layers: &mut dyn Layers,
+        query: &Query<'_>,
+        maps: &mut [f32],
+        room: &mut Room<'_>,
+        passes: &mut Passes<'_>,
+    ) -> Result<(u32, f64), Error> {
+        let mut steps = self.steps;
+        for doubled in 0..=MAX_DOUBLINGS {
+            let mut seen = 0.0;
+            let out = (&mut *maps, &mut seen);
+            let state = self.integrate(layers, query, steps, out, room, passes);
+            let stopped = state.is_err();
+            unless_stopped(state)?;
+            if stopped && doubled > 0 {
+                copy(room.finished, maps);
+                return Ok((steps / 2, 0.0));
+            }
+            if stopped || doubled == MAX_DOUBLINGS || self.is_close(maps, room) {
+                return Ok((steps, seen));
+            }
+            copy(maps, room.finished);
+            steps *= 2;
+            passes.total += self.round(steps) * (1 + query.targets.len() as u64);
+        }
+        Err(Error::Internal)
     }
 
     /// f(x) minus the mean of f(b), and f(x) minus f(b) of each.
@@ -283,6 +330,13 @@ fn add(
     Ok(())
 }
 
+/// Copies maps of equal length.
+fn copy(from: &[f32], to: &mut [f32]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+    }
+}
+
 /// Sum of a map minus what it should be.
 fn error(map: &[f32], rise: f32) -> f64 {
     map.iter().map(|v| f64::from(*v)).sum::<f64>() - f64::from(rise)
@@ -301,7 +355,7 @@ impl Method for IntegratedGradients<'_> {
         Ok(Cost {
             forward: points + 1 + self.baselines.len() as u64,
             backward: points * targets as u64,
-            scratch: classifier.input().len() * (1 + targets) + targets,
+            scratch: self.scratch(classifier.input().len(), targets),
         })
     }
 
@@ -317,42 +371,34 @@ impl Method for IntegratedGradients<'_> {
         self.check()?;
         let (shape, classes) = (classifier.input(), classifier.classes());
         let (maps, outcomes) = prepare(query, classes, shape, maps, outcomes)?;
-        let (difference, rest) = fronts(scratch, shape.len(), maps.len() + query.targets.len())?;
-        let (lost, rise) = rest
-            .split_at_mut_checked(maps.len())
-            .ok_or(Error::Internal)?;
-        let rise = front(rise, query.targets.len())?;
+        let need = self.scratch(shape.len(), query.targets.len());
+        let (difference, rest) = fronts(scratch, shape.len(), need - shape.len())?;
+        let (lost, rest) = fronts(rest, maps.len(), need - shape.len() - maps.len())?;
+        let (rise, rest) = fronts(rest, query.targets.len(), self.kept(maps.len()))?;
         let mut room = Room {
             difference,
             lost,
             rise,
+            finished: rest,
         };
         let layers = classifier.layers().ok_or(Error::NotWhiteBox)?;
         let each = 1 + query.targets.len() as u64;
         let ends = 1 + self.baselines.len() as u64;
         let mut passes = Passes::new(progress, ends + self.round(self.steps) * each);
         self.rise(layers, query, room.rise)?;
-        let (mut steps, mut doubled, mut seen) = (self.steps, 0, 0.0);
-        let mut state = passes.steps(ends);
-        while state.is_ok() {
-            seen = 0.0;
-            let out = (&mut *maps, &mut seen);
-            state = self.integrate(layers, query, steps, out, &mut room, &mut passes);
-            let stays = state.is_err() || doubled == MAX_DOUBLINGS;
-            if stays || self.is_close(maps, &room) {
-                break;
-            }
-            (steps, doubled) = (steps * 2, doubled + 1);
-            passes.total += self.round(steps) * each;
-        }
-        unless_stopped(state)?;
-        tell(maps, outcomes, &room, (steps, seen), &mut passes);
+        let begun = passes.steps(ends);
+        let found = match begun {
+            Ok(()) => self.rounds(layers, query, maps, &mut room, &mut passes)?,
+            Err(_) => (self.steps, 0.0),
+        };
+        unless_stopped(begun)?;
+        tell(maps, outcomes, &room, found, &mut passes);
         Ok(())
     }
 }
 
-/// Brings maps of a stopped run to the whole path, judges all of them and
-/// tells their errors.
+/// Brings maps of a run stopped in its first round to the whole path, judges all
+/// of them and tells their errors.
 fn tell(
     maps: &mut [f32],
     outcomes: &mut [Outcome],

@@ -185,6 +185,59 @@ fn stopped_runs_keep_their_scale() {
     assert_eq!(none.cost(&mut mixed(), 1), wrong);
 }
 
+/// Stops after so many passes and keeps what is told.
+struct Halted(u64, Notes);
+
+impl Progress for Halted {
+    fn step(&mut self, done: u64, _: u64) -> bool {
+        done < self.0
+    }
+
+    fn note(&mut self, map: usize, name: &'static str, value: f64) {
+        self.1.note(map, name, value);
+    }
+}
+
+/// f = x1^2 + x1 x2: n left points miss the integral, (2, 1), by its n-th part,
+/// so their sum misses the rise of 3 by 3 / n. Rounds of 10, 20 and 40 steps, a pass
+/// forward and one back each, follow 2 at the ends.
+#[test]
+fn stopped_while_doubling_the_last_round_counts() {
+    let mut quadratic = Curved::new(
+        Shape::new(1, 3, 1),
+        |x| x[0] * x[0] + x[0] * x[1],
+        |x| vec![2.0 * x[0] + x[1], x[0], 0.0],
+    );
+    let mut run = |steps, tolerance, most| {
+        let method = IntegratedGradients {
+            quadrature: Quadrature::Left,
+            steps,
+            tolerance,
+            ..IntegratedGradients::default()
+        };
+        let mut halted = Halted(most, Notes::default());
+        let (maps, outcomes) = explain(&method, &mut quadratic, &ask(&X), &mut halted).unwrap();
+        let figures: Vec<f64> = halted.1.0.iter().map(|note| note.2).collect();
+        (maps[0].clone(), outcomes[0], figures)
+    };
+    for (most, done, steps) in [(22, 24, 10), (40, 40, 10), (62, 64, 20), (99, 100, 20)] {
+        let (map, outcome, figures) = run(10, Some(0.1), most);
+        let n = f64::from(steps);
+        let total = if steps == 10 { 62 } else { 142 };
+        assert_eq!(outcome, Outcome::Partial { done, total }, "{most}");
+        let share = (1.0 - 1.0 / n) as f32;
+        close(&map, &[2.0 * share, share, 0.0], 1e-6);
+        assert!((figures[0] + 3.0 / n).abs() < 1e-6, "{figures:?}");
+        assert_eq!(figures[1], n);
+        assert_eq!(map, run(steps, None, 1000).0);
+    }
+    let (map, outcome, figures) = run(10, Some(0.1), 1000);
+    assert_eq!((outcome, figures[1]), (Outcome::Ok, 40.0));
+    close(&map, &[2.0 * 0.975, 0.975, 0.0], 1e-6);
+    // In the first round it is the mean of what was seen, whatever the tolerance.
+    assert_eq!(run(10, Some(0.1), 9), run(10, None, 9));
+}
+
 /// Every point is visited once.
 #[test]
 fn leaps_visit_all() {
