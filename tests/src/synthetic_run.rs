@@ -153,6 +153,7 @@ pub fn run(pictures: u32, words: &[&str]) -> (Run, Painted) {
 
 fn provenance(word: &dyn Fn(usize, String) -> String) -> Provenance {
     Provenance {
+        unit: None,
         tool: String::from("0.1.0"),
         model: word(1, String::from("poles.onnx")),
         model_hash: "3f9a".repeat(16),

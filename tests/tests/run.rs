@@ -14,4 +14,5 @@ mod run {
     mod parts;
     mod refused;
     mod tables;
+    mod units;
 }

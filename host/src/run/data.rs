@@ -199,6 +199,17 @@ impl DataSet {
         })
     }
 
+    /// The pictures alone: nobody says what they show.
+    #[must_use]
+    pub fn unlabelled(mut self) -> Self {
+        for item in &mut self.items {
+            item.truth = None;
+            item.boxes.clear();
+        }
+        self.hash = hash(&self.items);
+        self
+    }
+
     /// Whether any picture has boxes.
     pub fn has_boxes(&self) -> bool {
         self.items.iter().any(|item| !item.boxes.is_empty())

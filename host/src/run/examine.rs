@@ -14,7 +14,7 @@ use super::nearest::{Features, SHOWN};
 use super::read::lasting;
 use super::record::Record;
 use super::verdict::{Regions, flag, is_doubtful, seen, verdict};
-use super::view::{Agreement, Answer, MapInfo, MapValues, Sample};
+use super::view::{Agreement, Answer, Flag, MapInfo, MapValues, Sample};
 use crate::card::OutputActivation;
 use crate::explainer::{ExplainError, Region, SaliencyMap, Watch, explain_known, wanted};
 use crate::method_spec::MethodSpec;
@@ -135,9 +135,14 @@ impl<'a> Examiner<'a> {
         let card = &self.inquiry.model.card;
         let several = sample.probabilities.len() > 1;
         let exclusive = several && card.activation != OutputActivation::Sigmoid;
-        sample.entropy = exclusive.then(|| entropy(&sample.probabilities));
-        sample.margin = margin(&sample.probabilities);
-        sample.answers = answers(item, &sample.probabilities, self.inquiry.threshold);
+        match &self.inquiry.unit {
+            Some(asked) => sample.answers = vec![answer(asked.unit.channel, Flag::Unknown)],
+            None => {
+                sample.entropy = exclusive.then(|| entropy(&sample.probabilities));
+                sample.margin = margin(&sample.probabilities);
+                sample.answers = answers(item, &sample.probabilities, self.inquiry.threshold);
+            }
+        }
         // Boxes that are none were refused when the data set was opened.
         let regions = Regions::new(&item.boxes, photo.frame()).map_err(ExplainError::Classifier)?;
         let seen = Seen {
@@ -378,9 +383,15 @@ fn answers(item: &Item, probabilities: &[f32], threshold: f32) -> Vec<Answer> {
     let all = 0..probabilities.len();
     let mut labels: Vec<usize> = all.clone().filter(|&l| is_true(l)).collect();
     labels.extend(all.filter(|&l| above(l) && !is_true(l)));
-    let answer = |label: usize| Answer {
+    let flagged = |label: usize| answer(label, flag(label, above(label), truth));
+    labels.into_iter().map(flagged).collect()
+}
+
+/// Nothing found out yet.
+const fn answer(label: usize, flag: Flag) -> Answer {
+    Answer {
         label,
-        flag: flag(label, above(label), truth),
+        flag,
         verdict: None,
         looked_at: None,
         uncertainty: None,
@@ -388,8 +399,7 @@ fn answers(item: &Item, probabilities: &[f32], threshold: f32) -> Vec<Answer> {
         agreement: Vec::new(),
         region: None,
         nearest: Vec::new(),
-    };
-    labels.into_iter().map(answer).collect()
+    }
 }
 
 /// Each pair of methods that both have evidence.

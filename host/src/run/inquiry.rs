@@ -2,9 +2,10 @@
 
 use foveola_core::Error;
 
+use crate::card::Card;
 use crate::method_spec::MethodSpec;
 use crate::metric_spec::MetricSpec;
-use crate::model::OpenModel;
+use crate::model::{OpenModel, Unit};
 use crate::uncertainty::Setting;
 
 use super::data::DataSet;
@@ -29,6 +30,15 @@ pub struct Inquiry {
     pub pictures: bool,
     /// Training pictures, read before the first picture.
     pub train: Option<Train>,
+    /// The unit that is asked about instead of classes: the model is cut there.
+    pub unit: Option<AskedUnit>,
+}
+
+/// A unit of the network, and the card of the whole network.
+#[derive(Debug)]
+pub struct AskedUnit {
+    pub unit: Unit,
+    pub card: Card,
 }
 
 /// Training pictures, to find those nearest to doubtful ones.

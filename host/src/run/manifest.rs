@@ -109,6 +109,19 @@ pub struct Config {
     pub pictures: bool,
     /// Training pictures among which the nearest are found.
     pub train: Option<TrainRecord>,
+    /// The unit that is asked about instead of classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<UnitRecord>,
+}
+
+/// A unit of the network; the run's model has its tensor's channels as classes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnitRecord {
+    /// TENSOR:CHANNEL or TENSOR:CHANNEL,ROW,COLUMN.
+    pub name: String,
+    /// The card of the whole network.
+    pub card: Card,
 }
 
 /// A method of a run.
@@ -278,14 +291,17 @@ fn is_path(key: &str) -> bool {
 }
 
 fn difference(at: &str, a: &serde_json::Value, b: &serde_json::Value) -> Option<String> {
-    use serde_json::Value::{Array, Object};
+    use serde_json::Value::{Array, Null, Object};
     match (a, b) {
-        (Object(a), Object(b)) => a.iter().find_map(|(key, value)| {
-            let inner = format!("{at}{}{key}", if at.is_empty() { "" } else { "." });
-            let skipped = is_path(key) && at != "model.card";
-            let other = b.get(key).unwrap_or(&serde_json::Value::Null);
-            (!skipped).then(|| difference(&inner, value, other))?
-        }),
+        (Object(a), Object(b)) => {
+            let more = b.keys().filter(|key| !a.contains_key(*key));
+            a.keys().chain(more).find_map(|key| {
+                let inner = format!("{at}{}{key}", if at.is_empty() { "" } else { "." });
+                let skipped = is_path(key) && at != "model.card";
+                let [one, other] = [a, b].map(|all| all.get(key).unwrap_or(&Null));
+                (!skipped).then(|| difference(&inner, one, other))?
+            })
+        }
         (Array(x), Array(y)) if x.len() == y.len() => {
             let mut pairs = x.iter().zip(y).enumerate();
             pairs.find_map(|(i, (x, y))| difference(&format!("{at}[{i}]"), x, y))

@@ -3,15 +3,18 @@
 use std::path::PathBuf;
 
 use foveola_core::explain::{Cost, MapKind};
+use foveola_core::metric::Needs;
 
 use super::inquiry::Nothing;
 use super::manifest::{
     Config, DataRecord, FORMAT, HALF, Manifest, MethodRecord, ModelRecord, Shards, TrainRecord,
+    UnitRecord,
 };
 use super::{RunError, Runner};
 use crate::backend::core::Arithmetic;
 use crate::explainer::{ExplainError, Priced, priced};
 use crate::method_spec::{LayerMethod, MethodSpec, Parameters};
+use crate::metric_spec::MetricSpec;
 use crate::model::{BackendKind, Precision};
 
 /// A shard takes about so many passes, so that little is lost with it.
@@ -78,11 +81,37 @@ impl Runner {
         if inquiry.uncertainty.is_some() && inquiry.model.backend() != BackendKind::Core {
             return wrong("uncertainty is for the backend core; others have no dropout");
         }
+        if inquiry.unit.is_some() {
+            self.check_unit()?;
+        }
         let is_hoc = |m: &MethodSpec| matches!(m.parameters, Parameters::Hoc { .. });
         match inquiry.hoc.as_ref().is_none_or(is_hoc) {
             true => Ok(()),
             false => wrong("regions are searched by the method `hoc`"),
         }
+    }
+
+    /// What only a class has is not asked of a unit.
+    fn check_unit(&self) -> Result<(), RunError> {
+        let inquiry = &self.inquiry;
+        let placed = |m: &&MetricSpec| m.row.needs == Needs::Region;
+        let text = match inquiry.metrics.iter().find(placed) {
+            Some(metric) => format!(
+                "`{metric}` asks whether a map lies on its class, and no boxes say where a unit \
+                 of the network is"
+            ),
+            None if inquiry.uncertainty.is_some() => String::from(
+                "uncertainty is of probabilities of classes; a unit of the network has a value",
+            ),
+            None if inquiry.hoc.is_some() => String::from(
+                "a region is searched for predicted classes; no unit of a network is predicted",
+            ),
+            None if self.train.is_some() => String::from(
+                "training pictures stand beside doubtful classes; no unit of a network is one",
+            ),
+            None => return Ok(()),
+        };
+        Err(RunError::Question(text))
     }
 
     /// Passes that the metrics take for one answer.
@@ -156,6 +185,10 @@ impl Runner {
             train: self.train.as_ref().map(|train| TrainRecord {
                 path: train.path.clone(),
                 sha256: train.hash.clone(),
+            }),
+            unit: inquiry.unit.as_ref().map(|asked| UnitRecord {
+                name: asked.unit.to_string(),
+                card: asked.card.clone(),
             }),
         }
     }
@@ -269,6 +302,8 @@ fn command(manifest: &Manifest) -> Vec<String> {
         .iter()
         .for_each(|n| flag("passes", n.to_string()));
     config.hoc.iter().for_each(|h| flag("hoc", h.clone()));
+    let unit = config.unit.iter();
+    unit.for_each(|u| flag("unit", u.name.clone()));
     if let Some([h, w]) = config.input_size {
         flag("input-size", format!("{h},{w}"));
     }

@@ -158,6 +158,7 @@ impl RunFolder {
                 seed: config.seed,
                 backend: self.manifest.backend_word(),
                 command: self.manifest.command.join(" "),
+                unit: config.unit.as_ref().map(|unit| unit.name.clone()),
             },
             labels: labels.map(|class| model.card.label(class)).collect(),
             threshold: config.threshold,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::RunError;
 use super::data::{DataOptions, DataSet};
-use super::inquiry::{Inquiry, Train};
+use super::inquiry::{AskedUnit, Inquiry, Train};
 use super::manifest::{HALF, MANIFEST, Manifest};
 use super::nearest::{Features, NearestError, Neighbours};
 use super::pool;
@@ -15,7 +15,7 @@ use crate::card::{Card, Labels, PartialCard};
 use crate::explainer::DEFAULT_SEED;
 use crate::method_spec::MethodSpec;
 use crate::metric_spec::MetricSpec;
-use crate::model::{OpenModel, OpenOptions, Precision};
+use crate::model::{OpenModel, OpenOptions, Precision, Unit};
 use crate::uncertainty::Setting;
 
 /// Explains and scores a whole data set.
@@ -147,6 +147,7 @@ impl Runner {
                 seed: DEFAULT_SEED,
                 pictures: true,
                 train: None,
+                unit: None,
             },
             train: None,
             data_options: DataOptions::default(),
@@ -230,6 +231,19 @@ impl Runner {
         self
     }
 
+    /// Asks about a unit of the network instead of classes: one answer a picture,
+    /// whatever it shows, so labels and boxes are left out.
+    ///
+    /// # Errors
+    /// A unit that the model has not.
+    pub fn unit(mut self, unit: Unit) -> Result<Self, RunError> {
+        let card = self.inquiry.model.card.clone();
+        self.inquiry.model = self.inquiry.model.of_unit(&unit)?;
+        self.inquiry.data = self.inquiry.data.unlabelled();
+        self.inquiry.unit = Some(AskedUnit { unit, card });
+        Ok(self)
+    }
+
     /// The data set.
     pub const fn data(&self) -> &DataSet {
         &self.inquiry.data
@@ -255,7 +269,7 @@ impl Runner {
         let options = OpenOptions {
             backend: Some(config.backend),
             card_file: None,
-            card: partial(&model.card),
+            card: partial(config.unit.as_ref().map_or(&model.card, |unit| &unit.card)),
             allow_external: config.allow_external,
             input_size: config.input_size,
             adapter: None,
@@ -289,6 +303,9 @@ impl Runner {
         let mut runner = Self::new(open, set?);
         runner.train = train;
         runner.data_options = options;
+        if let Some(unit) = &config.unit {
+            runner = runner.unit(unit.name.parse().map_err(RunError::Question)?)?;
+        }
         runner.ask(manifest)?;
         Ok(runner)
     }

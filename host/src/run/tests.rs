@@ -74,6 +74,7 @@ fn manifest(threshold: f32) -> Manifest {
             threshold,
             seed: 7,
             pictures: true,
+            unit: None,
             train: None,
         },
         shards: Shards::of(5, 3),

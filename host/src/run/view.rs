@@ -46,6 +46,8 @@ pub struct Provenance {
     pub backend: String,
     /// The command line that makes the same bytes again.
     pub command: String,
+    /// The unit of the network that was asked about instead of classes.
+    pub unit: Option<String>,
 }
 
 /// A method of a run.

@@ -12,7 +12,7 @@ use crate::cli::{CliError, note};
 use crate::explainer::DEFAULT_SEED;
 use crate::method_spec::MethodSpec;
 use crate::metric_spec::MetricSpec;
-use crate::model::{BackendKind, OpenModel};
+use crate::model::{BackendKind, OpenModel, Unit};
 use crate::run::data::{DataOptions, DataSet};
 use crate::run::{Part, Runner};
 
@@ -81,6 +81,15 @@ pub struct Question {
     #[arg(long, value_name = "HOC", num_args = 0..=1, default_missing_value = "hoc")]
     pub hoc: Option<MethodSpec>,
 
+    /// Explain a unit of the network in every picture instead of classes: the mean of
+    /// a tensor's channel, or its value in one place
+    #[arg(
+        long,
+        value_name = "TENSOR:CHANNEL[,ROW,COLUMN]",
+        conflicts_with_all = ["truth", "boxes", "threshold", "first_class", "column"]
+    )]
+    pub unit: Option<Unit>,
+
     /// Probability above which a class counts as predicted
     #[arg(long, value_name = "P", default_value_t = 0.5)]
     pub threshold: f32,
@@ -147,6 +156,7 @@ impl Question {
             ("--max-passes", self.limits.max_passes.is_some()),
             ("--deadline", self.limits.deadline.is_some()),
             ("--hoc", self.hoc.is_some()),
+            ("--unit", self.unit.is_some()),
             ("--threshold", self.threshold != 0.5),
             ("--seed", self.seed != DEFAULT_SEED),
             ("--arithmetic", self.arithmetic != Arithmetic::Strict),
@@ -198,6 +208,9 @@ impl Question {
         let mut runner = Runner::new(model, data)
             .threshold(self.threshold)
             .seed(self.seed);
+        if let Some(unit) = &self.unit {
+            runner = runner.unit(unit.clone())?;
+        }
         runner.data_options = options;
         runner.shard_size = self.shard_size;
         runner.allow_external = self.model.allow_external;

@@ -17,7 +17,10 @@ const MOST_PLACES: usize = 6;
 pub fn of(run: &Run) -> String {
     let failures = run.samples.iter().filter(|s| s.failure.is_some()).count();
     let mut text = format!("{} pictures, {failures} failed\n", run.samples.len());
-    text += &counts(run);
+    text += &match &run.provenance.unit {
+        Some(unit) => format!("each explained by {unit}\n"),
+        None => counts(run),
+    };
     text += &scores(run);
     let matrix = EvidenceMatrix::of(run);
     if !matrix.is_empty() {

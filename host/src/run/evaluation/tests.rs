@@ -70,6 +70,7 @@ fn run(scores: &[[[Result<f64, String>; 3]; 2]]) -> Run {
     };
     Run {
         provenance: Provenance {
+            unit: None,
             seed: 7,
             ..Provenance::default()
         },
