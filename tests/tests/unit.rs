@@ -44,7 +44,7 @@ fn value(values: &[f32], shape: Shape, channel: usize, place: Option<[usize; 2]>
 /// element, central differences of the value are the sum of the gradient's sizes.
 #[test]
 fn gradients_are_finite_differences() {
-    let mut units = 0;
+    let (mut units, mut kinks) = (0, 0);
     for net in ["n1", "n2", "n4"] {
         let path = root().join("tests/golden").join(net).join("model.onnx");
         let values = to_hwc(&Golden::open(net).picture(0));
@@ -86,7 +86,14 @@ fn gradients_are_finite_differences() {
                         let photo = Photo::tensor(shape, x.collect());
                         f64::from(explainer.classify(&photo).expect("values").0[channel])
                     };
-                    let found = (moved(step) - moved(-step)) / (2.0 * f64::from(step));
+                    let here = moved(0.0);
+                    let (above, below) = (moved(step) - here, here - moved(-step));
+                    // A kink lies between: there is no derivative to be found.
+                    if (above - below).abs() > 0.01 * (above.abs() + below.abs()) {
+                        kinks += 1;
+                        continue;
+                    }
+                    let found = (above + below) / (2.0 * f64::from(step));
                     let sizes = gradient.iter().step_by(every).map(|g| f64::from(g.abs()));
                     let expected: f64 = sizes.sum();
                     let off = (found - expected).abs();
@@ -100,6 +107,7 @@ fn gradients_are_finite_differences() {
         }
     }
     assert!(units > 9, "{units}");
+    assert!(kinks < 4, "{kinks}");
 }
 
 /// Every tensor of an int8 network has the values of TFLite's reference kernels;

@@ -86,7 +86,7 @@ fn errors_on_every_board() {
         ),
         (
             "endless",
-            job("limit=2\nmethod=rise:masks=4000000000\n", &[]),
+            job("limit=20\nmethod=rise:masks=4000000000\n", &[]),
         ),
     ];
     let jobs = jobs.map(|(name, files)| (name.to_owned(), files));

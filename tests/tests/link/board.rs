@@ -288,7 +288,7 @@ fn interrupted(remote: &mut Remote, file: &[u8]) {
     let cancelled = remote.explain(&explain, &mut |_, total| {
         polls += 1;
         assert!(total == 0 || total == 100_000);
-        polls < 3
+        polls < 9
     });
     let cancelled = cancelled.expect("a partial map");
     let words: Vec<&str> = cancelled.outcome.split(' ').collect();
