@@ -25,6 +25,8 @@ pub(super) mod layout;
 mod normalise;
 pub mod packing;
 pub(super) mod pool;
+#[cfg(target_arch = "x86_64")]
+mod product;
 pub(super) mod reduce;
 pub mod spans;
 #[cfg(test)]

@@ -90,6 +90,17 @@ impl Kernel for Convolution<'_> {
 }
 
 impl Convolution<'_> {
+    /// Runs it, whose window is one pixel; of how many, `pixels` says.
+    pub(super) fn pointwise(self, isa: Isa, pixels: usize) -> Option<SawNan> {
+        #[cfg(target_arch = "x86_64")]
+        return super::product::run(self, isa, pixels);
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            let _ = pixels;
+            isa.run(self)
+        }
+    }
+
     /// Blocks of a group.
     #[inline(always)]
     pub(super) fn blocks(&self) -> usize {
@@ -343,7 +354,7 @@ pub(super) fn forward(
             target_c,
             finish: Finish::Store(node.activation),
         };
-        return isa.run(kernel).ok_or(Error::Internal);
+        return kernel.pointwise(isa, pixels).ok_or(Error::Internal);
     }
     let Op::Conv { geometry, groups } = node.op else {
         return Err(Error::Internal);

@@ -163,6 +163,7 @@ impl Sizes {
         grad_in: &mut [f32],
         isa: Isa,
     ) -> Result<(), Error> {
+        let pixels = grad_in.len() / self.inputs.max(1);
         let kernel = Convolution {
             source,
             source_c: self.outputs,
@@ -176,7 +177,12 @@ impl Sizes {
             target_c: self.inputs,
             finish: Finish::Add,
         };
-        isa.run(kernel).map(|_| ()).ok_or(Error::Internal)
+        // Where pixels read their own place there is one row of them.
+        let done = match self.target_row {
+            0 => kernel.pointwise(isa, pixels),
+            _ => isa.run(kernel),
+        };
+        done.map(|_| ()).ok_or(Error::Internal)
     }
 
     fn source<'a>(&self, data: &'a [f32]) -> Rows<'a> {

@@ -6,16 +6,16 @@ use super::activation::shows_nan;
 use super::conv::{Convolution, Part};
 use super::depthwise::Depthwise;
 use super::packing::LANES;
-use super::tile::{Finish, Region, Tile, Walk};
+use super::tile::{Finish, Region, Spot, Tile, Walk};
 use crate::net::arch::wide::Wide;
 use crate::net::op::Activation;
 
 /// Channels of a vector.
-const SIXTEEN: usize = 2 * LANES;
+pub(super) const SIXTEEN: usize = 2 * LANES;
 
 /// Bytes of weights that stay near while all pixels pass by; with more, each
 /// part of the weights meets all pixels before the next one is read.
-const NEAR: usize = 256 << 10;
+pub(super) const NEAR: usize = 256 << 10;
 
 /// Pixels that meet all weights at once where these are few.
 const BATCH: usize = 96;
@@ -119,16 +119,7 @@ impl Convolution<'_> {
         seen: &mut u16,
     ) -> Option<()> {
         let Tile { spots, filled } = walk.tile::<P>(self.target_row, self.target_c);
-        let bias = self.bias.get(part.target..part.end).unwrap_or(&[]);
-        let mut sums = [start::<W, B>(wide, bias); P];
-        for j in 0..region.rows.taps {
-            let row = self.kernel_row(part, region, j, &spots)?;
-            for i in 0..row.runs {
-                let (x, weights) = row.run(i)?;
-                let weights = blocks_of::<B>(weights, part.block, blocks, row.len)?;
-                multiply(wide, &mut sums, &x, &weights, row.len)?;
-            }
-        }
+        let sums = self.window::<W, P, B>(wide, (part, blocks, region), &spots)?;
         let lanes = (part.end - part.target).min(B * SIXTEEN);
         for (sums, spot) in sums.iter().zip(&spots).take(filled) {
             let target = self.target.get_mut(spot.target + part.target..)?;
@@ -136,15 +127,36 @@ impl Convolution<'_> {
         }
         Some(())
     }
+
+    /// The sums of a tile, by value as [`multiply`] has it.
+    #[inline(always)]
+    fn window<W: Wide, const P: usize, const B: usize>(
+        &self,
+        wide: W,
+        (part, blocks, region): (&Part, usize, &Region),
+        spots: &[Spot; P],
+    ) -> Option<[[W::W; B]; P]> {
+        let bias = self.bias.get(part.target..part.end).unwrap_or(&[]);
+        let mut sums = [start::<W, B>(wide, bias); P];
+        for j in 0..region.rows.taps {
+            let row = self.kernel_row(part, region, j, spots)?;
+            for i in 0..row.runs {
+                let (x, weights) = row.run(i)?;
+                let weights = blocks_of::<B>(weights, part.block, blocks, row.len)?;
+                sums = multiply(wide, sums, &x, &weights, row.len)?;
+            }
+        }
+        Some(sums)
+    }
 }
 
 /// A run of weights of two blocks.
-type Two<'a> = [&'a [[f32; LANES]]; 2];
+pub(super) type Two<'a> = [&'a [[f32; LANES]]; 2];
 
 /// The runs of `len` weights of `B` times two blocks, of which there are
 /// `blocks`; what lies behind them repeats the last.
 #[inline(always)]
-fn blocks_of<const B: usize>(
+pub(super) fn blocks_of<const B: usize>(
     weights: &[f32],
     block: usize,
     blocks: usize,
@@ -158,15 +170,17 @@ fn blocks_of<const B: usize>(
     Some(out)
 }
 
-/// `sums[p][b] += x[p] * weights[b]` over `len` source elements.
+/// `sums[p][b] + x[p] * weights[b]` over `len` source elements. Sums go in and out by value:
+/// in an array that is read by index elsewhere they would be kept in memory, not registers.
 #[inline(always)]
-fn multiply<W: Wide, const P: usize, const B: usize>(
+pub(super) fn multiply<W: Wide, const P: usize, const B: usize>(
     wide: W,
-    sums: &mut [[W::W; B]; P],
+    from: [[W::W; B]; P],
     x: &[&[f32]; P],
     weights: &[Two<'_>; B],
     len: usize,
-) -> Option<()> {
+) -> Option<[[W::W; B]; P]> {
+    let mut sums = from;
     for i in 0..len {
         let mut lanes = [wide.fill(0.0); B];
         for (lanes, [low, high]) in lanes.iter_mut().zip(weights) {
@@ -179,12 +193,12 @@ fn multiply<W: Wide, const P: usize, const B: usize>(
             }
         }
     }
-    Some(())
+    Some(sums)
 }
 
 /// Sums before the first product: `bias`, or 0 where there is none.
 #[inline(always)]
-fn start<W: Wide, const B: usize>(wide: W, bias: &[f32]) -> [W::W; B] {
+pub(super) fn start<W: Wide, const B: usize>(wide: W, bias: &[f32]) -> [W::W; B] {
     let mut sums = [wide.fill(0.0); B];
     for (sum, bias) in sums.iter_mut().zip(bias.chunks(SIXTEEN)) {
         *sum = wide.read(bias);
@@ -308,9 +322,27 @@ impl Depthwise<'_> {
         first: usize,
         seen: &mut u16,
     ) -> Option<()> {
+        let sums = self.window::<W, P, B>(wide, region, &tile.spots, first)?;
+        for (sums, spot) in sums.iter().zip(&tile.spots).take(tile.filled) {
+            let target = self.target.get_mut(spot.target + first..)?;
+            let target = target.get_mut(..B * SIXTEEN)?;
+            finish(wide, target, sums, self.finish, seen);
+        }
+        Some(())
+    }
+
+    /// The sums of a tile, by value as [`multiply`] has it.
+    #[inline(always)]
+    fn window<W: Wide, const P: usize, const B: usize>(
+        &self,
+        wide: W,
+        region: &Region,
+        spots: &[Spot; P],
+        first: usize,
+    ) -> Option<[[W::W; B]; P]> {
         let mut sums = [start::<W, B>(wide, self.bias.get(first..).unwrap_or(&[])); P];
         for j in 0..region.rows.taps {
-            let row = self.kernel_row(region, j, &tile.spots)?;
+            let row = self.kernel_row(region, j, spots)?;
             for i in 0..region.cols.taps {
                 let (tap, at) = row.tap(i);
                 let mut weights = [wide.fill(0.0); B];
@@ -326,12 +358,7 @@ impl Depthwise<'_> {
                 }
             }
         }
-        for (sums, spot) in sums.iter().zip(&tile.spots).take(tile.filled) {
-            let target = self.target.get_mut(spot.target + first..)?;
-            let target = target.get_mut(..B * SIXTEEN)?;
-            finish(wide, target, sums, self.finish, seen);
-        }
-        Some(())
+        Some(sums)
     }
 
     /// The channels from `first` on, fewer than 16.
@@ -345,25 +372,38 @@ impl Depthwise<'_> {
         seen: &mut u16,
     ) -> Option<()> {
         let count = self.channels - first;
-        let mut sums = [start::<W, 1>(wide, self.bias.get(first..).unwrap_or(&[])); P];
+        let sums = self.window_rest::<W, P>(wide, region, &tile.spots, first)?;
+        for (&sum, spot) in sums.iter().zip(&tile.spots).take(tile.filled) {
+            let target = self.target.get_mut(spot.target + first..)?;
+            finish(wide, target.get_mut(..count)?, &[sum], self.finish, seen);
+        }
+        Some(())
+    }
+
+    /// As [`Self::window`], of the channels from `first` on.
+    #[inline(always)]
+    fn window_rest<W: Wide, const P: usize>(
+        &self,
+        wide: W,
+        region: &Region,
+        spots: &[Spot; P],
+        first: usize,
+    ) -> Option<[W::W; P]> {
+        let count = self.channels - first;
+        let [bias] = start::<W, 1>(wide, self.bias.get(first..).unwrap_or(&[]));
+        let mut sums = [bias; P];
         for j in 0..region.rows.taps {
-            let row = self.kernel_row(region, j, &tile.spots)?;
+            let row = self.kernel_row(region, j, spots)?;
             for i in 0..region.cols.taps {
                 let (tap, at) = row.tap(i);
                 let weights = wide.read(self.weights.get(tap + first..)?.get(..count)?);
-                for (sums, line) in sums.iter_mut().zip(&row.lines) {
+                for (sum, line) in sums.iter_mut().zip(&row.lines) {
                     let x = wide.read(line.get(at + first..)?.get(..count)?);
-                    for sum in sums {
-                        *sum = wide.add_products(*sum, x, weights);
-                    }
+                    *sum = wide.add_products(*sum, x, weights);
                 }
             }
         }
-        for (sums, spot) in sums.iter().zip(&tile.spots).take(tile.filled) {
-            let target = self.target.get_mut(spot.target + first..)?;
-            finish(wide, target.get_mut(..count)?, sums, self.finish, seen);
-        }
-        Some(())
+        Some(sums)
     }
 }
 

@@ -90,6 +90,51 @@ fn plain_backward(case: &Case, seed: &[f32], before: f32) -> Vec<f32> {
     sums.iter().map(|s| before + s).collect()
 }
 
+/// More pixels than meet the weights at once, weights near and far, channels that fill
+/// vectors and not, both ways, and a NaN in the last place.
+#[test]
+fn large_products_sum_in_the_stated_order() {
+    let mut random = Random(11);
+    let kinds = [
+        (13, 17, 5, 47, Activation::Clip { lo: 0.0, hi: 0.5 }),
+        (1, 98, 16, 96, Activation::Relu),
+        (7, 7, 290, 240, Activation::LeakyRelu { slope: 0.25 }),
+        (3, 5, 33, 161, Activation::None),
+    ];
+    for (h, w, inputs, outputs, activation) in kinds {
+        let geometry = Geometry {
+            kernel: [1; 2],
+            stride: [1; 2],
+            dilation: [1; 2],
+            pad: [0; 2],
+        };
+        let op = Op::Conv {
+            geometry,
+            groups: 1,
+        };
+        let shapes = [Shape::new(h, w, inputs), Shape::new(h, w, outputs)];
+        let mut case = Case::new(op, activation, vec![shapes[0]], shapes[1], &mut random);
+        let wanted = plain_forward(&case);
+        for isa in Isa::every() {
+            let found = case.forward(isa);
+            assert_eq!(bits(&found.0), bits(&wanted), "{isa:?} {shapes:?}");
+            assert!(!found.2, "{isa:?}");
+        }
+        let seed = random.values(case.output.len());
+        case.activation = Activation::None;
+        let wanted = plain_backward(&case, &seed, 0.125);
+        for isa in Isa::every() {
+            let found = case.backward(0, Rule::Gradient, &seed, 0.125, isa, true);
+            assert_eq!(bits(&found), bits(&wanted), "{isa:?} {shapes:?}");
+        }
+        case.activation = activation;
+        *case.inputs[0].last_mut().unwrap() = f32::NAN;
+        for isa in Isa::every() {
+            assert!(case.forward(isa).2, "{isa:?} {shapes:?}");
+        }
+    }
+}
+
 #[test]
 fn convolutions_sum_in_the_stated_order() {
     let mut random = Random(6);
