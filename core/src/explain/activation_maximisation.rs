@@ -412,6 +412,33 @@ mod tests {
         }
     }
 
+    /// Every second step ends with a blur.
+    #[test]
+    fn blurs_come_in_their_turn() {
+        let x: Vec<f32> = (0..24).map(|i| 1.0 + (i * 5 % 24) as f32 / 23.0).collect();
+        let gains = gains();
+        let rms = (gains.iter().map(|g| g * g).sum::<f32>() / 24.0).sqrt();
+        let mut expected = x.clone();
+        let mut scratch = vec![0.0; blur_scratch(SHAPE, 0.8)];
+        for step in 1..=5 {
+            for (x, g) in expected.iter_mut().zip(&gains) {
+                *x = (*x + 0.02 * g / rms).clamp(1.0, 2.0);
+            }
+            if step % 2 == 0 {
+                let sharp = expected.clone();
+                blur_tensor(SHAPE, &sharp, 0.8, &mut scratch, &mut expected).unwrap();
+            }
+        }
+        let mut net = Tiny::new(SHAPE, false, vec![gains]);
+        let method = ActivationMaximisation {
+            blur: 0.8,
+            blur_every: 2,
+            ..PLAIN
+        };
+        let (map, _) = explain(&method, &mut net, &query(&x), &mut Figures::default()).unwrap();
+        close(&map[0], &expected, 1e-5);
+    }
+
     /// Rolling by a step and back is nothing for a score that does not see it.
     #[test]
     fn a_roll_goes_there_and_back() {

@@ -613,6 +613,13 @@ mod tests {
             let step = 24.0 * 0.02 * 0.6;
             assert!(beyond > 0.0 && beyond < step, "{beyond}");
         }
+        // Where a third class is above both, the other one never is the best.
+        let [mine, other, _] = &classes;
+        let third = [mine.clone(), other.clone(), vec![1.0; 24]];
+        let mut white = Tiny::new(SHAPE, false, third.to_vec());
+        let mut notes = Figures::default();
+        explain(&method, &mut white, &query(&x), &mut notes).unwrap();
+        assert_eq!((notes.of(0, "became"), notes.of(0, "steps")), (0.0, 300.0));
         let asked = |against, targets| {
             let method = MeaningfulPerturbation {
                 against: Some(against),

@@ -618,6 +618,45 @@ fn beam_and_minimality_against_all_sets() {
     assert!(fewer > 9 && dropped > 9, "{fewer} {dropped}");
 }
 
+/// Where only five boxes or all are enough, and a greedy search came to all, the box
+/// goes without which the score is best.
+#[test]
+fn the_least_needed_box_goes() {
+    let mut choices = 0;
+    for seed in 0..60 {
+        let mut scores = table(seed);
+        for (set, score) in scores.iter_mut().enumerate().take(63) {
+            *score = match set.count_ones() {
+                5 => 0.6 + 0.4 * *score,
+                _ => 0.5 * *score,
+            };
+        }
+        let run = |minimal| {
+            let hoc = Hoc {
+                threshold: 0.8,
+                windows: &[2],
+                strides: &[2],
+                minimal,
+                ..Hoc::default()
+            };
+            let mut net = Net::new(Shape::new(4, 6, 1), 1, |x, _| scores[set_of(x)]);
+            set_of_steps(&search(&hoc, &mut net, &[1.0; 24]).1)
+        };
+        if run(false) != 63 {
+            continue;
+        }
+        let fives = || {
+            (0..6)
+                .map(|i| 63 ^ 1 << i)
+                .filter(|set| scores[*set] >= 0.8)
+        };
+        let best = fives().max_by(|a: &usize, b| scores[*a].total_cmp(&scores[*b]));
+        assert_eq!(run(true), best.unwrap_or(63), "{seed}");
+        choices += usize::from(fives().count() > 1);
+    }
+    assert!(choices > 3, "{choices}");
+}
+
 /// Two layers: what is left is needed, and the tree is one.
 #[test]
 fn minimal_trees() {
