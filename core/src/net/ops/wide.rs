@@ -118,10 +118,11 @@ impl Convolution<'_> {
         walk: &mut Walk,
         seen: &mut u16,
     ) -> Option<()> {
-        let Tile { spots, filled } = walk.tile::<P>(self.target_row, self.target_c);
-        let sums = self.window::<W, P, B>(wide, (part, blocks, region), &spots)?;
+        // Not taken apart: its copy would wait for what has just been written.
+        let tile: Tile<P> = walk.tile(self.target_row, self.target_c);
+        let sums = self.window::<W, P, B>(wide, (part, blocks, region), &tile.spots)?;
         let lanes = (part.end - part.target).min(B * SIXTEEN);
-        for (sums, spot) in sums.iter().zip(&spots).take(filled) {
+        for (sums, spot) in sums.iter().zip(&tile.spots).take(tile.filled) {
             let target = self.target.get_mut(spot.target + part.target..)?;
             finish(wide, target.get_mut(..lanes)?, sums, self.finish, seen);
         }
