@@ -42,7 +42,10 @@ fn a_lost_device_answers_nothing() {
     ours.classify(&x, Score::Logit, &mut out).expect("gpu runs");
     let layers = ours.layers().expect("a white box");
     layers.run(&x, At::Input, Rule::Gradient).expect("gpu runs");
+    gpu.check().expect("the device is sound");
     gpu.destroy();
+    // It is known before anybody asks.
+    assert!(is_lost(gpu.check().err()));
     let after = ours.classify(&x, Score::Logit, &mut out);
     assert_eq!(after, Err(Error::Backend));
     assert!(is_lost(gpu.failure()));
