@@ -90,7 +90,10 @@ impl Call {
     /// in full as well. `None` if it asks about no such pictures, or where
     /// `memory` has less.
     pub fn held_len<'m>(&self, model: &Model<'_>, memory: &mut impl Lend<'m>) -> Option<usize> {
-        let by_boxes = matches!(self, Self::Occlusion { .. } | Self::Hoc { .. });
+        let by_boxes = match self {
+            Self::Occlusion { .. } | Self::Hoc { .. } | Self::WideHoc { .. } => true,
+            _ => false,
+        };
         if !(ALL_METHODS && by_boxes) {
             return None;
         }
@@ -149,7 +152,7 @@ impl Call {
                 run(memory, forward, &HocMethod { hoc, storage })
             }
             #[cfg(foveola_inside)]
-            _ => self.with_other(subject, fill, memory, run),
+            _ => self.with_other(subject, (fill, storage), memory, run),
             #[cfg(not(foveola_inside))]
             _ => Err(E::from(NO_ROOM)),
         }
@@ -162,7 +165,7 @@ impl Call {
     fn with_other<'s, 'm: 's, L: Lend<'m>, T, E: From<Error>>(
         &self,
         subject: &Subject<'s>,
-        fill: Fill<'_>,
+        (fill, storage): (Fill<'_>, Storage<'_>),
         mut memory: L,
         run: impl FnOnce(L, &[Pass], &dyn Method) -> Result<T, E>,
     ) -> Result<T, E> {
@@ -185,7 +188,7 @@ impl Call {
         };
         match cut {
             Some((kind, cut)) => inside::segmented(kind, cut, &mut once)?,
-            None => inside::simple(self, subject, fill, &mut once)?,
+            None => inside::simple(self, subject, (fill, storage), &mut once)?,
         }
         answer.unwrap_or(Err(E::from(Error::Internal)))
     }
@@ -200,6 +203,9 @@ impl Call {
             | Self::IntegratedGradients { baseline, .. }
             | Self::MeaningfulPerturbation { baseline, .. }
             | Self::CentredRise { baseline, .. }
+            | Self::Aise { baseline, .. }
+            | Self::EvenRise { baseline, .. }
+            | Self::WideHoc { baseline, .. }
             | Self::OnLayer {
                 kind: LayerCall::Score { baseline, .. },
                 ..

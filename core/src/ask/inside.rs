@@ -4,19 +4,22 @@ use core::cell::RefCell;
 
 use zerocopy::{FromBytes, IntoBytes, KnownLayout};
 
-use super::{Lend, Subject, fill, layer_of};
+use super::{Lend, Subject, fill, layer_of, until_zero};
 use crate::classifier::At;
 use crate::error::Error;
 use crate::explain::anchors::Arm;
+use crate::explain::hoc::{Mode, Storage};
 use crate::explain::{
-    AblationCam, Anchors, Cam, CentredRise, CounterfactualGradCam, EigenCam, FeatureAblation,
-    FullGrad, GradCam, GradCamPlusPlus, GuidedGradCam, HiResCam, Hsic, InputXGradient,
-    IntegratedGradients, KernelShap, LayerCam, Lime, Lrp, MeaningfulPerturbation, Method, Noise,
-    ReciproCam, Rise, ScoreCam, SmoothGrad, Sobol, SquareGrad, VarGrad, XGradCam,
+    AblationCam, ActivationMaximisation, Aise, Anchors, Cam, CentredRise, CounterfactualGradCam,
+    EigenCam, FeatureAblation, FullGrad, GradCam, GradCamPlusPlus, GuidedGradCam, HiResCam, Hoc,
+    HocMethod, Hsic, InputXGradient, IntegratedGradients, KernelShap, LayerCam, Lime, Lrp,
+    MeaningfulPerturbation, Method, Noise, ReciproCam, Rise, ScoreCam, SmoothGrad, Sobol,
+    SquareGrad, VarGrad, XGradCam,
 };
-use crate::mask::Fill;
+use crate::mask::{Fill, Sequence};
 use crate::net::model::Pass;
 use crate::picture::Picture;
+use crate::quasi::scrambled_sobol;
 use crate::segment::{Segments, flatten_pixels, flatten_scratch, flatten_tensor, grid, grid_of};
 use crate::wire::message::{Baseline, Call, Hiding, LayerCall, SegmentCall, Statistic};
 
@@ -30,7 +33,7 @@ pub(super) type Run<'r> = dyn FnMut(&[Pass], &dyn Method) -> Result<(), Error> +
 pub(super) fn simple(
     call: &Call,
     subject: &Subject<'_>,
-    fill: Fill<'_>,
+    (fill, storage): (Fill<'_>, Storage<'_>),
     run: &mut Run<'_>,
 ) -> Result<(), Error> {
     match *call {
@@ -72,8 +75,115 @@ pub(super) fn simple(
             on_layer(kind, At::Tensor(layer_of(subject.model, layer)?), fill, run)
         }
         Call::CentredRise { .. } => run(&[FORWARD], &centred(call, fill)),
+        Call::WideHoc { .. } => wide(call, (fill, storage), run),
+        Call::EvenRise { .. } => even(call, fill, run),
+        _ => search(call, fill, run),
+    }
+}
+
+/// Methods that look for a place or a picture.
+fn search(call: &Call, fill: Fill<'_>, run: &mut Run<'_>) -> Result<(), Error> {
+    match *call {
+        Call::Aise {
+            widths,
+            samples,
+            epsilon,
+            ..
+        } => {
+            let count = widths.iter().take_while(|width| **width != 0.0).count();
+            let method = Aise {
+                widths: widths.get(..count).unwrap_or(&widths),
+                samples,
+                epsilon,
+                fill,
+            };
+            run(&[FORWARD], &method)
+        }
+        Call::ActivationMaximisation {
+            steps,
+            rate,
+            decay,
+            jitter,
+            blur,
+            blur_every,
+            from_picture,
+        } => {
+            let method = ActivationMaximisation {
+                steps,
+                rate,
+                decay,
+                jitter,
+                blur,
+                blur_every,
+                from_picture,
+            };
+            run(&[TO_INPUT], &method)
+        }
         _ => perturb(call, fill, run),
     }
+}
+
+fn even(call: &Call, fill: Fill<'_>, run: &mut Run<'_>) -> Result<(), Error> {
+    let Call::EvenRise {
+        masks,
+        grid,
+        keep,
+        baseline,
+        by_coverage,
+        mindspore,
+        centred,
+        tolerance,
+    } = *call
+    else {
+        return Err(Error::Internal);
+    };
+    let like = Call::Rise {
+        masks,
+        grid,
+        keep,
+        baseline,
+        by_coverage,
+        mindspore,
+    };
+    let rise = Rise {
+        sequence: Sequence::Even(scrambled_sobol),
+        ..like.rise(fill)
+    };
+    match centred {
+        true => run(&[FORWARD], &CentredRise { rise, tolerance }),
+        false => run(&[FORWARD], &rise),
+    }
+}
+
+fn wide(
+    call: &Call,
+    (fill, storage): (Fill<'_>, Storage<'_>),
+    run: &mut Run<'_>,
+) -> Result<(), Error> {
+    let Call::WideHoc {
+        cover,
+        threshold,
+        windows,
+        strides,
+        beam,
+        minimal,
+        ..
+    } = *call
+    else {
+        return Err(Error::Internal);
+    };
+    let [windows, strides] = [windows, strides].map(|list| list.map(usize::from));
+    let hoc = Hoc {
+        mode: if cover { Mode::Cover } else { Mode::Reveal },
+        threshold,
+        windows: until_zero(&windows),
+        strides: until_zero(&strides),
+        fill,
+        beam: usize::from(beam),
+        minimal,
+    };
+    let storage = RefCell::new(storage);
+    run(&[FORWARD], &HocMethod { hoc, storage })
 }
 
 fn perturb(call: &Call, fill: Fill<'_>, run: &mut Run<'_>) -> Result<(), Error> {

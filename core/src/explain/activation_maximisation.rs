@@ -177,17 +177,20 @@ impl ActivationMaximisation {
     fn start(&self, query: &Query<'_>, range: &Range, x: &mut [f32]) -> Result<(), Error> {
         let shape = query.picture.shape();
         let (c, w) = (shape.c.max(1), shape.w.max(1));
-        for (i, out) in x.iter_mut().enumerate() {
-            if self.from_picture {
+        if self.from_picture {
+            for (i, out) in x.iter_mut().enumerate() {
                 *out = query.picture.value(i / c / w, i / c % w, i % c)?;
-                continue;
             }
-            let words = rng::words(query.seed, 0, 0, (i / 4) as u32, Purpose::StartNoise);
-            let normal = rng::four_normals(words).get(i % 4).copied().unwrap_or(0.0);
-            let (least, most) = range.channel(i % c);
-            let middle = least + (most - least) / 2.0;
-            *out = middle + NOISE * (most - least) * normal;
-            *out = cut(*out, least, most);
+            return Ok(());
+        }
+        for (block, four) in x.chunks_mut(4).enumerate() {
+            let words = rng::words(query.seed, 0, 0, block as u32, Purpose::StartNoise);
+            for (k, (out, normal)) in four.iter_mut().zip(rng::four_normals(words)).enumerate() {
+                let (least, most) = range.channel((4 * block + k) % c);
+                let middle = least + (most - least) / 2.0;
+                *out = middle + NOISE * (most - least) * normal;
+                *out = cut(*out, least, most);
+            }
         }
         Ok(())
     }

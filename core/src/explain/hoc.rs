@@ -73,7 +73,7 @@ pub struct Hoc<'a> {
     /// takes a place of [`Storage::steps`] for each of its boxes.
     pub beam: usize,
     /// Whether boxes that the others make unnecessary are dropped at the end.
-    /// (Programs for boards leave out both.)
+    /// (Programs for Armv6-M and Armv7-M leave out both.)
     pub minimal: bool,
 }
 

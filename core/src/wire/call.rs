@@ -135,7 +135,74 @@ pub enum Call {
         /// Disagreement of two halves that ends the masks.
         tolerance: Option<f32>,
     },
+    /// AISE.
+    Aise {
+        /// Deviations of the windows as shares of the sides, then zeros.
+        widths: [f32; MAX_WIDTHS],
+        /// Centres tried with each width.
+        samples: u32,
+        /// How much better than the best a place must promise to be.
+        epsilon: f32,
+        /// What hides.
+        baseline: Baseline,
+    },
+    /// Activation maximisation; its map is the picture that it made.
+    ActivationMaximisation {
+        /// Steps up the gradient.
+        steps: u32,
+        /// Size of a step as a share of the range.
+        rate: f32,
+        /// Share by which each step shrinks the picture towards the middle.
+        decay: f32,
+        /// Most pixels by which the picture is rolled each way.
+        jitter: u16,
+        /// Deviation of the blur in pixels.
+        blur: f32,
+        /// Steps from one blur to the next.
+        blur_every: u32,
+        /// Whether it starts from the picture instead of noise.
+        from_picture: bool,
+    },
+    /// RISE with masks of a Sobol sequence.
+    EvenRise {
+        /// Number of masks.
+        masks: Option<u32>,
+        /// Cells along each side.
+        grid: Option<u16>,
+        /// Share of kept cells.
+        keep: f32,
+        /// What hides.
+        baseline: Baseline,
+        /// Whether each pixel is divided by its own coverage.
+        by_coverage: bool,
+        /// MindSpore's numbers.
+        mindspore: bool,
+        /// Whether the mean score is subtracted, as [`Call::CentredRise`] does.
+        centred: bool,
+        /// Disagreement of two halves that ends the masks, if centred.
+        tolerance: Option<f32>,
+    },
+    /// HOC with several sets of boxes side by side, or only the boxes that are needed.
+    WideHoc {
+        /// As [`Call::Hoc`]'s.
+        cover: bool,
+        /// As [`Call::Hoc`]'s.
+        threshold: f32,
+        /// As [`Call::Hoc`]'s.
+        windows: [u16; MAX_LAYERS],
+        /// As [`Call::Hoc`]'s.
+        strides: [u16; MAX_LAYERS],
+        /// As [`Call::Hoc`]'s.
+        baseline: Baseline,
+        /// Sets of boxes that grow side by side, from 1.
+        beam: u16,
+        /// Whether boxes that the others make unnecessary are dropped at the end.
+        minimal: bool,
+    },
 }
+
+/// Most widths of AISE's windows.
+pub const MAX_WIDTHS: usize = 6;
 
 /// What is made of the gradients at noisy pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -251,8 +318,10 @@ impl Call {
             Self::GuidedBackprop => "guided-backprop",
             Self::GradCam { .. } => "grad-cam",
             Self::Occlusion { .. } => "occlusion",
-            Self::Rise { .. } | Self::CentredRise { .. } => "rise",
-            Self::Hoc { .. } => "hoc",
+            Self::Rise { .. } | Self::CentredRise { .. } | Self::EvenRise { .. } => "rise",
+            Self::Hoc { .. } | Self::WideHoc { .. } => "hoc",
+            Self::Aise { .. } => "aise",
+            Self::ActivationMaximisation { .. } => "activation-maximisation",
             Self::InputXGradient => "input-x-gradient",
             Self::Noise { statistic, .. } => match statistic {
                 Statistic::Mean => "smooth-grad",

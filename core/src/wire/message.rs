@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 pub use super::call::{
-    Baseline, Call, Hiding, LayerCall, MAX_CALL, SegmentCall, Statistic, call_bytes,
+    Baseline, Call, Hiding, LayerCall, MAX_CALL, MAX_WIDTHS, SegmentCall, Statistic, call_bytes,
 };
 use super::fault::Fault;
 use super::frame::{Frame, MAX_MESSAGE};

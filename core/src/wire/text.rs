@@ -21,7 +21,7 @@ impl Pairs<'_, '_> {
         write!(self.to, "{key}={value}")
     }
 
-    fn list(&mut self, key: &str, values: impl Iterator<Item = u32>) -> Result {
+    fn list(&mut self, key: &str, values: impl Iterator<Item = impl Display>) -> Result {
         let mut first = true;
         for value in values {
             match first {

@@ -105,7 +105,12 @@ pub fn story(record: &Record<'_>) -> String {
 fn question(method: &str) -> String {
     match read(method) {
         Some(Explain {
-            method: call @ (Call::Rise { .. } | Call::CentredRise { .. } | Call::Noise { .. }),
+            method:
+                call @ (Call::Rise { .. }
+                | Call::CentredRise { .. }
+                | Call::EvenRise { .. }
+                | Call::ActivationMaximisation { .. }
+                | Call::Noise { .. }),
             seed,
             ..
         }) => format!("{call}, seed {seed}"),

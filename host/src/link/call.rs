@@ -3,7 +3,7 @@
 use foveola_core::explain::hoc::MAX_LAYERS;
 use foveola_core::net::model::Model;
 use foveola_core::wire::message::{
-    Baseline as Sent, Call, Hiding, LayerCall, SegmentCall, Statistic,
+    Baseline as Sent, Call, Hiding, LayerCall, MAX_WIDTHS, SegmentCall, Statistic,
 };
 
 use super::LinkError;
@@ -63,9 +63,23 @@ pub fn call(spec: &MethodSpec, layer: &dyn Fn(&str) -> Option<u16>) -> Result<Ca
             mindspore: *mindspore,
         },
         Parameters::Rise { .. } => rise(&spec.parameters).map_err(unfit)?,
-        Parameters::Hoc { beam, minimal, .. } if *beam > 1 || *minimal => {
-            return Err(unfit("devices search greedily and drop no boxes"));
-        }
+        Parameters::Hoc {
+            cover,
+            threshold,
+            windows,
+            strides,
+            baseline,
+            beam,
+            minimal,
+        } if *beam > 1 || *minimal => Call::WideHoc {
+            cover: *cover,
+            threshold: *threshold,
+            windows: lengths(windows).map_err(unfit)?,
+            strides: lengths(strides).map_err(unfit)?,
+            baseline: sent(*baseline).map_err(unfit)?,
+            beam: u16::try_from(*beam).map_err(cannot)?,
+            minimal: *minimal,
+        },
         Parameters::Hoc {
             cover,
             threshold,
@@ -113,13 +127,22 @@ fn rise(parameters: &Parameters) -> Result<Call, &'static str> {
     else {
         return Err("devices do not have it yet");
     };
-    if *even {
-        return Err("devices draw random masks only");
-    }
     if file.is_some() {
         return Err("it takes no masks from files");
     }
     let baseline = sent(*baseline)?;
+    if *even {
+        return Ok(Call::EvenRise {
+            masks: *masks,
+            grid: *grid,
+            keep: *keep,
+            baseline,
+            by_coverage: *by_coverage,
+            mindspore: *mindspore,
+            centred: *centred,
+            tolerance: *tolerance,
+        });
+    }
     Ok(match centred {
         true => Call::CentredRise {
             masks: *masks,
@@ -168,6 +191,16 @@ fn inside(name: &str, parameters: &Parameters) -> Result<Call, &'static str> {
             tolerance: *tolerance,
         },
         Parameters::Relevance(rules) => Call::Lrp(*rules),
+        Parameters::Aise { .. } => aise(parameters)?,
+        Parameters::Ascent(ascent) => Call::ActivationMaximisation {
+            steps: ascent.steps,
+            rate: ascent.rate,
+            decay: ascent.decay,
+            jitter: ascent.jitter,
+            blur: ascent.blur,
+            blur_every: ascent.blur_every,
+            from_picture: ascent.from_picture,
+        },
         Parameters::MeaningfulPerturbation {
             against: Some(_), ..
         } => return Err("devices hold no class against another"),
@@ -190,6 +223,28 @@ fn inside(name: &str, parameters: &Parameters) -> Result<Call, &'static str> {
             baseline: sent(*baseline)?,
         },
         _ => return Err("devices do not have it yet"),
+    })
+}
+
+fn aise(parameters: &Parameters) -> Result<Call, &'static str> {
+    let Parameters::Aise {
+        widths: given,
+        samples,
+        epsilon,
+        baseline,
+    } = parameters
+    else {
+        return Err("devices do not have it yet");
+    };
+    let mut widths = [0.0; MAX_WIDTHS];
+    let places = widths.get_mut(..given.len());
+    let places = places.ok_or("it has more widths than devices take")?;
+    places.copy_from_slice(given);
+    Ok(Call::Aise {
+        widths,
+        samples: *samples,
+        epsilon: *epsilon,
+        baseline: sent(*baseline)?,
     })
 }
 
@@ -311,7 +366,7 @@ mod tests {
     use super::*;
 
     /// Parameters that differ from the defaults, one by one.
-    const OTHERS: [&str; 15] = [
+    const OTHERS: [&str; 21] = [
         "grad-cam:counterfactual=true,relu=false",
         "lrp:rule=gamma,gamma=0.5,first=zplus,dense=w2,last=rule,bn=own,bias=share,max=epsilon,add=copy",
         "lrp:rule=alpha-beta,alpha=3,epsilon=0.125",
@@ -327,6 +382,12 @@ mod tests {
         "feature-ablation:segments=grid,baseline=segment",
         "meaningful-perturbation:grid=5,steps=6,rate=0.5,sparsity=0.25,smoothness=0.75,pairs=3,baseline=9",
         "var-grad:samples=3,noise=0.5",
+        "aise:widths=0.1/0.2/0.3/0.4/0.5/0.6,samples=4294967295,epsilon=0.25,baseline=-3.5",
+        "activation-maximisation:steps=9,rate=0.5,decay=0.25,jitter=3,blur=1.5,every=7,start=picture",
+        "rise:sequence=sobol,masks=4294967295,grid=5,keep=0.25,baseline=blur,divisor=coverage",
+        "rise:sequence=sobol,estimator=centred,tolerance=0.125",
+        "hoc:mode=cover,threshold=0.25,windows=9/8/7/6/5/4/3/2,strides=9/8/7/6/5/4/3/2,baseline=-3.5,beam=65535,minimal=true",
+        "hoc:minimal=true",
     ];
 
     /// What travels, written in words and read again, is the same; it fits.
@@ -348,7 +409,7 @@ mod tests {
             assert_eq!(call(&again, &|_| None).expect("a call"), one, "{one}");
             assert!(call_bytes(&one).is_some(), "{one}");
         }
-        assert!(sent >= 31 + OTHERS.len(), "{sent}");
+        assert_eq!(sent, METHODS.len() + OTHERS.len());
     }
 
     #[test]

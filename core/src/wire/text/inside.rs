@@ -3,6 +3,7 @@
 use core::fmt::Result;
 
 use super::Pairs;
+use crate::explain::hoc::MAX_LAYERS;
 use crate::explain::{Quadrature, Sign};
 use crate::relevance::{LayerRule, NormRule, RelevanceRules, SumRule};
 use crate::wire::message::{Call, Hiding, LayerCall, SegmentCall};
@@ -90,6 +91,78 @@ impl Pairs<'_, '_> {
                 self.baseline(baseline)?;
                 self.flag(mindspore, "compat", "mindspore")?;
                 self.real("tolerance", tolerance)
+            }
+            Call::EvenRise {
+                masks,
+                grid,
+                keep,
+                baseline,
+                by_coverage,
+                mindspore,
+                centred,
+                tolerance,
+            } => {
+                self.put("sequence", &"sobol")?;
+                self.flag(centred, "estimator", "centred")?;
+                self.list("masks", masks.into_iter())?;
+                self.list("grid", grid.into_iter())?;
+                self.put("keep", &keep)?;
+                self.baseline(baseline)?;
+                self.flag(by_coverage, "divisor", "coverage")?;
+                self.flag(mindspore, "compat", "mindspore")?;
+                self.real("tolerance", tolerance)
+            }
+            _ => self.searching(call),
+        }
+    }
+
+    fn searching(&mut self, call: &Call) -> Result {
+        match *call {
+            Call::Aise {
+                widths,
+                samples,
+                epsilon,
+                baseline,
+            } => {
+                self.list("widths", widths.into_iter().take_while(|w| *w != 0.0))?;
+                self.put("samples", &samples)?;
+                self.put("epsilon", &epsilon)?;
+                self.baseline(baseline)
+            }
+            Call::ActivationMaximisation {
+                steps,
+                rate,
+                decay,
+                jitter,
+                blur,
+                blur_every,
+                from_picture,
+            } => {
+                self.put("steps", &steps)?;
+                self.put("rate", &rate)?;
+                self.put("decay", &decay)?;
+                self.put("jitter", &jitter)?;
+                self.put("blur", &blur)?;
+                self.put("every", &blur_every)?;
+                self.flag(from_picture, "start", "picture")
+            }
+            Call::WideHoc {
+                cover,
+                threshold,
+                windows,
+                strides,
+                baseline,
+                beam,
+                minimal,
+            } => {
+                let used = |list: [u16; MAX_LAYERS]| list.into_iter().take_while(|side| *side > 0);
+                self.flag(cover, "mode", "cover")?;
+                self.put("threshold", &threshold)?;
+                self.list("windows", used(windows))?;
+                self.list("strides", used(strides))?;
+                self.baseline(baseline)?;
+                self.put("beam", &beam)?;
+                self.flag(minimal, "minimal", "true")
             }
             _ => Ok(()),
         }

@@ -61,7 +61,7 @@ impl<B: Board> Work<'_, '_, B> {
         let call = method::parse(text, &layer).ok_or(Failure::Method(number))?;
         self.answer.line(format_args!("method.{number}={text}"))?;
         let tree = match call {
-            Call::Hoc { .. } => TREE,
+            Call::Hoc { .. } | Call::WideHoc { .. } => TREE,
             _ => 0,
         };
         let storage = Storage {
