@@ -90,10 +90,8 @@ impl Call {
     /// in full as well. `None` if it asks about no such pictures, or where
     /// `memory` has less.
     pub fn held_len<'m>(&self, model: &Model<'_>, memory: &mut impl Lend<'m>) -> Option<usize> {
-        let by_boxes = match self {
-            Self::Occlusion { .. } | Self::Hoc { .. } | Self::WideHoc { .. } => true,
-            _ => false,
-        };
+        let greedy = matches!(self, Self::Occlusion { .. } | Self::Hoc { .. });
+        let by_boxes = greedy || matches!(self, Self::WideHoc { .. });
         if !(ALL_METHODS && by_boxes) {
             return None;
         }

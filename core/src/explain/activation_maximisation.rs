@@ -139,7 +139,7 @@ impl Roll {
     fn source(&self, i: usize) -> usize {
         let Shape { h, w, c } = self.shape;
         let (h, w, c) = (h.max(1), w.max(1), c.max(1));
-        let (y, x, channel) = (i / (w * c), i / c % w, i % c);
+        let (y, x, channel) = (i / c / w, i / c % w, i % c);
         let [down, along] = self.by;
         ((y + down) % h * w + (x + along) % w) * c + channel
     }
