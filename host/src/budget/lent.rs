@@ -57,6 +57,7 @@ fn baseline(spec: &MethodSpec) -> Option<Baseline> {
         | Parameters::Rise { baseline, .. }
         | Parameters::Hoc { baseline, .. }
         | Parameters::MeaningfulPerturbation { baseline, .. }
+        | Parameters::Aise { baseline, .. }
         | Parameters::OnLayer {
             kind: LayerMethod::Score { baseline, .. },
             ..
