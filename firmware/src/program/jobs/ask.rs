@@ -111,7 +111,9 @@ impl<B: Board> Work<'_, '_, B> {
             Some(count) => self
                 .answer
                 .line(format_args!("edits.{number}=incremental {count}"))?,
-            None if ALL_METHODS && self.job.edits => self.answer.line(format_args!("edits.{number}=full"))?,
+            None if ALL_METHODS && self.job.edits => {
+                self.answer.line(format_args!("edits.{number}=full"))?
+            }
             None => {}
         }
         let answered = Answered {
