@@ -226,7 +226,7 @@ mod tests {
                     mindspore: false,
                 },
             ),
-            ("full-grad 0a00000000", Call::FullGrad),
+            ("full-grad 0a000000", Call::FullGrad),
             (
                 "hoc:windows=32/16,strides=6/3,mode=cover",
                 Call::Hoc {
