@@ -61,7 +61,7 @@ fn redraw(values: &mut [f32], seed: u64, sample: u32, index: u32) {
         let words = words(seed, sample, index, block, Purpose::Weights);
         let four = [[words[0], words[1]], [words[2], words[3]]].map(normals);
         for (value, normal) in values.iter_mut().zip(four.as_flattened()) {
-            *value = (mean + deviation * normal) as f32;
+            *value = (mean + deviation * f64::from(*normal)) as f32;
         }
     }
 }
