@@ -7,16 +7,13 @@ use super::activation::shows_nan;
 use super::conv::Convolution;
 use super::packing::LANES;
 use super::tile::Finish;
-use super::wide::{NEAR, SIXTEEN, Two, blocks_of, multiply, start};
+use super::wide::{BATCH, NEAR, SIXTEEN, Two, blocks_of, multiply, start};
 use crate::net::arch::wide::Wide;
 use crate::net::arch::{Isa, Kernel, Simd};
 use crate::net::op::Activation;
 
 /// Pixels of the largest tile.
 const MOST: usize = 12;
-
-/// Pixels that meet all weights at once where these are few.
-const BATCH: usize = 8 * MOST;
 
 /// A convolution of one row of pixels with a window of one pixel, in one group.
 struct Product<'a>(Convolution<'a>);

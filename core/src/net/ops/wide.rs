@@ -18,7 +18,7 @@ pub(super) const SIXTEEN: usize = 2 * LANES;
 pub(super) const NEAR: usize = 256 << 10;
 
 /// Pixels that meet all weights at once where these are few.
-const BATCH: usize = 96;
+pub(super) const BATCH: usize = 96;
 
 impl Convolution<'_> {
     /// Whether NaN was seen; `None` if a buffer does not fit.
