@@ -12,7 +12,7 @@
 //! | `picture` | name of a file: HWC, channels in the model's order, `u8` bytes or little-endian `f32` | required |
 //! | `format` | `u8` (pixels; the model's card normalises them) or `f32` (a tensor in model space) | `u8` |
 //! | `shape` | `H/W/C` of the picture | the model's input |
-//! | `target` | a class, or `top` for the one with the highest probability | `top` |
+//! | `target` | a class, or `top` for the one with the highest probability; of a model that ends at a unit (`foveola compile --unit`), the unit's channel | `top` |
 //! | `score` | `logit` or `probability`: the score that methods explain | each method's own |
 //! | `seed` | key of every random number | `core`'s default |
 //! | `screen` | `1`: draw each map over the picture into `screenN.ppm`, or what went wrong into `fail.ppm` | `0` |

@@ -30,6 +30,7 @@ mod seal_args;
 mod sheet;
 mod table;
 mod uncertainty;
+mod unit_args;
 
 use std::io::Write;
 

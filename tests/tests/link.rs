@@ -8,6 +8,7 @@ mod link {
     mod frames;
     mod reader;
     mod script;
+    mod units;
     mod vectors;
     mod world;
 }

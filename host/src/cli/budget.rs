@@ -13,6 +13,7 @@ use super::compile::plans;
 use super::model_args::ModelArgs;
 use super::plan_args::PlanArgs;
 use super::table::{bytes, lay_out, row};
+use super::unit_args::UnitArgs;
 use super::{CliError, note};
 use crate::backend::core::ModelFile;
 use crate::compile::CompileOptions;
@@ -28,6 +29,9 @@ pub struct BudgetArgs {
     /// Method to count, NAME[:key=value,...]; repeats [default: all]
     #[arg(short, long = "method", value_name = "METHOD")]
     pub methods: Vec<MethodSpec>,
+
+    #[command(flatten)]
+    pub unit: UnitArgs,
 
     /// Classes explained together
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -54,7 +58,7 @@ pub struct BudgetArgs {
 /// Runs the command.
 pub fn run(args: &BudgetArgs) -> Result<String, CliError> {
     let boards = on_board::named(&args.boards)?;
-    let mut model = args.model.open()?;
+    let mut model = args.unit.of(args.model.open()?)?;
     args.plan.apply(&mut model)?;
     let boards = on_board::tell(args, &model, &boards)?;
     let mut text = String::new();

@@ -17,7 +17,7 @@ use super::table::{bytes, lay_out, row};
 use crate::backend::core::ModelFile;
 use crate::compile::CompileOptions;
 use crate::compile::prune::{Change, Report};
-use crate::model::{Engine, ModelError};
+use crate::model::{Engine, ModelError, Unit};
 use crate::report::folder::write_file;
 
 #[derive(Debug, Args)]
@@ -27,6 +27,7 @@ Examples:
   foveola compile model.onnx --int8 --calibrate photos -o model.fov
   foveola compile model.onnx --int8 --calibrate photos --validate test --method guided-backprop
   foveola compile model.onnx --policy policy.toml --release 3 --sign key.txt
+  foveola compile model.onnx --unit /features/12/Relu_output_0:3
 
 With --int8 the network is run on pictures of its kind, quantised by what its
 layers held, and compared with what it was. Where the folders inside the
@@ -84,6 +85,15 @@ pub struct CompileArgs {
     #[arg(short, long)]
     pub verbose: bool,
 
+    /// Compile the network up to a unit, whose channels are then the classes: a device that
+    /// runs this file explains the unit where it explains the class with the channel's number
+    #[arg(
+        long,
+        value_name = "TENSOR:CHANNEL[,ROW,COLUMN]",
+        conflicts_with = "int8"
+    )]
+    pub unit: Option<Unit>,
+
     #[command(flatten)]
     pub plan: PlanArgs,
 
@@ -93,7 +103,7 @@ pub struct CompileArgs {
     #[command(flatten)]
     pub seal: SealArgs,
 
-    /// File to write [default: MODEL.fov in this folder]
+    /// File to write [default: MODEL.fov in this folder, with --unit MODEL-unit.fov]
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
@@ -101,6 +111,9 @@ pub struct CompileArgs {
 /// Runs the command.
 pub fn run(args: &CompileArgs) -> Result<String, CliError> {
     let mut model = args.model.open()?;
+    if let Some(unit) = &args.unit {
+        model = model.of_unit(unit)?;
+    }
     args.plan.apply(&mut model)?;
     let out = out(args);
     if let (Engine::File(file), true) = (&model.engine, args.seal.any()) {
@@ -168,7 +181,10 @@ fn pruned(report: &Report, verbose: bool) -> String {
 /// The file to write.
 fn out(args: &CompileArgs) -> PathBuf {
     let stem = args.model.model.file_stem().unwrap_or_default();
-    let default = || PathBuf::from(stem).with_extension("fov");
+    let default = || match args.unit {
+        Some(_) => PathBuf::from(format!("{}-unit.fov", stem.display())),
+        None => PathBuf::from(stem).with_extension("fov"),
+    };
     args.out.clone().unwrap_or_else(default)
 }
 

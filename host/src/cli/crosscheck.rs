@@ -12,6 +12,7 @@ use clap::Args;
 
 use super::model_args::ModelArgs;
 use super::plan_args::PlanArgs;
+use super::unit_args::UnitArgs;
 use super::{CliError, Ending};
 use crate::crosscheck::{
     CrosscheckError, Device, Float, Inquiry, Options, TOLERANCE, When, model_bytes_for,
@@ -65,8 +66,11 @@ pub struct CrosscheckArgs {
     pub methods: Vec<MethodSpec>,
 
     /// Index of the class to explain [default: the best]
-    #[arg(short, long, value_name = "INDEX")]
+    #[arg(short, long, value_name = "INDEX", conflicts_with = "unit")]
     pub target: Option<usize>,
+
+    #[command(flatten)]
+    pub unit: UnitArgs,
 
     /// Key of every random number
     #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED)]
@@ -101,7 +105,7 @@ pub struct CrosscheckArgs {
 
     /// The float network that the model was quantised from, to tell what quantisation changed
     /// from what the device changed; takes the model's flags
-    #[arg(long, value_name = "MODEL")]
+    #[arg(long, value_name = "MODEL", conflicts_with = "unit")]
     pub float: Option<PathBuf>,
 
     #[command(flatten)]
@@ -231,7 +235,7 @@ pub fn run(args: &CrosscheckArgs) -> Result<Ending, CliError> {
             "--keep-model is for devices at a line; an emulated board has no model of its own",
         )));
     }
-    let mut model = args.model.open()?;
+    let mut model = args.unit.of(args.model.open()?)?;
     args.plan.apply(&mut model)?;
     let pictures = many::pictures(&args.pictures)?;
     let methods = match args.methods.is_empty() {
@@ -242,7 +246,7 @@ pub fn run(args: &CrosscheckArgs) -> Result<Ending, CliError> {
     let folder = JobFolder::open(args.keep.as_ref())?;
     let inquiry = Inquiry {
         methods: &methods,
-        target: args.target,
+        target: args.target.or(args.unit.channel()),
         seed: args.seed,
         layers: !args.no_layers,
     };

@@ -16,6 +16,7 @@ use ndarray_npy::WriteNpyExt;
 use super::model_args::ModelArgs;
 use super::progress::{bar, catch_interrupts, interrupted};
 use super::table::{bytes, lay_out, row};
+use super::unit_args::UnitArgs;
 use super::{CliError, Ending, note, print};
 use crate::backend::core::{Editing, ModelFile};
 use crate::card::label;
@@ -33,10 +34,11 @@ use crate::photo::Photo;
 Examples:
   foveola device qemu:mps2-an386 info
   foveola device qemu:mps2-an386 explain model.onnx photo.jpg -m occlusion -m rise:masks=64
+  foveola device qemu:mps2-an386 explain model.onnx photo.jpg --unit /features/12/Relu_output_0:3
   foveola device /dev/ttyACM0 put-model model.fov
 
 A model that the device does not have is sent first; what a broken attempt left there
-is not sent again. Ctrl-C ends a method after the pass that runs and keeps its map.
+is not sent again. With --unit the network up to the unit is such a model. Ctrl-C ends a method after the pass that runs and keeps its map.
 With --edits incremental a device computes pictures of which one box changed only where the
 box can reach, if its memory has room; the map is the same, the count of instructions no
 longer that of foveola budget.")]
@@ -104,8 +106,11 @@ struct Explained {
     methods: Vec<MethodSpec>,
 
     /// Index of the class to explain [default: the device's best]
-    #[arg(short, long, value_name = "INDEX")]
+    #[arg(short, long, value_name = "INDEX", conflicts_with = "unit")]
     target: Option<u32>,
+
+    #[command(flatten)]
+    unit: UnitArgs,
 
     /// Key of every random number
     #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED)]
@@ -143,7 +148,7 @@ pub fn run(args: &DeviceArgs) -> Result<Ending, CliError> {
         What::Audit(args) => return keep::audit(remote, args),
         What::Log(args) => print(&keep::log(remote, args)?),
         What::SelfTest(of) => {
-            prepare(remote, of, &[])?;
+            prepare(remote, (of.model.open()?, &of.picture), &[])?;
             let found = remote.self_test()?;
             print(&format!(
                 "sound: the model's hashes hold, {}\n",
@@ -226,11 +231,10 @@ fn put_model(
 /// Brings model and picture there.
 fn prepare(
     remote: &mut Remote,
-    of: &Pictured,
+    (model, picture): (OpenModel, &Path),
     methods: &[MethodSpec],
 ) -> Result<(OpenModel, Vec<u8>, Photo), CliError> {
-    let model = of.model.open()?;
-    let photo = Photo::open(&of.picture, &model.intake())?;
+    let photo = Photo::open(picture, &model.intake())?;
     let file = put_model(remote, &model, methods)?;
     remote.put_picture(&photo.picture())?;
     Ok((model, file, photo))
@@ -251,7 +255,7 @@ fn cost(found: &Finding) -> String {
 }
 
 fn classify(remote: &mut Remote, of: &Pictured) -> Result<String, CliError> {
-    let (model, ..) = prepare(remote, of, &[])?;
+    let (model, ..) = prepare(remote, (of.model.open()?, &of.picture), &[])?;
     let found = remote.scores(Score::Probability)?;
     let mut order: Vec<usize> = (0..found.values.len()).collect();
     order.sort_by(|&a, &b| found.values[b].total_cmp(&found.values[a]));
@@ -263,17 +267,24 @@ fn classify(remote: &mut Remote, of: &Pictured) -> Result<String, CliError> {
     Ok(lay_out(&rows, &[0, 2]) + &cost(&found) + "\n")
 }
 
+/// The methods that were named, or the usual one.
+fn methods(args: &Explained) -> Result<Vec<MethodSpec>, CliError> {
+    if !args.methods.is_empty() {
+        return Ok(args.methods.clone());
+    }
+    let usual = "occlusion".parse();
+    let wrong = |e: crate::method_spec::SpecError| CliError::Usage(e.to_string());
+    Ok(vec![usual.map_err(wrong)?])
+}
+
 fn explain(remote: &mut Remote, args: &Explained) -> Result<Ending, CliError> {
-    let usual = || "occlusion".parse().map(|spec| vec![spec]);
-    let methods = match args.methods.is_empty() {
-        true => {
-            usual().map_err(|e: crate::method_spec::SpecError| CliError::Usage(e.to_string()))?
-        }
-        false => args.methods.clone(),
-    };
-    let (model, file, photo) = prepare(remote, &args.of, &methods)?;
+    let methods = methods(args)?;
+    let model = args.unit.of(args.of.model.open()?)?;
+    let (model, file, photo) = prepare(remote, (model, &args.of.picture), &methods)?;
     let probabilities = remote.scores(Score::Probability)?.values;
-    let target = args.target.unwrap_or(best(&probabilities) as u32);
+    let named = args.target.map(|class| class as usize);
+    let named = named.or(args.unit.channel());
+    let target = named.unwrap_or_else(|| best(&probabilities)) as u32;
     let stem = args.of.picture.file_stem().unwrap_or_default();
     let name = format!("{}-on-{}", stem.display(), remote.facts().board);
     let out = args.out.clone();
@@ -296,7 +307,10 @@ fn explain(remote: &mut Remote, args: &Explained) -> Result<Ending, CliError> {
         })?;
         let probability = probabilities.get(found.target).copied().unwrap_or(f32::NAN);
         let labelled = (label(&model.card.labels, found.target), probability);
-        let map = saliency(spec, &found, labelled, &photo);
+        let map = SaliencyMap {
+            unit: args.unit.unit.is_some(),
+            ..saliency(spec, &found, labelled, &photo)
+        };
         print(&format!("{}\n  {}\n", map.sentence(), cost(&found)));
         map.overlay(&photo)
             .save(folder.join(map.file_name()))

@@ -11,6 +11,7 @@ use super::model_args::{ModelArgs, failed};
 use super::progress::{Terminal, catch_interrupts};
 use super::table::lay_out;
 use super::uncertainty::{UncertaintyArgs, words};
+use super::unit_args::UnitArgs;
 use super::{CliError, Ending, note, print};
 use crate::backend::core::Arithmetic;
 use crate::card::Card;
@@ -20,7 +21,7 @@ use crate::explainer::{
 };
 use crate::method_spec::MethodSpec;
 use crate::metric_spec::MetricSpec;
-use crate::model::{BackendKind, OpenModel, Unit, sha256};
+use crate::model::{BackendKind, OpenModel, sha256};
 use crate::photo::{Photo, read};
 use crate::report::files::{FileRecord, Run, write};
 use crate::report::folder::OutputFolder;
@@ -71,18 +72,13 @@ pub struct ExplainArgs {
         short,
         long = "target",
         value_name = "CLASS",
-        allow_negative_numbers = true
+        allow_negative_numbers = true,
+        conflicts_with = "unit"
     )]
     pub targets: Vec<Target>,
 
-    /// Explain a unit of the network instead of a class: the mean of a tensor's
-    /// channel, or its value in one place
-    #[arg(
-        long,
-        value_name = "TENSOR:CHANNEL[,ROW,COLUMN]",
-        conflicts_with = "targets"
-    )]
-    pub unit: Option<Unit>,
+    #[command(flatten)]
+    pub unit: UnitArgs,
 
     /// Explain why each class rather than this one: the difference of their scores
     #[arg(long, value_name = "CLASS", allow_negative_numbers = true)]
@@ -279,10 +275,7 @@ fn opened(args: &ExplainArgs) -> Result<OpenModel, CliError> {
         return Err(CliError::Usage(String::from(reason)));
     }
     model.arithmetic = args.arithmetic;
-    match &args.unit {
-        Some(unit) => Ok(model.of_unit(unit)?),
-        None => Ok(model),
-    }
+    args.unit.of(model)
 }
 
 /// One sentence a map, and where the files are.
@@ -343,8 +336,8 @@ fn question(args: &ExplainArgs, model: &OpenModel) -> Result<Question, CliError>
     if !args.targets.is_empty() {
         question.targets = args.targets.clone();
     }
-    if let Some(unit) = &args.unit {
-        question.targets = vec![Target::Named(unit.channel.to_string())];
+    if let Some(channel) = args.unit.channel() {
+        question.targets = vec![Target::Named(channel.to_string())];
         question.units = true;
     }
     question.against = args.against.clone();

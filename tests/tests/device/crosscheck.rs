@@ -125,6 +125,50 @@ fn halves_of_the_demo_network() {
     assert!(entry["halves"][1]["device_method"]["not-asked"].is_string());
 }
 
+/// A unit of the demo's network instead of a class, through files, on the board
+/// of CI and on the one of 64 KB.
+#[test]
+fn a_unit_of_the_demo_network() {
+    if !available() {
+        return;
+    }
+    let [model, card, scene, firmware] = [
+        "host/demo/honest.onnx",
+        "host/demo/poles.card.toml",
+        "host/demo/scene.png",
+        "firmware",
+    ]
+    .map(path);
+    let ask = |unit: &[&str]| {
+        let first = [&*model, "--card", &card, &scene, "--firmware", &firmware];
+        let boards = [
+            "--device",
+            "qemu:mps2-an386",
+            "--device",
+            "qemu:lm3s6965evb",
+        ];
+        let methods = ["-m", "grad-cam", "-m", "occlusion:window=16,stride=16"];
+        crosscheck(&[&first[..], &boards, &methods, unit].concat())
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let json = folder.path().join("out.json");
+    let json = json.to_str().expect("a path");
+    let (code, out, err) = ask(&["--unit", "narrow.relu:3", "--json", json]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.ends_with("\n2 of 2 BIT-EXACT\n"), "{out}");
+    let text = std::fs::read_to_string(json).expect("the JSON");
+    let document: Value = serde_json::from_str(&text).expect("JSON");
+    for entry in document["comparisons"].as_array().expect("two boards") {
+        assert_eq!(entry["target"], 3, "{entry}");
+        let tensors = entry["tensors"].as_array().expect("what was compared");
+        let logits = tensors.iter().find(|t| t["name"] == "logits");
+        assert_eq!(logits.expect("logits")["values"], 14, "{entry}");
+    }
+    let (code, out, err) = ask(&["--unit", "narrow.relu:14"]);
+    assert_eq!((code, out.as_str()), (2, ""), "{err}");
+    assert!(err.contains("the tensor has 14 channels, 0 to 13"), "{err}");
+}
+
 fn pictures(folder: &Path) {
     std::fs::create_dir(folder).expect("a folder");
     for k in 0..2u32 {

@@ -30,7 +30,7 @@ pub struct UncertainArgs {
 
 /// Runs the command.
 pub fn run(remote: &mut Remote, args: &UncertainArgs) -> Result<String, CliError> {
-    let (model, ..) = prepare(remote, &args.of, &[])?;
+    let (model, ..) = prepare(remote, (args.of.model.open()?, &args.of.picture), &[])?;
     let probabilities = remote.scores(Score::Probability)?.values;
     let asked = (args.passes, args.seed);
     let measured = watched("uncertainty", "passes", |watch| {
