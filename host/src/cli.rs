@@ -4,6 +4,7 @@ mod accelerate;
 mod audit;
 mod audit_run;
 mod bisect;
+mod board_args;
 mod budget;
 mod classify;
 mod compile;

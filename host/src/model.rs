@@ -1,6 +1,7 @@
 //! A model file, opened: what it takes, what it says about itself, and the
 //! engines that can run it.
 
+mod board;
 mod gpu;
 mod random;
 mod running;
@@ -21,8 +22,10 @@ use crate::card::{Card, CardError, Channels, NetworkFacts, PartialCard, Resize};
 use crate::compile::{CompileError, Goal};
 use crate::graph::{Graph, InputType, Layout, Quant};
 use crate::import::{self, ImportError, Imported};
+use crate::link::LinkError;
 use crate::photo::Intake;
 
+pub use board::Board;
 pub use gpu::Device;
 pub use random::randomise;
 pub use running::{Running, Wanted};
@@ -121,6 +124,9 @@ pub enum ModelError {
     /// The GPU.
     #[error("{0}")]
     Gpu(String),
+    /// The device that runs the network, or the line to it.
+    #[error(transparent)]
+    Link(Box<LinkError>),
     /// A unit that cannot be the target.
     #[error("`{unit}` is no unit to explain: {reason}")]
     Unit {
@@ -152,6 +158,8 @@ pub enum BackendKind {
     Tract,
     /// Any GPU within reach: many pictures at once, f32 within rounding of core's.
     Gpu,
+    /// A device at the other end of a line: scores only, core's bits.
+    Device,
 }
 
 /// How the backend `gpu` stores the numbers between layers; sums are f32 always.
@@ -241,6 +249,9 @@ pub struct OpenModel {
     pub gpu: Option<Device>,
     /// How that device stores numbers.
     pub precision: Precision,
+    /// The board that runs the network instead of `core`, where methods ask for
+    /// scores only.
+    pub board: Option<Board>,
 }
 
 impl OpenModel {
@@ -293,6 +304,7 @@ impl OpenModel {
                 _ => None,
             },
             precision,
+            board: None,
         })
     }
 
@@ -300,6 +312,7 @@ impl OpenModel {
     pub const fn backend(&self) -> BackendKind {
         match self.engine {
             Engine::Tract(_) => BackendKind::Tract,
+            _ if self.board.is_some() => BackendKind::Device,
             _ if self.gpu.is_some() => BackendKind::Gpu,
             Engine::Graph(_) | Engine::File(_) => BackendKind::Core,
         }

@@ -6,6 +6,7 @@ mod link {
     mod edits;
     mod faults;
     mod frames;
+    mod own_files;
     mod reader;
     mod script;
     mod units;

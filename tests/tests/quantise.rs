@@ -63,6 +63,7 @@ fn open(path: &Path) -> OpenModel {
         notes: vec![],
         goal: foveola::compile::Goal::default(),
         gpu: None,
+        board: None,
         precision: Default::default(),
         editing: Default::default(),
         engine: Engine::Graph(Box::new(imported)),

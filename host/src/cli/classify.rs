@@ -98,7 +98,7 @@ fn integers(explainer: &Explainer, scores: &[f32]) -> Result<Vec<i32>, CliError>
     let Some(quant) = explainer.model().output_quant() else {
         let model = explainer.model();
         return Err(CliError::Usage(match model.backend() {
-            BackendKind::Core | BackendKind::Gpu => {
+            BackendKind::Core | BackendKind::Gpu | BackendKind::Device => {
                 String::from("the model's output is not quantised")
             }
             BackendKind::Tract => String::from("the tract backend answers no integers"),

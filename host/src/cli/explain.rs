@@ -6,6 +6,7 @@ use clap::Args;
 use foveola_core::Score;
 use foveola_core::metric::Better;
 
+use super::board_args::BoardArgs;
 use super::limit_args::LimitArgs;
 use super::model_args::{ModelArgs, failed};
 use super::progress::{Terminal, catch_interrupts};
@@ -38,6 +39,8 @@ Examples:
   foveola explain model.onnx photo.jpg --method occlusion:window=8,stride=4 --target \"tabby cat\"
 
   foveola explain model.onnx photo.jpg --metric insertion --metric deletion:steps=20
+
+  foveola explain model.onnx photo.jpg --method lime:segments=mine.npy --device qemu:mps2-an386
 
 `foveola methods` lists the methods with their parameters, `foveola metrics` the metrics.")]
 pub struct ExplainArgs {
@@ -79,6 +82,9 @@ pub struct ExplainArgs {
 
     #[command(flatten)]
     pub unit: UnitArgs,
+
+    #[command(flatten)]
+    pub board: BoardArgs,
 
     /// Explain why each class rather than this one: the difference of their scores
     #[arg(long, value_name = "CLASS", allow_negative_numbers = true)]
@@ -192,9 +198,11 @@ pub fn run(args: &ExplainArgs) -> Result<Ending, CliError> {
         folder,
     )?;
     tell(args, &explainer.model().card, &answered, &place);
-    if let Some(line) = explainer.model().device_line() {
-        note(&line);
-    }
+    let lines = [
+        explainer.model().device_line(),
+        explainer.model().board_line(),
+    ];
+    lines.iter().flatten().for_each(|line| note(line));
     match answered.explanation.stopped {
         true => Ok(Ending::Stopped),
         false => Ok(Ending::Done),
@@ -275,7 +283,7 @@ fn opened(args: &ExplainArgs) -> Result<OpenModel, CliError> {
         return Err(CliError::Usage(String::from(reason)));
     }
     model.arithmetic = args.arithmetic;
-    args.unit.of(model)
+    args.board.of(args.unit.of(model)?)
 }
 
 /// One sentence a map, and where the files are.
@@ -353,6 +361,12 @@ fn usual_methods(model: &OpenModel) -> &'static [&'static str] {
         BackendKind::Core | BackendKind::Gpu => &DEFAULT_METHODS,
         BackendKind::Tract => {
             note("tract gives scores only, so grad-cam is left out");
+            &DEFAULT_METHODS[1..]
+        }
+        BackendKind::Device => {
+            note(
+                "the device gives scores only, so grad-cam is left out: `foveola device` has it run there",
+            );
             &DEFAULT_METHODS[1..]
         }
     }

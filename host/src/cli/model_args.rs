@@ -132,7 +132,8 @@ pub fn failed(error: impl Into<CliError>, model: &OpenModel) -> CliError {
     let error = error.into();
     match &error {
         CliError::Explain(ExplainError::Classifier(foveola_core::Error::Backend)) => {
-            model.failure().map_or(error, CliError::Model)
+            let failure = model.line_failure().or_else(|| model.failure());
+            failure.map_or(error, CliError::Model)
         }
         _ => error,
     }

@@ -114,7 +114,7 @@ pub fn run(args: &SheetArgs) -> Result<Ending, CliError> {
 
 /// Every method that the backend can run.
 fn all_methods(backend: BackendKind, thorough: bool) -> Result<Vec<MethodSpec>, CliError> {
-    let white = backend != BackendKind::Tract;
+    let white = matches!(backend, BackendKind::Core | BackendKind::Gpu);
     let rows = METHODS.iter();
     let runs = rows.filter(|row| white || row.needs == Needs::Scores);
     let asked = |name: &'static str| {

@@ -25,7 +25,8 @@ impl UncertaintyArgs {
     /// What is to be measured, if anything.
     pub fn setting(&self, seed: u64, model: &OpenModel) -> Result<Option<Setting>, CliError> {
         if self.uncertainty && model.backend() != BackendKind::Core {
-            let reason = "--uncertainty is for the backend core; tract and GPUs have no dropout";
+            let reason = "--uncertainty is for the backend core; tract and GPUs have no dropout, a device \
+                          measures it by itself: foveola device DEVICE uncertainty";
             return Err(CliError::Usage(String::from(reason)));
         }
         let setting = Setting::default();

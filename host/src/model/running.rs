@@ -73,6 +73,9 @@ impl OpenModel {
     /// # Errors
     /// As [`OpenModel::start`].
     pub fn start_for(&self, wanted: &Wanted, threads: usize) -> Result<Running, ModelError> {
+        if let Some(board) = &self.board {
+            return Ok(Running::new(board.start(self)?));
+        }
         match &self.engine {
             Engine::Tract(model) => {
                 let backend = TractBackend::new(Arc::clone(model), self.card.activation, threads)?;

@@ -199,6 +199,7 @@ fn with_file(model: &OpenModel, file: Arc<ModelFile>) -> OpenModel {
         editing: model.editing,
         goal: model.goal,
         gpu: None,
+        board: None,
         precision: model.precision,
     }
 }

@@ -329,6 +329,7 @@ fn json(run: &Run<'_>) -> Vec<u8> {
                 Arithmetic::Strict => "strict",
                 Arithmetic::Fused => "fused",
             },
+            BackendKind::Device => "strict",
             BackendKind::Tract => "tract",
             BackendKind::Gpu => match model.precision {
                 Precision::Full => "gpu",

@@ -255,6 +255,7 @@ impl Manifest {
             BackendKind::Core => "core",
             BackendKind::Tract => "tract",
             BackendKind::Gpu => "gpu",
+            BackendKind::Device => "device",
         }
     }
 

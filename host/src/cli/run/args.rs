@@ -248,7 +248,7 @@ impl Question {
         }
         let usual: &[&str] = match model.backend() {
             BackendKind::Core | BackendKind::Gpu => &WHITE_BOX,
-            BackendKind::Tract => &BLACK_BOX,
+            BackendKind::Tract | BackendKind::Device => &BLACK_BOX,
         };
         let specs = usual.iter().map(|name| name.parse());
         let wrong = |e: crate::method_spec::SpecError| CliError::Usage(e.to_string());
