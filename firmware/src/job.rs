@@ -55,7 +55,7 @@
 //! | `shape.N` | `H/W/C` of its map |
 //! | `outcome.N` | `ok`, `flat`, `undefined REASON` or `partial DONE TOTAL` |
 //! | `cost.N` | what it cost: `instructions=I stack=S arena=A scratch=B map=M passes=P` |
-//! | `edits.N` | if asked for by `edits`: `incremental COUNT`, so many pictures computed only where they changed, in the arena that `cost.N` states; or `full`, if the method asks about no such pictures or there is no room |
+//! | `edits.N` | if asked for by `edits`: `incremental COUNT`, so many pictures computed only where they changed (0 where boxes are too large to save anything), in the arena that `cost.N` states; or `full`, if the method asks about no such pictures or there is no room |
 //! | `forward.N` | if asked for by `profile`: instructions of node N in a plain forward pass; the first one includes the load of the picture |
 //! | `forward.M.N`, `backward.M.N` | the same of method M's forward pass, which keeps what the way back needs, and of that way back |
 //! | `update` | of an audit: `kept`, or why the model was refused |

@@ -7,7 +7,8 @@ use foveola_core::explain::Progress;
 use crate::board::{Board, stack};
 
 /// Measures one question after the other. The board's counter wraps, so the
-/// meter reads it whenever a pass is done.
+/// meter reads it whenever a pass is done, and whoever serves a line whenever
+/// it looks at the line.
 pub struct Meter<B> {
     board: B,
     last: u32,
@@ -90,11 +91,16 @@ impl<B: Board> Meter<B> {
         self.last = self.board.ticks();
     }
 
-    /// Instructions since [`Meter::begin`].
-    pub fn read(&mut self) -> u64 {
+    /// Counts on, before the counter wraps.
+    pub fn keep_up(&mut self) {
         let now = self.board.ticks();
         self.ticks += u64::from(now.wrapping_sub(self.last));
         self.last = now;
+    }
+
+    /// Instructions since [`Meter::begin`].
+    pub fn read(&mut self) -> u64 {
+        self.keep_up();
         B::instructions(self.ticks)
     }
 

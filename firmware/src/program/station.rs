@@ -211,6 +211,7 @@ impl<B: Board, C: Camera<B>> Platform for Station<'_, B, C> {
 
     fn feed(&mut self) {
         self.meter.board().feed();
+        self.meter.keep_up();
     }
 
     fn facts(&self) -> Facts<'_> {

@@ -24,7 +24,7 @@ fn explained(
         _ => return Err(LinkError::Unexpected),
     };
     let end = match ended.end {
-        End::Ok => End::Ok,
+        End::Ok | End::Flat => End::Ok,
         End::Failed(fault) => return Err(fault.into()),
         _ => return Err(LinkError::Unexpected),
     };
@@ -35,8 +35,9 @@ fn explained(
     Ok((ended, edits, bytes.to_vec()))
 }
 
-/// The same explanation in full and by edits, with `work` bytes.
-fn both(model: &[u8], work: usize) -> Result<[Answer; 2], LinkError> {
+/// The same explanation in full and by edits, with `work` bytes and boxes of
+/// some rows and columns.
+fn both(model: &[u8], work: usize, [rows, columns]: [u32; 2]) -> Result<[Answer; 2], LinkError> {
     let mut ram = Ram::with(work);
     let world = World::new(vec![&mut ram], Some(model), None);
     let mut session = Session::open(world::End(&world), 7)?;
@@ -45,8 +46,8 @@ fn both(model: &[u8], work: usize) -> Result<[Answer; 2], LinkError> {
     session.ask(&Request::PictureChunk(0, &pixels))?;
     let explain = Explain {
         method: Call::Occlusion {
-            window: Some([0, 2, 2]),
-            stride: None,
+            window: Some([0, rows, columns]),
+            stride: Some([0, 1, 1]),
             baseline: Baseline::Number(0.0),
             mindspore: false,
         },
@@ -67,7 +68,7 @@ fn room_decides_and_the_map_stays() {
     let mut seen = Vec::new();
     let mut map = None;
     for work in (1..=32).map(|i| 512 * i) {
-        let Ok([full, edited]) = both(&model, work) else {
+        let Ok([full, edited]) = both(&model, work, [2, 2]) else {
             assert!(seen.is_empty(), "{work} bytes are less than fewer bytes");
             continue;
         };
@@ -83,4 +84,9 @@ fn room_decides_and_the_map_stays() {
     println!("{seen:?}");
     assert!(seen.is_sorted() && seen.first() == Some(&0));
     assert!(seen.last() > Some(&0), "{seen:?}");
+    // Where there is room: boxes of which each reaches most of every layer, and few of them.
+    for boxes in [[7, 6], [6, 5], [5, 6], [7, 3]] {
+        let [full, edited] = both(&model, 16_384, boxes).expect("there is room");
+        assert_eq!((edited.1, edited.2), (Some(0), full.2), "{boxes:?}");
+    }
 }
