@@ -22,6 +22,8 @@ pub(super) mod conv_backward;
 pub(super) mod depthwise;
 pub(super) mod in_place;
 pub(super) mod layout;
+#[cfg(target_arch = "x86_64")]
+mod neighbours;
 mod normalise;
 pub mod packing;
 pub(super) mod pool;
@@ -335,7 +337,7 @@ pub fn backward(
     let to = grad_in.get_mut(..node.input.len()).ok_or(Error::Internal)?;
     match node.op {
         Op::Conv { .. } | Op::Dense => {
-            conv_backward::backward(node, Part::Whole(g), to, scratch, isa)
+            conv_backward::backward(node, Part::Whole(g), to, (scratch, false), isa)
         }
         Op::Depthwise { geometry } => depthwise::backward(node, geometry, Part::Whole(g), to, isa),
         Op::PRelu | Op::Binary(_) => binary::backward(node, part, rule, g, saved, to),
@@ -356,6 +358,7 @@ pub fn backward(
 /// Adds row `y` of the input gradient of a `Conv` or `Depthwise` to `grad_in`
 /// (one row of the input), from rows of the output's gradient: those whose
 /// windows reach row `y` are there. The bits are those of [`backward`].
+/// `laid_out`: whether `scratch` is as the last call for this node left it.
 ///
 /// # Errors
 /// [`Error::Internal`] for another operator or a buffer that does not fit.
@@ -364,13 +367,13 @@ pub fn backward_row(
     grad_out: Rows<'_>,
     y: usize,
     grad_in: &mut [f32],
-    scratch: &mut [f32],
+    (scratch, laid_out): (&mut [f32], bool),
     isa: Isa,
 ) -> Result<(), Error> {
     let to = grad_in.get_mut(..node.input.row()).ok_or(Error::Internal)?;
     let part = Part::Row(y, grad_out);
     match node.op {
-        Op::Conv { .. } => conv_backward::backward(node, part, to, scratch, isa),
+        Op::Conv { .. } => conv_backward::backward(node, part, to, (scratch, laid_out), isa),
         Op::Depthwise { geometry } => depthwise::backward(node, geometry, part, to, isa),
         _ => Err(Error::Internal),
     }
@@ -417,11 +420,10 @@ fn plain_backward(
 }
 
 /// f32 elements of scratch with which the fastest variants of the node's
-/// forward and backward pass run (0 if none needs any); the same on every
-/// instruction set so far.
-pub fn scratch_len(node: &Node<'_>, _isa: Isa) -> usize {
+/// forward and backward pass run (0 if none needs any).
+pub fn scratch_len(node: &Node<'_>, isa: Isa) -> usize {
     match node.op {
-        Op::Conv { .. } | Op::Dense => conv_backward::scratch_len(node),
+        Op::Conv { .. } | Op::Dense => conv_backward::scratch_len(node, isa),
         Op::Lrn { .. } => node.input.c,
         _ => 0,
     }

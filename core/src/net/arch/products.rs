@@ -163,6 +163,16 @@ pub(in crate::net) fn transpose(from: &[[f32; 8]; 8], to: &mut [[f32; 8]; 8]) ->
     }
 }
 
+/// Where `x[i] > best[i]`, `best[i] = x[i]` and `won[i] = tap`. Returns for how
+/// many this was done, from the first on.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(in crate::net) fn meet(best: &mut [f32], x: &[f32], won: &mut [u32], tap: u32) -> usize {
+    let (best, _) = best.as_chunks_mut();
+    let (won, _) = won.as_chunks_mut();
+    sse::meet(best, x.as_chunks().0, won, tap)
+}
+
 /// `to[i] += from[i] * factor`. Returns for how many this was done, from the
 /// first on: none where this machine has no better way than a loop.
 #[inline(always)]

@@ -4,6 +4,8 @@
 //! they lie.
 
 use super::conv::{Convolution, pointwise};
+#[cfg(target_arch = "x86_64")]
+use super::neighbours::Neighbours;
 use super::packing::LANES;
 use super::spans::Axis;
 use super::tile::{Finish, Region, Spot, Walk};
@@ -196,27 +198,49 @@ impl Sizes {
 
 /// Scratch with which [`backward`] is fastest: 0 where so few pixels share the
 /// weights that transposing them does not pay.
-pub(super) fn scratch_len(node: &Node<'_>) -> usize {
+pub(super) fn scratch_len(node: &Node<'_>, isa: Isa) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(neighbours) = neighbours(node, isa) {
+        return neighbours.weights_len(node);
+    }
+    let _ = isa;
     match Sizes::of(node.op, node.input, node.output) {
         Some(sizes) if node.output.area() > 2 => sizes.transposed(),
         _ => 0,
     }
 }
 
-/// Adds the input gradient of a `Conv` or `Dense`, or a row of it.
+#[cfg(target_arch = "x86_64")]
+fn neighbours(node: &Node<'_>, isa: Isa) -> Option<Neighbours> {
+    Neighbours::of(node).filter(|_| isa.has_vectors())
+}
+
+/// Adds the input gradient of a `Conv` or `Dense`, or a row of it. `laid_out`:
+/// whether `scratch` is as the last call for this node left it.
 pub(super) fn backward(
     node: &Node<'_>,
     part: Part<'_>,
     grad_in: &mut [f32],
-    scratch: &mut [f32],
+    (scratch, laid_out): (&mut [f32], bool),
     isa: Isa,
 ) -> Result<(), Error> {
     let found = Sizes::part(node.op, node.input, node.output, part);
     let (sizes, source) = found.ok_or(Error::Internal)?;
-    let need = scratch_len(node);
+    let need = scratch_len(node, isa);
     match scratch.get_mut(..need) {
+        #[cfg(target_arch = "x86_64")]
+        Some(weights) if let Some(neighbours) = neighbours(node, isa) => {
+            if !laid_out {
+                neighbours.lay_out(node, weights).ok_or(Error::Internal)?;
+            }
+            let rows = (sizes.rows, source);
+            let done = neighbours.backward(node, rows, weights, grad_in, isa);
+            done.ok_or(Error::Internal)
+        }
         Some(weights) if need > 0 => {
-            transpose(&sizes, node.weights, weights).ok_or(Error::Internal)?;
+            if !laid_out {
+                transpose(&sizes, node.weights, weights).ok_or(Error::Internal)?;
+            }
             sizes.backward(weights, source, grad_in, isa)
         }
         _ => in_place(&sizes, node.weights, source, grad_in).ok_or(Error::Internal),

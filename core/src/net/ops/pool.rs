@@ -3,6 +3,8 @@
 use super::spans::{Axis, Span};
 use super::tile::{Region, Spot, Walk};
 use super::{Node, Rows};
+#[cfg(target_arch = "x86_64")]
+use crate::net::arch::products;
 use crate::net::op::{Geometry, Op};
 use crate::tensor::Shape;
 
@@ -25,6 +27,12 @@ pub(in crate::net) fn winner_bytes(geometry: Geometry, output: Shape) -> usize {
 /// Channels whose winners are known at once.
 const CHANNELS: usize = 32;
 
+/// A winner: with vectors as wide as what it won, so that one mask serves both.
+#[cfg(target_arch = "x86_64")]
+type Winner = u32;
+#[cfg(not(target_arch = "x86_64"))]
+type Winner = u16;
+
 /// Winners, so many bits each, the first in the lowest bits of a byte.
 struct Winners {
     bits: usize,
@@ -38,9 +46,17 @@ impl Winners {
     }
 
     /// Writes winners from number `first` on.
-    fn write(&self, keep: &mut [u8], first: usize, winners: &[u16]) -> Option<()> {
+    fn write(&self, keep: &mut [u8], first: usize, winners: &[Winner]) -> Option<()> {
+        #[cfg(target_arch = "x86_64")]
+        if self.bits == 4 && first.is_multiple_of(2) && winners.len().is_multiple_of(2) {
+            let bytes = keep.get_mut(first / 2..)?.get_mut(..winners.len() / 2)?;
+            for (byte, [low, high]) in bytes.iter_mut().zip(winners.as_chunks().0) {
+                *byte = (low | high << 4) as u8;
+            }
+            return Some(());
+        }
         for (i, winner) in (first..).zip(winners) {
-            let [low, high] = winner.to_le_bytes();
+            let [low, high, ..] = winner.to_le_bytes();
             match self.bits {
                 8 => *keep.get_mut(i)? = low,
                 16 => *keep.get_mut(2 * i..)?.first_chunk_mut()? = [low, high],
@@ -55,11 +71,11 @@ impl Winners {
     }
 
     /// Reads winners from number `first` on.
-    fn read(&self, keep: &[u8], first: usize, winners: &mut [u16]) -> Option<()> {
+    fn read(&self, keep: &[u8], first: usize, winners: &mut [Winner]) -> Option<()> {
         for (i, winner) in (first..).zip(winners) {
             *winner = match self.bits {
                 8 => (*keep.get(i)?).into(),
-                16 => u16::from_le_bytes(*keep.get(2 * i..)?.first_chunk()?),
+                16 => u16::from_le_bytes(*keep.get(2 * i..)?.first_chunk()?).into(),
                 _ => {
                     let (byte, shift, mask) = self.place(i);
                     (keep.get(byte)? >> shift & mask).into()
@@ -115,10 +131,30 @@ pub(in crate::net) fn taps<T>(
     Some(())
 }
 
+/// What a pool compares.
+pub(in crate::net) trait Compared: Copy + PartialOrd {
+    /// Lets `x`, under tap `tap`, meet the largest so far. Returns for how many
+    /// channels this was done, from the first on: none where there is no better way
+    /// than a loop.
+    fn meet(_best: &mut [Self], _x: &[Self], _won: &mut [Winner; CHANNELS], _tap: Winner) -> usize {
+        0
+    }
+}
+
+impl Compared for i8 {}
+
+impl Compared for f32 {
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn meet(best: &mut [f32], x: &[f32], won: &mut [u32; CHANNELS], tap: u32) -> usize {
+        products::meet(best, x, won, tap)
+    }
+}
+
 /// Largest value of each window of the output rows from row `y` on, as many as
 /// `out` holds; the first one wins among equals. `keep` takes the winners of
 /// the whole output, or is empty.
-pub(in crate::net) fn max_forward<T: Copy + PartialOrd>(
+pub(in crate::net) fn max_forward<T: Compared>(
     geometry: Geometry,
     (input, output): (Shape, Shape),
     source: Rows<'_, T>,
@@ -146,14 +182,20 @@ pub(in crate::net) fn max_forward<T: Copy + PartialOrd>(
         }
         let pixel = y * output.row() + spot.target;
         for (out, channel) in out.chunks_mut(CHANNELS).zip((0..).step_by(CHANNELS)) {
-            let mut won = [0_u16; CHANNELS];
+            let mut won = [Winner::default(); CHANNELS];
             let mut first = true;
             taps(region, spot, kernel_w, (&source, input.c), |tap, from| {
                 let x = source.data.get(from + channel..)?;
-                for ((out, &x), won) in out.iter_mut().zip(x).zip(&mut won) {
+                let met = if first {
+                    0
+                } else {
+                    T::meet(out, x, &mut won, tap as Winner)
+                };
+                let behind = out.iter_mut().zip(x).zip(&mut won).skip(met);
+                for ((out, &x), won) in behind {
                     let wins = first | (x > *out);
                     *out = if wins { x } else { *out };
-                    *won = if wins { tap as u16 } else { *won };
+                    *won = if wins { tap as Winner } else { *won };
                 }
                 first = false;
                 Some(())
@@ -181,12 +223,12 @@ pub(in crate::net) fn max_backward(
     pixels(geometry, (input, output), (0, output.h), |region, spot| {
         let g = grad_out.get(spot.target..)?.get(..output.c)?;
         for (g, channel) in g.chunks(CHANNELS).zip((0..).step_by(CHANNELS)) {
-            let mut won = [0_u16; CHANNELS];
+            let mut won = [Winner::default(); CHANNELS];
             winners.read(keep, spot.target + channel, won.get_mut(..g.len())?)?;
             taps(region, spot, kernel_w, (&like, input.c), |tap, to| {
                 let to = grad_in.get_mut(to + channel..)?;
                 for ((to, &g), &won) in to.iter_mut().zip(g).zip(&won) {
-                    *to += if usize::from(won) == tap { g } else { 0.0 };
+                    *to += if won == tap as Winner { g } else { 0.0 };
                 }
                 Some(())
             })?;

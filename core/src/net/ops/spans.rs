@@ -46,6 +46,9 @@ pub struct Axis {
     first: usize,
     count: usize,
     backward: bool,
+    /// Source pixels from one target pixel of a residue class to the next, backward.
+    #[cfg(target_arch = "x86_64")]
+    pace: usize,
 }
 
 impl Axis {
@@ -62,6 +65,8 @@ impl Axis {
             first,
             count,
             backward: false,
+            #[cfg(target_arch = "x86_64")]
+            pace: 1,
         }
     }
 
@@ -90,7 +95,41 @@ impl Axis {
             first: 0,
             count,
             backward: false,
+            #[cfg(target_arch = "x86_64")]
+            pace: 1,
         }
+    }
+
+    /// `count` targets of which each reads `taps` pixels of `source`, last one
+    /// first; the first target begins with pixel `last`, the next `pace` behind it.
+    #[cfg(target_arch = "x86_64")]
+    pub const fn paced(
+        pace: usize,
+        (last, taps): (usize, usize),
+        source: usize,
+        count: usize,
+    ) -> Self {
+        Self {
+            source,
+            kernel: taps,
+            stride: 1,
+            dilation: 1,
+            pad: last,
+            first: 0,
+            count,
+            backward: true,
+            pace,
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    const fn pace(&self) -> isize {
+        self.pace as isize
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    const fn pace(&self) -> isize {
+        1
     }
 
     /// Taps of the kernel.
@@ -147,7 +186,7 @@ impl Axis {
                 .saturating_sub(class)
                 .div_ceil(self.stride.max(1)),
             from: if at(tap) < 0 { -whole } else { whole },
-            from_step: 1,
+            from_step: self.pace(),
             tap,
             tap_step,
             taps,

@@ -26,6 +26,14 @@ struct Stage {
     needs: usize,
 }
 
+/// Memory for weights in another order.
+struct Scratch {
+    /// Bytes of the arena.
+    bytes: Range<usize>,
+    /// The node for which weights lie there.
+    laid_out: Option<usize>,
+}
+
 type Stages = [Stage; MAX_STREAMED + 1];
 
 impl<'m> Session<'m, '_> {
@@ -43,7 +51,10 @@ impl<'m> Session<'m, '_> {
         let output = self.view(last)?.output;
         self.gate(plan, last, plan.gradient(output).range(), 0, rule)?;
         watch.show(last, 0, || self.values(&plan.gradient(output)))?;
-        let scratch = self.back_scratch(plan, &nodes);
+        let mut scratch = Scratch {
+            bytes: self.back_scratch(plan, &nodes),
+            laid_out: None,
+        };
         let there = Stage {
             done: usize::MAX,
             height: 0,
@@ -70,7 +81,7 @@ impl<'m> Session<'m, '_> {
             let view = self.model.node(index);
             let view = view.as_ref().ok_or(Error::Internal)?;
             stage.needs = self.needs_back(view, y + 1)?;
-            self.make_row_back(plan, (index, view), y, rule, scratch.clone(), watch)?;
+            self.make_row_back(plan, (index, view), y, rule, &mut scratch, watch)?;
         }
         Ok(())
     }
@@ -100,7 +111,7 @@ impl<'m> Session<'m, '_> {
         (index, view): (usize, &NodeView<'m>),
         y: usize,
         rule: Rule,
-        scratch: Range<usize>,
+        scratch: &mut Scratch,
         watch: &mut Watch<'_, '_>,
     ) -> Result<(), Error> {
         for (part, id) in view.inputs().enumerate() {
@@ -115,7 +126,7 @@ impl<'m> Session<'m, '_> {
             }
             match view.op {
                 Op::Conv { .. } | Op::Depthwise { .. } => {
-                    self.window_row_back(plan, view, y, to.clone(), scratch.clone())?;
+                    self.window_row_back(plan, (index, view), y, to.clone(), scratch)?;
                 }
                 _ => self.even_row_back(plan, index, part, y, (to.clone(), rule))?,
             }
@@ -153,12 +164,14 @@ impl<'m> Session<'m, '_> {
     fn window_row_back(
         &mut self,
         plan: &Plan<'_>,
-        view: &NodeView<'m>,
+        (index, view): (usize, &NodeView<'m>),
         y: usize,
         to: Range<usize>,
-        scratch: Range<usize>,
+        scratch: &mut Scratch,
     ) -> Result<(), Error> {
-        let ranges = [to, plan.gradient(view.output).range(), scratch];
+        let laid_out = scratch.laid_out.replace(index) == Some(index);
+        let gradient = plan.gradient(view.output).range();
+        let ranges = [to, gradient, scratch.bytes.clone()];
         let row = self.model.shape(view.output).row();
         if let Some(node) = &self.model.integer_node(view, 0) {
             let [to, from, scratch] = carve(self.arena, ranges)?;
@@ -172,7 +185,8 @@ impl<'m> Session<'m, '_> {
         let (data, to) = (floats(from)?, floats_mut(to)?);
         let modulo = data.len().checked_div(row).unwrap_or(0);
         let rows = Rows { data, row, modulo };
-        ops::backward_row(&node, rows, y, to, floats_mut(scratch)?, self.isa)
+        let scratch = (floats_mut(scratch)?, laid_out);
+        ops::backward_row(&node, rows, y, to, scratch, self.isa)
     }
 
     /// Row `y` of the gradient of an input of an operator whose rows depend on

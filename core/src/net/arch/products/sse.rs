@@ -1,9 +1,9 @@
-//! Gates and transposed weights on x86-64, whose every processor has SSE2.
+//! Gates, winners and transposed weights on x86-64, whose every processor has SSE2.
 //! Gates have no branches, as neighbouring gradients pass or not by chance.
 
 use core::arch::x86_64::{
-    __m128, _mm_and_ps, _mm_cmpgt_ps, _mm_movehl_ps, _mm_movelh_ps, _mm_movemask_ps, _mm_set_ps,
-    _mm_set1_ps, _mm_storeu_ps, _mm_unpackhi_ps, _mm_unpacklo_ps,
+    __m128, _mm_and_ps, _mm_andnot_ps, _mm_cmpgt_ps, _mm_movehl_ps, _mm_movelh_ps, _mm_movemask_ps,
+    _mm_or_ps, _mm_set_ps, _mm_set1_ps, _mm_storeu_ps, _mm_unpackhi_ps, _mm_unpacklo_ps,
 };
 
 /// The bits of a byte, from the least on.
@@ -70,6 +70,36 @@ fn halves(&[a, b, c, d, e, f, g, h]: &[f32; 8]) -> [__m128; 2] {
 #[inline]
 fn byte_of([low, high]: [__m128; 2]) -> u8 {
     (_mm_movemask_ps(low) | _mm_movemask_ps(high) << 4) as u8
+}
+
+/// As the function of this name around, by fours.
+pub fn meet(best: &mut [[f32; 4]], x: &[[f32; 4]], won: &mut [[u32; 4]], tap: u32) -> usize {
+    let mut done = 0;
+    for ((best, x), won) in best.iter_mut().zip(x).zip(won) {
+        // SAFETY: x86-64 has SSE2.
+        unsafe { outdo(best, x, won, tap) };
+        done += 4;
+    }
+    done
+}
+
+#[target_feature(enable = "sse2")]
+#[inline]
+fn outdo(best: &mut [f32; 4], x: &[f32; 4], won: &mut [u32; 4], tap: u32) {
+    let quad = |&[a, b, c, d]: &[f32; 4]| _mm_set_ps(d, c, b, a);
+    let (old, new) = (quad(best), quad(x));
+    let wins = _mm_cmpgt_ps(new, old);
+    let either = |new, old| _mm_or_ps(_mm_and_ps(wins, new), _mm_andnot_ps(wins, old));
+    // Numbers of taps are kept as they are: nothing is computed with them.
+    let (number, winner) = (f32::from_bits(tap), won.map(f32::from_bits));
+    let winner = either(_mm_set1_ps(number), quad(&winner));
+    let mut numbers = [0.0; 4];
+    // SAFETY: each is 4 writable f32, in any alignment.
+    unsafe {
+        _mm_storeu_ps(best.as_mut_ptr(), either(new, old));
+        _mm_storeu_ps(numbers.as_mut_ptr(), winner);
+    }
+    *won = numbers.map(f32::to_bits);
 }
 
 /// As the function of this name around.

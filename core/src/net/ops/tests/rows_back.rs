@@ -61,7 +61,8 @@ fn rows_are_those_of_the_whole() {
                 let mut found: Vec<f32> = Vec::new();
                 by_rows(case.op, [node.input, node.output], &seed, |rows, y| {
                     let mut to = vec![0.5; node.input.row()];
-                    backward_row(&node, rows, y, &mut to, &mut scratch, isa).unwrap();
+                    let scratch = (&mut scratch[..], y > 0);
+                    backward_row(&node, rows, y, &mut to, scratch, isa).unwrap();
                     found.extend(to);
                 });
                 assert_eq!(bits(&found), bits(&whole), "{case:?} {isa:?}");
