@@ -7,7 +7,7 @@ use crate::Rule;
 use crate::net::arch::Isa;
 use crate::net::op::{Activation, Geometry, Op};
 use crate::net::ops::spans::Axis;
-use crate::net::ops::{Rows, forward_row, own_bytes};
+use crate::net::ops::{Rows, forward_row, own_bytes, scratch_len};
 use crate::tensor::Shape;
 use std::vec;
 use std::vec::Vec;
@@ -131,6 +131,55 @@ fn large_products_sum_in_the_stated_order() {
         *case.inputs[0].last_mut().unwrap() = f32::NAN;
         for isa in Isa::every() {
             assert!(case.forward(isa).2, "{isa:?} {shapes:?}");
+        }
+    }
+}
+
+/// First layers: so few channels that columns share vectors, strides, windows that
+/// reach over the border, rows of one vector and of many.
+#[test]
+fn gradients_of_few_channels_sum_in_the_stated_order() {
+    let mut random = Random(12);
+    let kinds = [
+        ([12, 24], 3, 64, [7, 7], [2, 2], [3, 3]),
+        ([9, 20], 3, 23, [3, 3], [2, 2], [0, 1]),
+        ([5, 15], 3, 9, [5, 5], [1, 1], [2, 2]),
+        ([8, 16], 1, 8, [3, 4], [1, 2], [1, 0]),
+        ([7, 12], 4, 17, [2, 5], [3, 3], [1, 4]),
+        ([6, 6], 2, 5, [3, 3], [1, 3], [1, 1]),
+        ([4, 2], 8, 12, [3, 3], [1, 1], [1, 1]),
+    ];
+    for ([h, w], inputs, outputs, kernel, stride, pad) in kinds {
+        let geometry = Geometry {
+            kernel,
+            stride,
+            dilation: [1; 2],
+            pad,
+        };
+        let op = Op::Conv {
+            geometry,
+            groups: 1,
+        };
+        let side = |axis: usize, side: usize| {
+            let [k, s, p] = [kernel, stride, pad].map(|of| usize::from(of[axis]));
+            (side + 2 * p - k) / s + 1
+        };
+        let output = Shape::new(side(0, h), side(1, w), outputs);
+        let input = Shape::new(h, w, inputs);
+        let case = Case::new(op, Activation::None, vec![input], output, &mut random);
+        let mut seed = random.values(case.output.len());
+        seed.iter_mut().step_by(3).for_each(|g| *g = -0.0);
+        let wanted = plain_backward(&case, &seed, 0.125);
+        let plain = scratch_len(&case.node(0), Isa::portable());
+        for isa in Isa::every() {
+            let found = case.backward(0, Rule::Gradient, &seed, 0.125, isa, true);
+            assert_eq!(bits(&found), bits(&wanted), "{isa:?} {geometry:?}");
+            let own = scratch_len(&case.node(0), isa) != plain;
+            assert_eq!(
+                own,
+                isa.has_vectors(),
+                "{geometry:?}: not what this is about"
+            );
         }
     }
 }
