@@ -16,7 +16,7 @@ use crate::model::BackendKind;
 use crate::photo::Photo;
 use crate::report::files::png;
 use crate::report::folder::write_file;
-use crate::report::sheet::{Cell, draw, panel};
+use crate::report::sheet::{Cell, draw, has_both_signs, panel};
 
 /// Methods that ask much, as a page of all of them asks: enough to see what each
 /// looks at, in minutes.
@@ -88,7 +88,7 @@ pub fn run(args: &SheetArgs) -> Result<Ending, CliError> {
     write_file(&args.out, &[])?;
     catch_interrupts();
     let mut terminal = Terminal::new();
-    let mut columns = Vec::new();
+    let mut columns: Vec<Column> = Vec::new();
     for path in &args.pictures {
         if terminal.stopped() {
             break;
@@ -97,7 +97,7 @@ pub fn run(args: &SheetArgs) -> Result<Ending, CliError> {
         columns.push(made.map_err(|error| failed(error, explainer.model()))?);
         explainer.model().sound()?;
     }
-    let (cells, across) = by_rows(&columns);
+    let (cells, across) = by_rows(&cells(&columns));
     let heading = format!(
         "{} methods, {} pictures",
         question.methods.len(),
@@ -147,12 +147,19 @@ fn possible(explainer: &Explainer, methods: Vec<MethodSpec>) -> Result<Vec<Metho
 }
 
 /// A picture and every method on it.
+struct Column {
+    /// The picture by itself.
+    first: Cell,
+    photo: Photo,
+    maps: Vec<SaliencyMap>,
+}
+
 fn column(
     explainer: &mut Explainer,
     path: &Path,
     question: &Question,
     terminal: &mut Terminal,
-) -> Result<Vec<Cell>, CliError> {
+) -> Result<Column, CliError> {
     let photo = Photo::open(path, &explainer.model().intake())?;
     let explanation = explainer.explain_watched(&photo, question, terminal)?;
     let class = explanation.targets.first().copied().unwrap_or(0);
@@ -162,13 +169,36 @@ fn column(
         .get(class)
         .map_or(0.0, |p| 100.0 * p);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let mut cells = vec![Cell {
+    let first = Cell {
         panel: photo.display().clone(),
         title: name.into_owned(),
         caption: format!("{label}, {sure:.1} %"),
-    }];
-    let shown = |map: &SaliencyMap| Cell {
-        panel: panel(map, &photo),
+    };
+    Ok(Column {
+        first,
+        photo,
+        maps: explanation.maps,
+    })
+}
+
+/// The cells of every column. A method has the same colours on all pictures:
+/// those of both signs where one of its maps has both.
+fn cells(columns: &[Column]) -> Vec<Vec<Cell>> {
+    let methods = columns.iter().map(|column| column.maps.len()).max();
+    let signed: Vec<bool> = (0..methods.unwrap_or(0))
+        .map(|i| has_both_signs(columns.iter().filter_map(|column| column.maps.get(i))))
+        .collect();
+    let of = |column: &Column| {
+        let maps = column.maps.iter().zip(&signed);
+        let shown = maps.map(|(map, &signed)| cell(map, &column.photo, signed));
+        [column.first.clone()].into_iter().chain(shown).collect()
+    };
+    columns.iter().map(of).collect()
+}
+
+fn cell(map: &SaliencyMap, photo: &Photo, around_zero: bool) -> Cell {
+    Cell {
+        panel: panel(map, photo, around_zero),
         title: map.spec.title().to_owned(),
         caption: match (map.reason(), map.outcome) {
             (Some(reason), _) => reason,
@@ -177,9 +207,7 @@ fn column(
             }
             _ => String::new(),
         },
-    };
-    cells.extend(explanation.maps.iter().map(shown));
-    Ok(cells)
+    }
 }
 
 /// The columns' cells, row by row, and how many columns the page has. Many

@@ -73,7 +73,7 @@ impl Gallery {
             });
             for map in &explanation.maps {
                 cells.push(Cell {
-                    panel: boxed(panel(map, &photo), scene),
+                    panel: boxed(panel(map, &photo, false), scene),
                     title: format!("{}: {}", network.name, map.spec.title()),
                     caption: caption(map, scene),
                 });

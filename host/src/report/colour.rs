@@ -59,6 +59,18 @@ impl ColourScale {
         })
     }
 
+    /// The same scale with 0 in the middle, for a map beside others of both signs.
+    #[must_use]
+    pub fn around_zero(self) -> Self {
+        let end = self.low.abs().max(self.high.abs());
+        Self {
+            low: -end,
+            high: end,
+            diverging: true,
+            ..self
+        }
+    }
+
     /// Where a value lies on the scale, 0 to 1.
     pub fn place(&self, value: f32) -> f32 {
         ((value - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
@@ -120,6 +132,18 @@ pub fn short_number(value: f32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn beside_maps_of_both_signs_0_is_in_the_middle() {
+        let positive = ColourScale::of(&[1.0, 3.0]).unwrap().around_zero();
+        assert_eq!((positive.low, positive.high), (-3.0, 3.0));
+        let negative = ColourScale::of(&[-4.0, -1.0]).unwrap().around_zero();
+        assert_eq!((negative.low, negative.high), (-4.0, 4.0));
+        let both = ColourScale::of(&[-1.0, 2.0]).unwrap();
+        assert_eq!(both.around_zero(), both);
+        // No evidence is as pale beside them as in them.
+        assert_eq!(positive.colour(0.0), both.colour(0.0));
+    }
 
     #[test]
     fn one_sign_is_viridis_from_least_to_largest() {

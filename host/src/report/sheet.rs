@@ -26,8 +26,20 @@ pub struct Cell {
     pub caption: String,
 }
 
+/// Whether one of the maps has both signs.
+pub fn has_both_signs<'m>(maps: impl IntoIterator<Item = &'m SaliencyMap>) -> bool {
+    let mut scales = maps.into_iter().filter_map(scale);
+    scales.any(|scale| scale.diverging)
+}
+
+/// The scale of a map, unless there is nothing to see.
+fn scale(map: &SaliencyMap) -> Option<ColourScale> {
+    ColourScale::of(&map.pixels).filter(|_| map.reason().is_none())
+}
+
 /// A map on its picture, without scale or text; of HOC the finest layer.
-pub fn panel(map: &SaliencyMap, photo: &Photo) -> RgbImage {
+/// `around_zero`: in the colours of maps with both signs, whether it has both or not.
+pub fn panel(map: &SaliencyMap, photo: &Photo, around_zero: bool) -> RgbImage {
     match map.region.as_ref().filter(|r| !r.layers.is_empty()) {
         Some(region) => layer_picture(map, region, region.layers.len() - 1, photo).panel(),
         None => match map.painting(photo) {
@@ -36,7 +48,12 @@ pub fn panel(map: &SaliencyMap, photo: &Photo) -> RgbImage {
                 enlarge(&painting, enlargement(w, h))
             }
             None => {
-                let scale = ColourScale::of(&map.pixels).filter(|_| map.reason().is_none());
+                let own = scale(map);
+                let scale = if around_zero {
+                    own.map(ColourScale::around_zero)
+                } else {
+                    own
+                };
                 blend(photo.display(), &map.pixels, scale.as_ref())
             }
         },

@@ -26,6 +26,10 @@ pub struct RunData<'a> {
     name: &'a str,
     provenance: ProvenanceData<'a>,
     labels: &'a [String],
+    /// The unit of the network that was asked about: then what stands for
+    /// probabilities are values of its tensor's channels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<&'a str>,
     threshold: f32,
     methods: Vec<MethodData<'a>>,
     metrics: Vec<MetricData<'a>>,
@@ -201,6 +205,7 @@ fn with<'a>(entry: &Entry<'a>, samples: Vec<SampleData<'a>>) -> RunData<'a> {
         name: entry.name,
         provenance: provenance(&run.provenance),
         labels: &run.labels,
+        unit: run.provenance.unit.as_deref(),
         threshold: run.threshold,
         methods: run.methods.iter().map(method).collect(),
         metrics: run.metrics.iter().map(metric).collect(),

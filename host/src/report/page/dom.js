@@ -98,6 +98,9 @@ function percent(share) {
   return (value >= 10 || value === 0 ? value.toFixed(value < 99.95 && value > 90 ? 1 : 0) : value.toFixed(1)) + ' %';
 }
 
+/* What a run says of a label: a probability, or the value of a unit of the network. */
+function worth(run, value) { return run.unit ? number(value) : percent(value); }
+
 /* A table; cells are text, numbers, elements, or {text, ...attributes}. */
 function table(head, rows, props) {
   function cell(tag, value) {

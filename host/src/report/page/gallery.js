@@ -148,9 +148,9 @@ function labelsCell(run, row, active) {
 /* A label as a button: flag, name, probability with its interval, verdict. */
 function labelChip(run, sample, answer, active, act, tab) {
   var flag = flagOf(run, sample, answer), u = answer.uncertainty;
-  var meter = h('span', { class: 'meter', 'aria-hidden': 'true', style: { '--p': answer.p || 0, '--low': u ? u[1] : answer.p || 0, '--high': u ? u[2] : answer.p || 0, '--limit': threshold(run) } }, h('span', { class: 'fill' }), u ? h('span', { class: 'whisker' }) : null, h('span', { class: 'limit' }));
+  var meter = run.unit ? null : h('span', { class: 'meter', 'aria-hidden': 'true', style: { '--p': answer.p || 0, '--low': u ? u[1] : answer.p || 0, '--high': u ? u[2] : answer.p || 0, '--limit': threshold(run) } }, h('span', { class: 'fill' }), u ? h('span', { class: 'whisker' }) : null, h('span', { class: 'limit' }));
   return h('button', { type: 'button', class: 'chip', tabindex: tab, 'aria-pressed': active ? 'true' : 'false', title: u ? t('sample.interval', { low: percent(u[1]), high: percent(u[2]), sd: number(u[0]) }) : null, on: { click: act } },
-    h('span', { class: 'chip-line' }, flagMark(flag), data(labelName(run, answer.label), 'chip-name'), h('span', { class: 'num' }, percent(answer.p)), verdictMark(verdictOf(run, sample, answer))), meter);
+    h('span', { class: 'chip-line' }, flagMark(flag), data(labelName(run, answer.label), 'chip-name'), h('span', { class: 'num' }, worth(run, answer.p)), verdictMark(verdictOf(run, sample, answer))), meter);
 }
 
 function renewRow(row) {
@@ -194,7 +194,7 @@ function stepLabel(by) {
   if (!row || row.answers.length < 2) return;
   var next = following(row.answers, activeAnswer(g.run, row), by);
   chooseAnswer(g.run, row.sample, next.label);
-  say(labelName(g.run, next.label) + ', ' + t('flag.' + flagOf(g.run, row.sample, next) + '.long') + ', ' + percent(next.p));
+  say(labelName(g.run, next.label) + ', ' + t('flag.' + flagOf(g.run, row.sample, next) + '.long') + ', ' + worth(g.run, next.p));
   renewRow(row);
 }
 

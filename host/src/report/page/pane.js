@@ -12,7 +12,7 @@ function isCoarse(map) {
 /* What a map shows, from its numbers. */
 function mapWords(run, answer, map) {
   var place = map.place ? t('map.place', { share: percent(map.place[1]), region: map.place[0], border: percent(map.place[2]) }) : '';
-  return t('map.alt', { method: run.methods[map.method].title, label: labelName(run, answer.label) + ' (' + percent(answer.p) + ')', place: place, grid: gridText(map) });
+  return t('map.alt', { method: run.methods[map.method].title, label: labelName(run, answer.label) + ' (' + worth(run, answer.p) + ')', place: place, grid: gridText(map) });
 }
 
 function pictureWords(run, sample) {

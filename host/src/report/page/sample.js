@@ -141,8 +141,8 @@ function refreshTopk() {
 /* What the curves say at the chosen share. */
 function topkWords(v, k, map) {
   var insertion = curveOf(map, 'insertion'), deletion = curveOf(map, 'deletion');
-  k.keepWords.textContent = insertion ? t('sample.keep.p', { p: percent(along(insertion, state.share)) }) : t('sample.nocurve');
-  k.removeWords.textContent = deletion ? t('sample.remove.p', { p: percent(along(deletion, state.share)) }) : t('sample.nocurve');
+  k.keepWords.textContent = insertion ? t(v.run.unit ? 'sample.keep.v' : 'sample.keep.p', { p: worth(v.run, along(insertion, state.share)) }) : t('sample.nocurve');
+  k.removeWords.textContent = deletion ? t(v.run.unit ? 'sample.remove.v' : 'sample.remove.p', { p: worth(v.run, along(deletion, state.share)) }) : t('sample.nocurve');
   var about = v.run.methods[k.method].title + ', ' + percent(state.share) + ': ';
   k.keep.setAttribute('aria-label', t('sample.keep') + ': ' + about + k.keepWords.textContent);
   k.remove.setAttribute('aria-label', t('sample.remove') + ': ' + about + k.removeWords.textContent);
@@ -223,13 +223,15 @@ function probabilitiesPart() {
   if (!top.length) return null;
   var items = top.map(function (pair) {
     var name = labelName(run, pair[0]);
-    return { name: (sample.truth.indexOf(pair[0]) >= 0 ? '\u2713 ' : '') + name, value: pair[1], text: percent(pair[1]), series: sample.truth.indexOf(pair[0]) >= 0 ? 0 : 4 };
+    return { name: (sample.truth.indexOf(pair[0]) >= 0 ? '\u2713 ' : '') + name, value: pair[1], text: worth(run, pair[1]), series: sample.truth.indexOf(pair[0]) >= 0 ? 0 : 4 };
   });
   var notes = [];
   if (sample.margin !== null) notes.push(t('sample.margin', { margin: number(sample.margin) }));
   if (sample.entropy !== null) notes.push(t('sample.entropy', { entropy: number(sample.entropy) }));
-  var words = top.map(function (pair) { return labelName(run, pair[0]) + ' ' + percent(pair[1]); }).join(', ');
-  return h('section', { class: 'panel' }, chart(t('sample.probabilities'), bars(items, [0, 1], words), [[t('sample.label'), t('chart.value')]].concat(top.map(function (pair) { return [labelName(run, pair[0]), pair[1]]; })), h('p', { class: 'faint small' }, notes.join('; '))));
+  var words = top.map(function (pair) { return labelName(run, pair[0]) + ' ' + worth(run, pair[1]); }).join(', ');
+  var title = t(run.unit ? 'sample.values' : 'sample.probabilities'), values = top.map(function (pair) { return pair[1]; });
+  var range = run.unit ? [Math.min.apply(null, [0].concat(values)), Math.max.apply(null, [1e-6].concat(values))] : [0, 1];
+  return h('section', { class: 'panel' }, chart(title, bars(items, range, words), [[t('sample.label'), t('chart.value')]].concat(top.map(function (pair) { return [labelName(run, pair[0]), pair[1]]; })), h('p', { class: 'faint small' }, notes.join('; '))));
 }
 
 function nearestPart() {
