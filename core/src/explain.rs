@@ -7,6 +7,7 @@
 
 mod ablation_cam;
 mod activation_maximisation;
+mod adjusted_rise;
 mod aise;
 pub mod anchors;
 mod cam;
@@ -56,6 +57,7 @@ use crate::tensor::Shape;
 
 pub use ablation_cam::AblationCam;
 pub use activation_maximisation::ActivationMaximisation;
+pub use adjusted_rise::AdjustedRise;
 pub use aise::Aise;
 pub use anchors::Anchors;
 pub use cam::Cam;

@@ -11,6 +11,7 @@ use crate::picture::{MAX_CHANNELS, Picture};
 use crate::tensor::Shape;
 
 pub use enlarged::Enlarged;
+pub(crate) use grid::block;
 pub use grid::{Grid, MAX_CELLS, Points, Sequence};
 pub use spot::Spot;
 pub use sums::MaskSums;

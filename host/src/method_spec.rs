@@ -1,5 +1,6 @@
 //! Methods as people write them: `NAME[:key=value,...]`, lists with `/`.
 
+mod estimator;
 pub mod limits;
 mod parse;
 mod relevance;
@@ -16,6 +17,7 @@ use foveola_core::explain::{ActivationMaximisation, MethodRow, Needs, Quadrature
 use foveola_core::relevance::RelevanceRules;
 use serde_json::Value;
 
+pub use estimator::Estimator;
 pub use limits::Limits;
 pub(crate) use parse::Given;
 pub use segmented::{Asking, Cutting, Hiding, Segmented};
@@ -152,9 +154,9 @@ pub enum Parameters {
         file: Option<PathBuf>,
         /// Whether each pixel is divided by its own coverage.
         by_coverage: bool,
-        /// Whether the mean score is subtracted.
-        centred: bool,
-        /// Disagreement of two halves that ends the masks.
+        /// What makes a map of masks and scores.
+        estimator: Estimator,
+        /// Disagreement, with a map of as many other masks, that ends the masks.
         tolerance: Option<f32>,
         /// Whether masks fill the cube of their cells evenly.
         even: bool,
@@ -352,7 +354,9 @@ impl MethodSpec {
             Parameters::Plain => DEVICE_GRADIENTS.contains(&self.row.name),
             Parameters::GradCam { counterfactual, .. } => !counterfactual,
             Parameters::Occlusion { .. } => true,
-            Parameters::Rise { centred, even, .. } => !centred && !even,
+            Parameters::Rise {
+                estimator, even, ..
+            } => *estimator == Estimator::Raw && !even,
             Parameters::Hoc { beam, minimal, .. } => *beam == 1 && !minimal,
             _ => false,
         }

@@ -200,6 +200,35 @@ impl<'s> Sums<'s> {
         cholesky(self.factor, self.segments)
     }
 
+    /// Mean of the diagonal of the centred G, which a ridge's alpha is a share of.
+    pub(super) fn diagonal(&self) -> f64 {
+        let each = self.z.iter().enumerate();
+        let sum: f64 = each
+            .map(|(i, z)| at(self.gram, i, i) - z * z / self.weight)
+            .sum();
+        sum / self.segments.max(1) as f64
+    }
+
+    /// Inverse of what [`Sums::factor_ridge`] has factored, row by row; its trace.
+    pub(super) fn inverse(&self, out: &mut [f64]) -> f64 {
+        let mut trace = 0.0;
+        for (i, row) in out.chunks_exact_mut(self.segments.max(1)).enumerate() {
+            row.fill(0.0);
+            if let Some(one) = row.get_mut(i) {
+                *one = 1.0;
+            }
+            substitute(self.factor, row);
+            trace += row.get(i).copied().unwrap_or(0.0);
+        }
+        trace
+    }
+
+    /// sum w (y - mean y)^2 of a target.
+    pub(super) fn variation(&self, target: usize) -> f64 {
+        let (_, sum, squares) = self.of(target);
+        squares - sum * sum / self.weight
+    }
+
     /// Coefficients of a target after [`Sums::factor_ridge`], and how they fit.
     pub(super) fn ridge(&mut self, target: usize) -> Result<(&[f64], Fit), Error> {
         let mut solution = core::mem::take(&mut self.solution);

@@ -134,7 +134,7 @@ impl Rise<'_> {
         }
     }
 
-    const fn grid(&self, seed: u64, sample: u32) -> Grid {
+    pub(super) const fn grid(&self, seed: u64, sample: u32) -> Grid {
         Grid {
             seed,
             sample,

@@ -206,12 +206,12 @@ pub const METHODS: &[MethodRow] = &[
             parameter(
                 "estimator",
                 "raw",
-                "raw: the paper's; centred: by coverage, less the mean score",
+                "raw: the paper's; centred: by coverage, less the mean score; adjusted: centred, by a regression on up to 12 cells a side",
             ),
             parameter(
                 "tolerance",
                 "none",
-                "ends the masks once two halves agree so closely, 0 to 1; for centred",
+                "ends the masks once as many others would agree so closely, 0 to 1; for centred and adjusted",
             ),
             parameter(
                 "sequence",

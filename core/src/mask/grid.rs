@@ -68,6 +68,15 @@ struct Axis {
 impl Axis {
     /// The shift is that of coordinate `axis`, 0 for rows and 1 for columns.
     fn new(grid: &Grid, side: usize, axis: usize) -> Self {
+        let (unshifted, shifts) = Self::unshifted(grid, side);
+        Self {
+            shift: grid.shift(axis, shifts),
+            ..unshifted
+        }
+    }
+
+    /// The axis at shift 0, and how many shifts there are.
+    fn unshifted(grid: &Grid, side: usize) -> (Self, usize) {
         let cells = usize::from(grid.cells.max(1));
         let (upsampled, shifts) = if grid.mindspore {
             (side + MINDSPORE_MARGIN, MINDSPORE_MARGIN + 1)
@@ -75,10 +84,30 @@ impl Axis {
             let cell = side.div_ceil(cells);
             ((cells + 1) * cell, cell)
         };
-        Self {
-            shift: grid.shift(axis, shifts),
+        let axis = Self {
+            shift: 0,
             ratio: cells as f32 / upsampled as f32,
             last: cells - 1,
+        };
+        (axis, shifts)
+    }
+
+    /// How much of their cells two pixels share: the product of their weights,
+    /// summed over cells.
+    fn shared(&self, one: usize, other: usize) -> f64 {
+        let place = |at| {
+            let (cell, share) = self.locate(at);
+            (cell, f64::from(share))
+        };
+        let ((a, s), (b, t)) = (place(one), place(other));
+        if a == b {
+            (1.0 - s) * (1.0 - t) + s * t
+        } else if a + 1 == b {
+            s * (1.0 - t)
+        } else if b + 1 == a {
+            t * (1.0 - s)
+        } else {
+            0.0
         }
     }
 
@@ -93,6 +122,16 @@ impl Axis {
             (cell, place - cell as f32)
         }
     }
+}
+
+/// The block of pixel `at` where `blocks` of them divide `side` pixels, and the
+/// share of one pixel in that block.
+pub(crate) fn block(at: usize, side: usize, blocks: usize) -> (usize, f32) {
+    let side = side.max(1);
+    let block = at * blocks / side;
+    let begin = |block: usize| (block * side).div_ceil(blocks.max(1));
+    let pixels = begin(block + 1) - begin(block);
+    (block, 1.0 / pixels.max(1) as f32)
 }
 
 /// `a` to `b`: exact at equal ends, so that a region of kept cells is exactly 1.
@@ -140,6 +179,25 @@ impl Grid {
             let value = |i: usize| cells.get(i).copied().unwrap_or(0.0);
             between(value(cell), value(cell + 1), share)
         })
+    }
+
+    /// Covariance of the weight of each of `side` pixels along one axis with the mean
+    /// weight of each of [`Grid::cells`] blocks of them, in variances of a cell, over
+    /// all shifts: `out` has one row a pixel. Shifts of rows and columns are
+    /// independent, so for a picture it is the product of both axes.
+    pub(crate) fn covariance(&self, side: usize, out: &mut [f64]) {
+        let blocks = usize::from(self.cells);
+        let (unshifted, shifts) = Axis::unshifted(self, side);
+        for (at, row) in out.chunks_exact_mut(blocks.max(1)).take(side).enumerate() {
+            row.fill(0.0);
+            for other in 0..side {
+                let (block, share) = block(other, side, blocks);
+                let shared = (0..shifts).map(|shift| Axis { shift, ..unshifted }.shared(at, other));
+                if let Some(out) = row.get_mut(block) {
+                    *out += shared.sum::<f64>() * f64::from(share) / shifts as f64;
+                }
+            }
+        }
     }
 
     /// The shift along an axis, below `shifts`.

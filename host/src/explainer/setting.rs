@@ -1,19 +1,18 @@
 //! From a method as it was asked for to the method of `core`, with what it borrows.
 
+mod rise;
 mod white_box;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use foveola_core::explain::hoc::{Mode, Storage};
 use foveola_core::explain::{
-    Aise, CentredRise, Cost, CounterfactualGradCam, Deconvolution, FullGrad, GradCam, Gradient,
-    GuidedBackprop, Hoc, HocMethod, InputXGradient, IntegratedGradients, Lrp,
-    MeaningfulPerturbation, Method, Occlusion, Rise, StoredMasks,
+    Aise, Cost, CounterfactualGradCam, Deconvolution, FullGrad, GradCam, Gradient, GuidedBackprop,
+    Hoc, HocMethod, InputXGradient, IntegratedGradients, Lrp, MeaningfulPerturbation, Method,
+    Occlusion, Rise,
 };
-use foveola_core::mask::Sequence;
-use foveola_core::quasi::scrambled_sobol;
 use foveola_core::relevance::LayerRelevance;
 use foveola_core::{At, Classifier, Error, Fill, Score, Shape};
 use serde_json::Value;
@@ -32,6 +31,10 @@ pub struct Setting {
     hidden: Option<Hidden>,
     masks: Option<Vec<f32>>,
     segmented: Option<Segmented>,
+    /// The picture's, and most targets that were asked for: a regression's storage
+    /// is made for them.
+    shape: Shape,
+    targets: Cell<usize>,
     /// Where paths of integrated gradients begin.
     starts: Vec<Hidden>,
     /// Stored noise, pictures one after the other, HWC.
@@ -64,6 +67,8 @@ impl Setting {
             hidden: None,
             masks: None,
             segmented: None,
+            shape: photo.shape(),
+            targets: Cell::new(1),
             starts: Vec::new(),
             noise: None,
             books: Books::default(),
@@ -140,6 +145,7 @@ impl Setting {
         targets: usize,
     ) -> Result<Cost, ExplainError> {
         let input = classifier.input();
+        self.targets.set(self.targets.get().max(targets));
         if let Some(segmented) = &self.segmented {
             segmented.expect(targets);
         }
@@ -235,39 +241,6 @@ impl Setting {
         })
     }
 
-    fn rise(&self) -> Option<Rise<'_>> {
-        let Parameters::Rise {
-            masks,
-            grid,
-            keep,
-            by_coverage,
-            even,
-            mindspore,
-            ..
-        } = &self.spec.parameters
-        else {
-            return None;
-        };
-        let usual = if *mindspore {
-            Rise::mindspore()
-        } else {
-            Rise::default()
-        };
-        Some(Rise {
-            masks: masks.unwrap_or(usual.masks),
-            grid: grid.unwrap_or(usual.grid),
-            keep: *keep,
-            fill: self.fill(),
-            stored: self.masks.as_deref().map(StoredMasks::Floats),
-            mindspore: *mindspore,
-            by_coverage: *by_coverage,
-            sequence: match even {
-                true => Sequence::Even(scrambled_sobol),
-                false => Sequence::Random,
-            },
-        })
-    }
-
     /// Hands the method of `core` to `work`.
     pub fn with_method<R>(&self, work: impl FnOnce(&dyn Method) -> R) -> R {
         if let Some(hoc) = self.hoc() {
@@ -279,15 +252,7 @@ impl Setting {
             return work(&HocMethod { hoc, storage });
         }
         if let Some(rise) = self.rise() {
-            if let Parameters::Rise {
-                centred: true,
-                tolerance,
-                ..
-            } = self.spec.parameters
-            {
-                return work(&CentredRise { rise, tolerance });
-            }
-            return work(&rise);
+            return self.with_estimator(rise, work);
         }
         if let Some(segmented) = &self.segmented {
             return segmented.with_method(work);

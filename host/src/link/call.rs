@@ -8,7 +8,8 @@ use foveola_core::wire::message::{
 
 use super::LinkError;
 use crate::method_spec::{
-    self, Asking, Baseline, Cutting, LayerMethod, Limits, MethodSpec, Parameters, Segmented,
+    self, Asking, Baseline, Cutting, Estimator, LayerMethod, Limits, MethodSpec, Parameters,
+    Segmented,
 };
 
 /// A method for a device; `layer` finds the id of a named tensor.
@@ -119,7 +120,7 @@ fn rise(parameters: &Parameters) -> Result<Call, &'static str> {
         baseline,
         file,
         by_coverage,
-        centred,
+        estimator,
         tolerance,
         even,
         mindspore,
@@ -130,6 +131,11 @@ fn rise(parameters: &Parameters) -> Result<Call, &'static str> {
     if file.is_some() {
         return Err("it takes no masks from files");
     }
+    let centred = match estimator {
+        Estimator::Raw => false,
+        Estimator::Centred => true,
+        Estimator::Adjusted => return Err("devices have no memory for a regression"),
+    };
     let baseline = sent(*baseline)?;
     if *even {
         return Ok(Call::EvenRise {
@@ -139,7 +145,7 @@ fn rise(parameters: &Parameters) -> Result<Call, &'static str> {
             baseline,
             by_coverage: *by_coverage,
             mindspore: *mindspore,
-            centred: *centred,
+            centred,
             tolerance: *tolerance,
         });
     }

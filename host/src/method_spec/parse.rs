@@ -7,6 +7,7 @@ use std::str::FromStr;
 use foveola_core::explain::{Aise, METHODS, Parameter};
 use foveola_core::mask::MAX_CELLS;
 
+use super::estimator::{Estimator, MOST_ADJUSTED_CELLS};
 use super::{Baseline, FileName, Limits, MethodSpec, Parameters, SpecError};
 use crate::suggest::hint;
 
@@ -222,10 +223,11 @@ impl<'a> Given<'a> {
     }
 
     fn rise(&self) -> Result<Parameters, SpecError> {
-        let centred = self.choice("estimator", &["raw", "centred"])? == 1;
-        const TAKES: &str = "with estimator=centred, a number above 0, below 1";
+        let named = self.choice("estimator", &Estimator::NAMES)?;
+        let estimator = Estimator::ALL.get(named).copied().unwrap_or_default();
+        const TAKES: &str = "with estimator=centred or adjusted, a number above 0, below 1";
         let tolerance = self.number::<f32>("tolerance", TAKES)?;
-        if tolerance.is_some_and(|t| !(centred && t > 0.0 && t < 1.0)) {
+        if tolerance.is_some_and(|t| estimator == Estimator::Raw || !(t > 0.0 && t < 1.0)) {
             return Err(self.wrong("tolerance", format!("it takes {TAKES}")));
         }
         let even = self.choice("sequence", &["random", "sobol"])? == 1;
@@ -234,9 +236,20 @@ impl<'a> Given<'a> {
             let takes = format!("with sequence=sobol it takes at most {MOST_EVEN_CELLS}");
             return Err(self.wrong("grid", takes));
         }
+        if estimator == Estimator::Adjusted {
+            if grid.is_some_and(|cells| cells > MOST_ADJUSTED_CELLS) {
+                let takes =
+                    format!("with estimator=adjusted it takes at most {MOST_ADJUSTED_CELLS}");
+                return Err(self.wrong("grid", takes));
+            }
+            if self.values.contains_key("file") {
+                let takes = "with estimator=adjusted masks are random, not from a file";
+                return Err(self.wrong("file", String::from(takes)));
+            }
+        }
         Ok(Parameters::Rise {
             even,
-            centred,
+            estimator,
             tolerance,
             masks: self.count("masks", "a whole number from 1")?,
             grid,

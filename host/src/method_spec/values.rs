@@ -152,7 +152,7 @@ fn rise(none: Values, parameters: &Parameters) -> Values {
         baseline,
         file,
         by_coverage,
-        centred,
+        estimator,
         tolerance,
         even,
         mindspore,
@@ -167,7 +167,7 @@ fn rise(none: Values, parameters: &Parameters) -> Values {
         .baseline(*baseline)
         .may("file", file.as_ref())
         .put("divisor", divisor)
-        .may("estimator", centred.then_some("centred"))
+        .may("estimator", estimator.unusual())
         .may("tolerance", tolerance.map(decimal))
         .may("sequence", even.then_some("sobol"))
         .compat(*mindspore)

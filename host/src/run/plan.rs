@@ -13,7 +13,7 @@ use super::manifest::{
 use super::{RunError, Runner};
 use crate::backend::core::Arithmetic;
 use crate::explainer::{ExplainError, Priced, priced};
-use crate::method_spec::{LayerMethod, MethodSpec, Parameters};
+use crate::method_spec::{Estimator, LayerMethod, MethodSpec, Parameters};
 use crate::metric_spec::MetricSpec;
 use crate::model::{BackendKind, Precision};
 
@@ -220,7 +220,7 @@ fn record(priced: &Priced) -> MethodRecord {
 /// Whether negative values of the method's maps speak against the class.
 fn is_signed(spec: &MethodSpec) -> bool {
     match &spec.parameters {
-        Parameters::Rise { centred, .. } => *centred,
+        Parameters::Rise { estimator, .. } => *estimator != Estimator::Raw,
         Parameters::GradCam { relu, .. } => !relu,
         Parameters::Segmented(segmented) => segmented.is_signed(),
         Parameters::OnLayer { kind, .. } => is_signed_layer(kind),

@@ -1,12 +1,14 @@
 //! How many masks RISE needs: agreement with a map of 14,000 masks, of the raw
-//! estimator with so many masks and of the centred one, stopping, with an eighth.
+//! estimator with so many masks and, with an eighth of them, of the centred one,
+//! stopping, and of the adjusted one; and of the adjusted one that stops by itself.
 //!
 //! `cargo run --release -p foveola-benches --bin agreement -- [ZOO] [--quick]
 //! [--backend gpu]` with the folder of models and pictures (default
 //! `../shared/zoo`). MobileNetV2; those of the zoo's photos whose best class
 //! scores highest. Agreement is Pearson's correlation with the raw map of
 //! 14,000 masks of another seed, and Spearman's beside it. Does an eighth agree
-//! no less, at the medians over the photos, and for how many of the photos?
+//! no less, at the medians over the photos, and for how many of the photos? For the
+//! adjusted one that is held to every photo.
 
 use std::path::{Path, PathBuf};
 
@@ -25,6 +27,10 @@ const SEED: u64 = 2;
 const PHOTOS: usize = 4;
 /// Tolerance at which the centred one stops.
 const TOLERANCE: f32 = 0.1;
+/// The adjusted one that stops by itself.
+const STOPPING: &str = "rise:estimator=adjusted,tolerance=0.05";
+/// Those that have an eighth of the masks.
+const FEWER: [&str; 2] = ["centred", "adjusted"];
 
 /// Correlations of a map with the reference, and the masks that it took.
 struct Agreement {
@@ -115,7 +121,7 @@ fn main() -> Result<()> {
     let mut explainer = open()?;
     let photos = surest(&mut explainer, &zoo.join("images/imagenet"))?;
     println!("| photo | probability | masks | Pearson | Spearman |\n|---|---|---|---|---|");
-    let mut pairs: Vec<Vec<[f64; 2]>> = vec![Vec::new(); MASKS.len()];
+    let mut found: Vec<Vec<[f64; 3]>> = vec![Vec::new(); MASKS.len()];
     for (probability, path) in photos {
         let photo = explainer.photo(&path)?;
         let mut bench = Bench {
@@ -125,32 +131,52 @@ fn main() -> Result<()> {
         let (reference, _) =
             bench.map(&format!("rise:masks={}", REFERENCE / share), REFERENCE_SEED)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        for (masks, pairs) in MASKS.iter().zip(&mut pairs) {
-            let raw = bench.compare(&format!("rise:masks={}", masks / share), &reference)?;
-            let eighth = masks / share / 8;
-            let method = format!("rise:estimator=centred,masks={eighth},tolerance={TOLERANCE}");
-            let centred = bench.compare(&method, &reference)?;
-            for (kind, found) in [("raw", &raw), ("centred", &centred)] {
-                println!(
-                    "| {name} | {probability:.3} | {kind} {} | {:.3} | {:.3} |",
-                    found.masks, found.pearson, found.spearman
-                );
-            }
-            pairs.push([raw.pearson, centred.pearson]);
+        let mut agreement = |kind: &str, method: &str| -> Result<f64> {
+            let found = bench.compare(method, &reference)?;
+            let (masks, pearson, spearman) = (found.masks, found.pearson, found.spearman);
+            println!(
+                "| {name} | {probability:.4} | {kind} {masks} | {pearson:.3} | {spearman:.3} |"
+            );
+            Ok(pearson)
+        };
+        for (masks, found) in MASKS.iter().zip(&mut found) {
+            let (all, eighth) = (masks / share, masks / share / 8);
+            found.push([
+                agreement("raw", &format!("rise:masks={all}"))?,
+                agreement(
+                    "centred",
+                    &format!("rise:estimator=centred,masks={eighth},tolerance={TOLERANCE}"),
+                )?,
+                agreement(
+                    "adjusted",
+                    &format!("rise:estimator=adjusted,masks={eighth}"),
+                )?,
+            ]);
+        }
+        agreement("adjusted, stopping", STOPPING)?;
+    }
+    for (masks, found) in MASKS.iter().zip(found) {
+        for (i, kind) in FEWER.iter().enumerate() {
+            verdict(kind, masks / share, &found, i + 1);
         }
     }
-    for (masks, pairs) in MASKS.iter().zip(pairs) {
-        let of = |i: usize| median(pairs.iter().map(|pair| pair[i]).collect());
-        let better = pairs.iter().filter(|[raw, centred]| centred >= raw).count();
-        let holds = if of(1) >= of(0) { "holds" } else { "MISSED" };
-        println!(
-            "centred with an eighth of {} masks: {:.3}, raw with all: {:.3}, \
-             no less for {better} of {} photos: {holds}",
-            masks / share,
-            of(1),
-            of(0),
-            pairs.len()
-        );
-    }
     Ok(())
+}
+
+/// Whether estimator `kind`, number `at` of each photo's, agrees no less than the first.
+fn verdict(kind: &str, masks: u32, found: &[[f64; 3]], at: usize) {
+    let of = |i: usize| median(found.iter().map(|each| each[i]).collect());
+    let better = found.iter().filter(|each| each[at] >= each[0]).count();
+    let holds = match kind {
+        "adjusted" => better == found.len(),
+        _ => of(at) >= of(0),
+    };
+    println!(
+        "{kind} with an eighth of {masks} masks: {:.3}, raw with all: {:.3}, \
+         no less for {better} of {} photos: {}",
+        of(at),
+        of(0),
+        found.len(),
+        if holds { "holds" } else { "MISSED" }
+    );
 }
