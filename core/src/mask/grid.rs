@@ -76,6 +76,7 @@ impl Axis {
     }
 
     /// The axis at shift 0, and how many shifts there are.
+    #[inline(always)]
     fn unshifted(grid: &Grid, side: usize) -> (Self, usize) {
         let cells = usize::from(grid.cells.max(1));
         let (upsampled, shifts) = if grid.mindspore {
