@@ -127,10 +127,10 @@ impl<'s> Regression<'s> {
         let mut best: Option<(f64, Ridge)> = None;
         for share in ALPHAS {
             let alpha = share * scale;
-            if let Some((loss, ridge)) = self.with(alpha, target)? {
-                if best.is_none_or(|(least, _)| loss < least) {
-                    best = Some((loss, ridge));
-                }
+            if let Some((loss, ridge)) = self.with(alpha, target)?
+                && best.is_none_or(|(least, _)| loss < least)
+            {
+                best = Some((loss, ridge));
             }
         }
         let Some((_, ridge)) = best else {
