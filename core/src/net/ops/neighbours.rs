@@ -44,7 +44,7 @@ impl Neighbours {
         let columns = (2..=most).rev().find(fits)?;
         let last = (columns - 1 + pad) / stride;
         // The first column reads from here on, counted up to `last`.
-        let first = (kernel - 1).saturating_sub(pad) / stride;
+        let first = kernel.saturating_sub(pad + 1) / stride;
         let taps = last + 1 + first;
         let is_plain = groups == 1 && geometry.dilation[1] == 1 && kernel > 1 && pad < kernel;
         is_plain.then_some(Self {
