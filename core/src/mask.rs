@@ -4,6 +4,8 @@ mod enlarged;
 mod grid;
 mod row;
 mod spot;
+#[cfg(target_arch = "x86_64")]
+mod strip;
 mod sums;
 
 use crate::error::Error;

@@ -56,13 +56,13 @@ pub struct Grid {
 
 /// Where the pixels of one axis lie in the grid.
 #[derive(Clone, Copy)]
-struct Axis {
+pub(super) struct Axis {
     /// Pixels from the upsampled grid's begin to the mask's.
     shift: usize,
     /// Cells a pixel.
     ratio: f32,
     /// Last cell.
-    last: usize,
+    pub(super) last: usize,
 }
 
 impl Axis {
@@ -113,15 +113,62 @@ impl Axis {
     }
 
     /// The cell at or before pixel `at`, and how far the pixel is towards the next.
-    fn locate(&self, at: usize) -> (usize, f32) {
-        let place = ((at + self.shift) as f32 + 0.5) * self.ratio - 0.5;
-        let place = if place > 0.0 { place } else { 0.0 };
+    pub(super) fn locate(&self, at: usize) -> (usize, f32) {
+        let place = self.place_of((at + self.shift) as f32);
         let cell = (place as usize).min(self.last);
         if cell == self.last {
             (cell, 0.0)
         } else {
             (cell, place - cell as f32)
         }
+    }
+
+    /// Cells from the grid's begin to a pixel that lies `shifted` pixels behind it.
+    #[inline(always)]
+    fn place_of(&self, shifted: f32) -> f32 {
+        let place = (shifted + 0.5) * self.ratio - 0.5;
+        if place > 0.0 { place } else { 0.0 }
+    }
+
+    /// Cells from the grid's begin to pixel `at`.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub(super) fn place(&self, at: i32) -> f32 {
+        self.place_of((at + self.shift as i32) as f32)
+    }
+
+    /// The first pixel behind `at`, not behind `end`, that lies behind another cell.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn end(&self, at: usize, end: usize) -> usize {
+        let (cell, _) = self.locate(at);
+        if cell == self.last {
+            return end;
+        }
+        let guess = (cell as f32 + 1.5) / self.ratio - 0.5;
+        let mut found = (guess as usize)
+            .saturating_sub(self.shift)
+            .clamp(at + 1, end);
+        while found > at + 1 && self.locate(found - 1).0 != cell {
+            found -= 1;
+        }
+        while found < end && self.locate(found).0 == cell {
+            found += 1;
+        }
+        found
+    }
+}
+
+/// A row of a mask: the weights of its cells, and where its pixels lie between them.
+pub(super) struct Row {
+    cells: [f32; MAX_CELLS as usize + 1],
+    pub(super) axis: Axis,
+}
+
+impl Row {
+    /// The weight of a cell.
+    #[inline(always)]
+    pub(super) fn cell(&self, i: usize) -> f32 {
+        self.cells.get(i).copied().unwrap_or(0.0)
     }
 }
 
@@ -160,8 +207,9 @@ impl Grid {
         Ok(())
     }
 
-    /// Weights of the pixels of row `y`, from left to right, without end.
-    pub(super) fn weights(&self, shape: Shape, y: usize) -> impl Iterator<Item = f32> + use<> {
+    /// Row `y`.
+    #[inline(always)]
+    pub(super) fn row(&self, shape: Shape, y: usize) -> Row {
         let (above, share) = Axis::new(self, shape.h, 0).locate(y);
         let upper = self.cell_row(above);
         let lower = if share > 0.0 {
@@ -175,10 +223,15 @@ impl Grid {
             *cell = between(bit(upper), bit(lower), share);
         }
         let axis = Axis::new(self, shape.w, 1);
+        Row { cells, axis }
+    }
+
+    /// Weights of the pixels of row `y`, from left to right, without end.
+    pub(super) fn weights(&self, shape: Shape, y: usize) -> impl Iterator<Item = f32> + use<> {
+        let row = self.row(shape, y);
         (0..).map(move |x| {
-            let (cell, share) = axis.locate(x);
-            let value = |i: usize| cells.get(i).copied().unwrap_or(0.0);
-            between(value(cell), value(cell + 1), share)
+            let (cell, share) = row.axis.locate(x);
+            between(row.cell(cell), row.cell(cell + 1), share)
         })
     }
 

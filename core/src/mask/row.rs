@@ -1,6 +1,8 @@
 //! One row of a masked picture at a time.
 
 use super::{Fill, Mask, Masked, Window};
+#[cfg(target_arch = "x86_64")]
+use super::{Grid, strip};
 use crate::error::Error;
 use crate::picture::{MAX_CHANNELS, Picture};
 use crate::tensor::Shape;
@@ -57,6 +59,9 @@ impl Mask<'_> {
                     }
                 }
             }
+            #[cfg(target_arch = "x86_64")]
+            Self::Grid(grid) => grid.row(shape, y).put(0, out),
+            #[cfg(not(target_arch = "x86_64"))]
             Self::Grid(grid) => put(out, grid.weights(shape, y)),
             Self::Soft(weights) => put(out, soft(weights, shape, y)?.iter().copied()),
             Self::SoftBytes(weights) => put(out, soft_bytes(weights, shape, y)?),
@@ -137,6 +142,8 @@ impl Masked<'_> {
                 }
                 Ok(())
             }
+            #[cfg(target_arch = "x86_64")]
+            Mask::Grid(grid) if self.mix(y, &grid, out)? => Ok(()),
             Mask::Grid(grid) => self.blend(y, grid.weights(shape, y), out),
             Mask::Soft(weights) => self.blend(y, soft(weights, shape, y)?.iter().copied(), out),
             Mask::SoftBytes(weights) => self.blend(y, soft_bytes(weights, shape, y)?, out),
@@ -161,6 +168,18 @@ impl Masked<'_> {
                 Err(LEFT_OUT)
             }
         }
+    }
+
+    /// Writes row `y` behind a RISE mask; `false` where there is no better way than
+    /// pixel by pixel.
+    #[cfg(target_arch = "x86_64")]
+    fn mix(&self, y: usize, grid: &Grid, out: &mut [f32]) -> Result<bool, Error> {
+        let Fill::Colour(colour) = self.fill else {
+            return Ok(false);
+        };
+        let shape = self.shape();
+        self.picture.write(y, Window::whole(shape), out)?;
+        Ok(strip::mix(&grid.row(shape, y), &colour, shape.c, out))
     }
 
     /// A row with one weight a pixel.
@@ -362,6 +381,7 @@ fn front(out: &mut [f32], need: usize) -> Result<&mut [f32], Error> {
 #[allow(clippy::indexing_slicing, clippy::unwrap_used)] // tests may panic
 mod tests {
     use super::*;
+    use crate::mask::{Grid, Sequence};
     use crate::picture::Normalisation;
     use std::vec;
     use std::vec::Vec;
@@ -642,6 +662,18 @@ mod tests {
         let mut out = [0.0; 2];
         assert_eq!(whole.row(0, &mut out), Err(Error::PictureNotFinite));
         assert_eq!(whole.row(1, &mut out), Ok(()));
+        for value in [
+            f32::INFINITY,
+            f32::NEG_INFINITY,
+            -f32::NAN,
+            f32::MAX,
+            f32::MIN,
+        ] {
+            let data = [0.0, value];
+            let shape = Shape::new(1, 2, 1);
+            let row = Masked::whole(Picture::Tensor { shape, data: &data }).row(0, &mut out);
+            assert_eq!(row.is_ok(), value.is_finite(), "{value}");
+        }
         let short = |need, have| Err(Error::BufferTooSmall { need, have });
         assert_eq!(whole.row(1, &mut out[1..]), short(2, 1));
         assert_eq!(whole.row(2, &mut out), short(6, 4));
@@ -666,6 +698,16 @@ mod tests {
             Err(Error::BadParameter("weight of a mask"))
         );
         let infinite = with(Mask::Soft(&[0.5; 4]), Fill::Colour([f32::INFINITY; 4]));
+        assert_eq!(infinite.row(1, &mut out), Err(Error::PictureNotFinite));
+        let hidden = Mask::Grid(Grid {
+            seed: 1,
+            sample: 0,
+            cells: 1,
+            keep: 0.0,
+            mindspore: false,
+            sequence: Sequence::Random,
+        });
+        let infinite = with(hidden, Fill::Colour([f32::INFINITY; 4]));
         assert_eq!(infinite.row(1, &mut out), Err(Error::PictureNotFinite));
         let normalisation = Normalisation {
             scale: [f32::NAN; 4],

@@ -20,6 +20,8 @@ mod check;
 mod conv;
 pub(super) mod conv_backward;
 pub(super) mod depthwise;
+#[cfg(target_arch = "x86_64")]
+mod even;
 pub(super) mod in_place;
 pub(super) mod layout;
 #[cfg(target_arch = "x86_64")]

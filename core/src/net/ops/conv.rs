@@ -175,6 +175,12 @@ impl Convolution<'_> {
         Some(())
     }
 
+    /// Whether a row of taps reads elements without gaps.
+    #[inline(always)]
+    pub(super) const fn is_merged(&self, part: &Part, region: &Region) -> bool {
+        region.cols.hop == 1 && part.inputs == self.source_c
+    }
+
     /// What the `j`-th row of taps reads.
     #[inline(always)]
     pub(super) fn kernel_row<const P: usize>(
@@ -186,14 +192,24 @@ impl Convolution<'_> {
     ) -> Option<KernelRow<'_, P>> {
         let Region { rows, cols } = region;
         let mut lines: [&[f32]; P] = [&[]; P];
+        #[cfg(target_arch = "x86_64")]
+        let mut seen: (isize, &[f32]) = (isize::MIN, &[]);
         for (line, spot) in lines.iter_mut().zip(spots) {
-            let whole = self.source.line(spot.row + j as isize * rows.hop)?;
+            let at = spot.row + j as isize * rows.hop;
+            // Pixels of a tile mostly share their rows.
+            #[cfg(target_arch = "x86_64")]
+            if seen.0 != at {
+                seen = (at, self.source.line(at)?);
+            }
+            #[cfg(target_arch = "x86_64")]
+            let whole = seen.1;
+            #[cfg(not(target_arch = "x86_64"))]
+            let whole = self.source.line(at)?;
             let first = usize::try_from(spot.col + low(cols)).ok()? * self.source_c;
             *line = whole.get(first + part.source..)?;
         }
         // Neighbouring taps that read neighbouring pixels are one run of elements.
-        let merged = cols.hop == 1 && part.inputs == self.source_c;
-        let (runs, len) = if merged {
+        let (runs, len) = if self.is_merged(part, region) {
             (1, cols.taps * part.inputs)
         } else {
             (cols.taps, part.inputs)
@@ -230,7 +246,7 @@ pub(super) const fn low(cols: &Span) -> isize {
 /// A row of taps under `P` pixels, as runs of source elements.
 pub(super) struct KernelRow<'a, const P: usize> {
     /// From the leftmost tap on.
-    lines: [&'a [f32]; P],
+    pub lines: [&'a [f32]; P],
     /// How many runs there are, each of `len` elements.
     pub runs: usize,
     pub len: usize,

@@ -120,7 +120,11 @@ impl Convolution<'_> {
     ) -> Option<()> {
         // Not taken apart: its copy would wait for what has just been written.
         let tile: Tile<P> = walk.tile(self.target_row, self.target_c);
-        let sums = self.window::<W, P, B>(wide, (part, blocks, region), &tile.spots)?;
+        let at = (part, blocks, region);
+        let sums = match self.even::<W, P, B>(wide, at, &tile.spots) {
+            Some(sums) => sums,
+            None => self.window::<W, P, B>(wide, at, &tile.spots)?,
+        };
         let lanes = (part.end - part.target).min(B * SIXTEEN);
         for (sums, spot) in sums.iter().zip(&tile.spots).take(tile.filled) {
             let target = self.target.get_mut(spot.target + part.target..)?;
