@@ -61,16 +61,17 @@ function hocDetail(item) {
   v.strip = steps.map(function (step, i) {
     var canvas = h('canvas', { 'aria-hidden': 'true' });
     drawRegion(canvas, item, step);
-    return h('button', { type: 'button', class: 'step', on: { click: function () { stopPlaying(); set({ layer: i }); } } }, canvas, h('span', null, step.name), h('span', { class: 'num' }, percent(step.p)));
+    return h('button', { type: 'button', class: 'step', on: { click: function () { stopPlaying(); set({ layer: i }); } } }, canvas, h('span', null, step.name), h('span', { class: 'num' }, worth(run, step.p)));
   });
   var chips = item.sample.answers.filter(function (answer) { return answer.region; }).map(function (answer) {
     return labelChip(run, item.sample, answer, answer === item.answer, function () { if (found({ answer: answer })) set({ sample: item.sample.id, label: answer.label, layer: -1 }); }, 0);
   });
   var rows = [[t('hoc.step'), t('chart.value'), t('hoc.area', { area: '' })]].concat(steps.map(function (step) { return [step.name, step.p, step.area]; }));
-  var items = steps.map(function (step, i) { return { name: step.name, value: step.p, text: percent(step.p), series: i ? 0 : 4 }; });
+  var items = steps.map(function (step, i) { return { name: step.name, value: step.p, text: worth(run, step.p), series: i ? 0 : 4 }; });
+  var range = run.unit ? worthRange(steps.map(function (step) { return step.p; })) : [0, 1];
   var detail = h('section', { class: 'panel' }, h('div', { class: 'line' }, h('h2', null, data(item.sample.file)), h('span', { class: 'gap' }), button(t('hoc.open'), function () { openSample(item.sample, item.answer); }, { class: 'quiet' })),
     h('div', { class: 'chips wide' }, chips), h('div', { class: 'strip', role: 'group', 'aria-label': t('hoc.step') }, v.strip),
-    h('div', { class: 'line' }, v.play, v.scrub, button(t('hoc.enlarge'), enlarge)), h('div', { class: 'hoc-big' }, v.big, h('div', null, v.words, chart(t('hoc.chart'), bars(items, [0, 1], steps.map(function (step) { return step.name + ' ' + percent(step.p); }).join(', ')), rows), v.boxes)));
+    h('div', { class: 'line' }, v.play, v.scrub, button(t('hoc.enlarge'), enlarge)), h('div', { class: 'hoc-big' }, v.big, h('div', null, v.words, chart(t(run.unit ? 'hoc.chart.v' : 'hoc.chart'), bars(items, range, steps.map(function (step) { return step.name + ' ' + worth(run, step.p); }).join(', ')), rows), v.boxes)));
   refreshHoc();
   return detail;
 }
@@ -81,7 +82,8 @@ function stepNumber() {
 }
 
 function stepWords(step) {
-  return step.name + ': ' + t('hoc.p', { p: percent(step.p) }) + (step.boxes ? ', ' + t('hoc.area', { area: percent(step.area) }) : '') + '; ' + t('hoc.threshold', { p: percent(hocView.run.threshold) }) + '.';
+  var run = hocView.run;
+  return step.name + ': ' + t(run.unit ? 'hoc.p.v' : 'hoc.p', { p: worth(run, step.p) }) + (step.boxes ? ', ' + t('hoc.area', { area: percent(step.area) }) : '') + '; ' + t('hoc.threshold', { p: worth(run, run.threshold) }) + '.';
 }
 
 function refreshHoc() {

@@ -101,6 +101,9 @@ function percent(share) {
 /* What a run says of a label: a probability, or the value of a unit of the network. */
 function worth(run, value) { return run.unit ? number(value) : percent(value); }
 
+/* The range of a chart of a unit's values: 0 and all of them. */
+function worthRange(values) { return [Math.min.apply(null, [0].concat(values)), Math.max.apply(null, [1e-6].concat(values))]; }
+
 /* A table; cells are text, numbers, elements, or {text, ...attributes}. */
 function table(head, rows, props) {
   function cell(tag, value) {

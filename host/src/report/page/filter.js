@@ -98,7 +98,7 @@ function sorted(run, rows) {
 }
 
 function sortPairs(run) {
-  var pairs = [['order', t('sort.order')], ['p', t('sort.p')], ['sd', t('sort.sd')], ['margin', t('sort.margin')], ['entropy', t('sort.entropy')], ['looked', t('sort.looked')]];
+  var pairs = [['order', t('sort.order')], ['p', t(run.unit ? 'sort.v' : 'sort.p')], ['sd', t('sort.sd')], ['margin', t('sort.margin')], ['entropy', t('sort.entropy')], ['looked', t('sort.looked')]];
   run.methods.forEach(function (method, m) {
     run.metrics.forEach(function (metric, k) { pairs.push(['score.' + m + '.' + k, method.title + ': ' + metric.spec]); });
   });

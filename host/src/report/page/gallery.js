@@ -142,7 +142,7 @@ function labelsCell(run, row, active) {
     h('div', { class: 'chips', role: 'group', 'aria-label': t('labels') }, row.answers.map(function (answer) {
       return labelChip(run, sample, answer, answer === active, function () { chooseAnswer(run, sample, answer.label); renewRow(row); }, -1);
     })),
-    more ? h('span', { class: 'faint small' }, t('filter.more', { n: more })) : null];
+    more ? h('span', { class: 'faint small' }, t(run.unit ? 'filter.more.v' : 'filter.more', { n: more })) : null];
 }
 
 /* A label as a button: flag, name, probability with its interval, verdict. */

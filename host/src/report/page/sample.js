@@ -78,7 +78,7 @@ function topkPart() {
   return h('section', { class: 'panel' }, h('h2', null, t('sample.topk')),
     h('div', { class: 'line' }, field(t('sample.method'), choice(t('sample.method'), run.methods.map(function (one, m) { return [m, one.title]; }), method, function (value) { set({ method: Number(value) }); })), field(t('sample.topk.share') + ', %', percentSlider)),
     h('div', { class: 'topk' }, h('figure', { class: 'framed' }, h('figcaption', null, t('sample.keep')), keep, keepWords), h('figure', { class: 'framed' }, h('figcaption', null, t('sample.remove')), remove, removeWords), curves),
-    h('p', { class: 'faint small' }, t('sample.topk.note')));
+    h('p', { class: 'faint small' }, t(run.unit ? 'sample.topk.note.v' : 'sample.topk.note')));
 }
 
 /* The pixels of the picture, once it is there. */
@@ -156,7 +156,7 @@ function drawCurves(k, insertion, deletion) {
   if (!series.length) { put(k.curves); return; }
   var shares = Array.from(new Set([].concat.apply([], series.map(function (one) { return one.points.map(function (p) { return p[0]; }); })))).sort(function (a, b) { return a - b; });
   var rows = [[t('sample.topk.share')].concat(series.map(function (one) { return one.name; }))].concat(shares.map(function (x) { return [x].concat(series.map(function (one) { return along(one.points, x); })); }));
-  var title = t('sample.curves');
+  var title = t(sampleView.run.unit ? 'sample.curves.v' : 'sample.curves');
   var held = k.curves.contains(document.activeElement);
   if (held) return;
   put(k.curves, chart(title, lines(series, state.share, title + '. ' + k.keepWords.textContent + '; ' + k.removeWords.textContent), rows, legend(series.map(function (one) { return one.name; }))));
@@ -230,7 +230,7 @@ function probabilitiesPart() {
   if (sample.entropy !== null) notes.push(t('sample.entropy', { entropy: number(sample.entropy) }));
   var words = top.map(function (pair) { return labelName(run, pair[0]) + ' ' + worth(run, pair[1]); }).join(', ');
   var title = t(run.unit ? 'sample.values' : 'sample.probabilities'), values = top.map(function (pair) { return pair[1]; });
-  var range = run.unit ? [Math.min.apply(null, [0].concat(values)), Math.max.apply(null, [1e-6].concat(values))] : [0, 1];
+  var range = run.unit ? worthRange(values) : [0, 1];
   return h('section', { class: 'panel' }, chart(title, bars(items, range, words), [[t('sample.label'), t('chart.value')]].concat(top.map(function (pair) { return [labelName(run, pair[0]), pair[1]]; })), h('p', { class: 'faint small' }, notes.join('; '))));
 }
 
