@@ -54,9 +54,24 @@ install() {
 
 # Code for them is made where the tests build the boards' programs.
 core_alone() {
-    for target in $TARGETS; do
-        cargo check --locked --release -p foveola-core --target "$target"
-    done
+    # shellcheck disable=SC2046 # a list of words
+    cargo check --locked --release -p foveola-core $(for target in $TARGETS; do echo --target "$target"; done)
+}
+
+# As firmware/run.sh builds them, but side by side: each is one long compilation.
+board_programs() {
+    (
+        cd firmware
+        export CARGO_INCREMENTAL=0
+        boards() { cargo build --locked --quiet "$@"; }
+        boards --release --target thumbv7em-none-eabihf \
+            --bin mps2-an386 --bin mps2-an500 --bin netduinoplus2
+        boards --release --target thumbv8m.main-none-eabihf --bin mps2-an505 --bin mps3-an547
+        boards --release --target riscv32imc-unknown-none-elf --bin riscv32-virt &
+        riscv=$!
+        boards --profile small --target thumbv6m-none-eabi --bin lm3s6965evb
+        wait $riscv
+    )
 }
 
 firmware() {
@@ -92,6 +107,10 @@ step demo cargo run --locked --release
 step clippy cargo clippy --locked --release --workspace --all-targets -- -D warnings
 step firmware firmware
 step fuzz fuzz
+step "board programs" board_programs
+# Tests wait for emulated boards and for each other's builds.
+RUST_TEST_THREADS=$(( $(nproc) + 2 ))
+export RUST_TEST_THREADS
 # The benches have no tests; clippy has read them.
 step test cargo test --locked --release --workspace --exclude foveola-benches
 step doc doc
