@@ -214,7 +214,7 @@ fn every_method() -> Vec<String> {
             "guided-grad-cam" => "guided-grad-cam:upsample=nearest",
             "grad-cam-plus-plus" => "grad-cam-plus-plus:epsilon=0.001",
             "lrp" => "lrp:epsilon=0.01,gamma=0.5",
-            "aise" => "aise:widths=0.2/0.1,samples=5,epsilon=0.3,baseline=blur",
+            "aise" => "aise:widths=0.2/0.1,samples=25,epsilon=0.3,baseline=blur",
             "activation-maximisation" => {
                 "activation-maximisation:steps=3,rate=0.5,decay=0.1,jitter=2,blur=0.7,every=2,start=picture"
             }
@@ -232,8 +232,7 @@ fn every_method() -> Vec<String> {
     let others = [
         "rise:masks=8,sequence=sobol,divisor=coverage,grid=5,keep=0.4,baseline=blur",
         "rise:masks=8,sequence=sobol,estimator=centred,tolerance=0.5",
-        "hoc:windows=32/16,strides=16/16,threshold=0.3,beam=2,baseline=blur",
-        "hoc:windows=32,strides=16,threshold=0.3,minimal=true,mode=cover",
+        "hoc:windows=32/16,strides=16/8,threshold=0.6,beam=2",
         "activation-maximisation:steps=2",
     ];
     all.extend(others.map(String::from));
@@ -261,6 +260,9 @@ fn every_method_of_the_table() {
     let model = demo("honest");
     let photo = Photo::open(&root().join("host/demo/scene.png"), &model.intake()).expect("a photo");
     all_methods(remote, &model, &photo, &methods);
+    // A search that leaves boxes which are not needed.
+    let minimal = "hoc:windows=16/8,strides=8/4,threshold=0.75,minimal=true";
+    all_methods(remote, &demo("control"), &photo, &[minimal.to_owned()]);
     // A file without the plan for relevance.
     let plain = model_bytes(&model, true).expect("it compiles");
     remote.put_model(&plain, &mut go_on).expect("it arrives");
