@@ -13,10 +13,13 @@
 mod advice;
 mod board;
 mod counts;
+mod inside;
 pub(crate) mod lent;
 mod load;
 mod memory;
 mod nodes;
+mod own;
+mod relevance;
 mod trace;
 mod watch;
 mod work;
@@ -65,6 +68,17 @@ pub struct Budget {
     pub smallest: Option<usize>,
     /// One a method, or why it cannot run on any picture of this model.
     pub methods: Vec<Result<MethodBudget, String>>,
+}
+
+/// What predicted instructions are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// What it takes, within the errors that are stated.
+    Exact,
+    /// The network's passes alone: what the method does itself has no price.
+    Least,
+    /// What it takes with the most passes; how many there are depends on the scores.
+    Most,
 }
 
 /// What one method takes.
@@ -255,6 +269,23 @@ impl MethodBudget {
     /// Instructions that it takes on a board.
     pub fn instructions(&self, board: &Board) -> f64 {
         self.work.counts.at(&board.measured().instructions)
+    }
+
+    /// What stands behind [`MethodBudget::instructions`] on a board.
+    pub fn bound(&self, board: &Board) -> Bound {
+        match &self.work.own {
+            Some(name) if !board.measured().methods.contains_key(name) => Bound::Least,
+            _ if self.work.most => Bound::Most,
+            _ => Bound::Exact,
+        }
+    }
+
+    /// How far the instructions of a method beyond the first seven are from what a
+    /// board executes, as it was measured; `None` for the first seven, and where
+    /// nothing was.
+    pub fn errors(&self, board: &Board) -> Option<Errors> {
+        let name = self.work.own.as_ref()?;
+        board.measured().methods.get(name).copied()
     }
 
     /// Whether it keeps what gradients down to the input need.

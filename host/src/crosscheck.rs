@@ -44,6 +44,7 @@ pub use compare::{Comparison, Kind, TOLERANCE};
 pub use drift::{Drift, Float};
 pub use halves::{Half, Halves, Mixed, When};
 pub use host::{Host, digest, picture_digest};
+pub use job::worded;
 pub use line::{Asking, Options, over_line};
 pub use memory::{Memory, Place};
 pub use program::link;

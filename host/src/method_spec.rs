@@ -362,6 +362,19 @@ impl MethodSpec {
         }
     }
 
+    /// Whether the scores that it gets decide how many passes it takes.
+    pub const fn depends_on_scores(&self) -> bool {
+        match &self.parameters {
+            Parameters::Hoc { .. } => true,
+            Parameters::Segmented(segmented) => matches!(segmented.asking, Asking::Anchors { .. }),
+            Parameters::MeaningfulPerturbation { against, .. } => against.is_some(),
+            Parameters::Path { tolerance, .. } | Parameters::Rise { tolerance, .. } => {
+                tolerance.is_some()
+            }
+            _ => false,
+        }
+    }
+
     /// The layer that it names.
     pub fn layer(&self) -> Option<&str> {
         match &self.parameters {

@@ -57,6 +57,10 @@ pub struct Measured {
     /// board executes, on networks that no price was fitted on.
     #[serde(default)]
     pub int8: Accuracy,
+    /// The same of methods beyond the first seven, by the name under which their
+    /// own work is priced: with an `8` behind it in networks of integers.
+    #[serde(default)]
+    pub methods: BTreeMap<String, Errors>,
 }
 
 /// Relative errors of predicted instructions.

@@ -128,6 +128,13 @@ fn integral<'m>(
 }
 
 impl Trace {
+    /// Values of a tensor.
+    pub fn tensor(&self, id: TensorId) -> &[f32] {
+        self.values
+            .get(usize::from(id.0))
+            .map_or(&[], Vec::as_slice)
+    }
+
     /// Runs forward.
     pub fn forward(
         model: &Model<'_>,

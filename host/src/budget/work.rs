@@ -11,13 +11,19 @@ use foveola_core::rng::DEFAULT_SEED;
 use foveola_core::{At, Classifier, Error, Masked, Picture, Rule, Score, Shape};
 
 use super::counts::{Counts, Kernel};
+use super::inside::inside;
 use super::load::load;
 use super::memory::TREE;
+use super::own::{self, Extent};
 use super::trace::{Back, Trace, quantises, rows};
 use super::watch::Watch;
 use crate::aligned::AlignedBytes;
 use crate::explainer::setting::Setting;
-use crate::method_spec::{MethodSpec, Parameters};
+use crate::method_spec::Parameters;
+
+/// Passes up to which a search whose next question depends on the scores is
+/// walked through here with the scores that it really gets.
+const REAL: u64 = 1000;
 
 /// What is asked about.
 #[derive(Clone, Copy)]
@@ -34,9 +40,12 @@ pub struct Work {
     pub passes: u64,
     /// Everything.
     pub counts: Counts,
-    /// Whether the method's own arithmetic has no price, so that the counts are
-    /// those of the network's passes alone: the least that it takes.
-    pub least: bool,
+    /// The name under which the method's own work is priced, if it has one that
+    /// is its own: a board without such prices takes more than the counts say.
+    pub own: Option<String>,
+    /// Whether the passes are the most that there can be: how many there are
+    /// depends on the scores.
+    pub most: bool,
     /// Counts of each node of the pass that keeps what gradients need, and of
     /// the way back; empty for methods without gradients, and where the way back
     /// goes row by row.
@@ -87,7 +96,7 @@ pub fn classify(question: &Question<'_>) -> Result<Work, Error> {
         passes: 1,
         counts,
         ways: [nodes, Vec::new()],
-        least: false,
+        ..Work::default()
     })
 }
 
@@ -98,20 +107,48 @@ pub fn method(
     shape: Shape,
     cost: Cost,
 ) -> Result<Work, Error> {
-    let all = cost.forward + cost.backward;
     let spec = setting.spec();
-    let mut work = match (setting.depth(), &spec.parameters) {
-        (Some(at), _) if spec.runs_on_every_board() => {
-            gradients(question, at, rule(spec.row.name))?
-        }
-        (None, Parameters::Segmented(_)) => questions(question, setting, shape, all)?,
-        (None, _) if spec.runs_on_every_board() => questions(question, setting, shape, all)?,
-        (at, _) => inside(question, at.unwrap_or(At::Input), &cost, spec)?,
+    let at = setting.depth();
+    let name = own::name(spec, input_word(question.model) == "load8");
+    let Some(name) = name else {
+        let mut work = match at {
+            Some(at) => gradients(question, at, rule(spec.row.name))?,
+            None => questions(question, setting, shape, &cost)?,
+        };
+        shared(&mut work.counts, question, setting, shape);
+        work.counts.add("step", work.passes as f64);
+        return Ok(work);
     };
-    work.least = !spec.runs_on_every_board();
-    own(&mut work.counts, question, setting, shape);
+    let at = match spec.parameters {
+        // Boards give it gradients.
+        Parameters::MeaningfulPerturbation { .. } => Some(At::Input),
+        _ => at,
+    };
+    let (mut work, extent) = match at {
+        Some(at) => inside(question, (at, &name), &cost, spec)?,
+        None => outside(question, setting, shape, &cost)?,
+    };
+    own::count(&mut work.counts, &name, spec, &extent);
     work.counts.add("step", work.passes as f64);
+    work.own = Some(name);
     Ok(work)
+}
+
+/// A method beyond the first seven that asks only for scores.
+fn outside(
+    question: &Question<'_>,
+    setting: &Setting,
+    shape: Shape,
+    cost: &Cost,
+) -> Result<(Work, Extent), Error> {
+    let work = questions(question, setting, shape, cost)?;
+    let extent = Extent {
+        passes: work.passes as usize,
+        input: question.model.input(),
+        layer: Shape::new(0, 0, 0),
+        segments: setting.segments(),
+    };
+    Ok((work, extent))
 }
 
 fn rule(name: &str) -> Rule {
@@ -122,7 +159,7 @@ fn rule(name: &str) -> Rule {
     }
 }
 
-fn gradients(question: &Question<'_>, at: At, rule: Rule) -> Result<Work, Error> {
+pub fn gradients(question: &Question<'_>, at: At, rule: Rule) -> Result<Work, Error> {
     let mut arena = arena(question.model);
     let mut session = Session::new(question.model, &mut arena, Isa::detect())?;
     let way = (at, rule);
@@ -137,27 +174,6 @@ fn gradients(question: &Question<'_>, at: At, rule: Rule) -> Result<Work, Error>
         passes: 2,
         counts,
         ways: [forth, back.nodes],
-        least: false,
-    })
-}
-
-/// The passes of a method that looks inside: as many forward as it asks for, and
-/// back. What begins in the middle of the network, and masks that may be left
-/// out, count nothing.
-fn inside(question: &Question<'_>, at: At, cost: &Cost, spec: &MethodSpec) -> Result<Work, Error> {
-    let one = gradients(question, at, Rule::Gradient)?;
-    let forward = match spec.parameters {
-        Parameters::OnLayer { .. } if cost.backward == 0 => 1,
-        _ => cost.forward,
-    };
-    // One class is explained: whoever goes back has gone forth as often.
-    let both = cost.backward.min(forward);
-    let mut counts = Counts::default();
-    counts.merge(&one.counts, both as f64);
-    counts.merge(&classify(question)?.counts, (forward - both) as f64);
-    Ok(Work {
-        passes: forward + cost.backward,
-        counts,
         ..Work::default()
     })
 }
@@ -166,18 +182,20 @@ fn questions(
     question: &Question<'_>,
     setting: &Setting,
     shape: Shape,
-    passes: u64,
+    cost: &Cost,
 ) -> Result<Work, Error> {
     let mut arena = arena(question.model);
     let session = Session::new(question.model, &mut arena, Isa::detect())?;
     let hoc = setting.hoc();
-    // What HOC asks next depends on the scores.
+    // What is asked next may depend on the scores.
+    let depends = hoc.is_some() || setting.spec().depends_on_scores();
+    let real = hoc.is_some() || (depends && cost.forward <= REAL);
     let most = if hoc.is_some() {
-        passes.min(256)
+        cost.forward.min(256)
     } else {
-        passes
+        cost.forward
     };
-    let mut watch = Watch::new(question.model, session, hoc.is_some(), most);
+    let mut watch = Watch::new(question.model, session, real, most);
     let query = Query {
         picture: question.picture,
         targets: &[question.target],
@@ -209,17 +227,26 @@ fn questions(
             run(&HocMethod { hoc, storage })?;
         }
     }
-    let (passes, counts) = watch.counts();
+    let (asked, seen) = watch.counts();
+    if real || !depends || asked == 0 {
+        return Ok(Work {
+            passes: asked,
+            counts: seen,
+            ..Work::default()
+        });
+    }
+    let mut counts = Counts::default();
+    counts.merge(&seen, cost.forward as f64 / asked as f64);
     Ok(Work {
-        passes,
+        passes: cost.forward,
         counts,
-        ways: Default::default(),
-        least: false,
+        most: true,
+        ..Work::default()
     })
 }
 
-/// What the method itself does with scores and gradients.
-fn own(counts: &mut Counts, question: &Question<'_>, setting: &Setting, shape: Shape) {
+/// What one of the first seven does itself with scores and gradients.
+fn shared(counts: &mut Counts, question: &Question<'_>, setting: &Setting, shape: Shape) {
     let mut k = Kernel::new(counts, "map");
     k.each("clear", 1, shape.len());
     k.each("judge", 1, shape.len());
@@ -242,8 +269,6 @@ fn own(counts: &mut Counts, question: &Question<'_>, setting: &Setting, shape: S
         Parameters::Occlusion { .. } => k.n("covering", shape.len()),
         Parameters::Rise { .. } => k.each("divide", 1, shape.len()),
         Parameters::Hoc { .. } => k.each("layers", 1, shape.len()),
-        Parameters::MeaningfulPerturbation { .. } => k.each("enlarge", 1, shape.len()),
-        Parameters::Segmented(_) => k.each("paint", 1, shape.len()),
         _ => k.each("copy", 1, shape.len()),
     }
 }

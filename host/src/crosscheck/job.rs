@@ -50,7 +50,10 @@ pub(super) fn write(
 }
 
 /// A method as the firmware reads it: in words where every board knows them.
-fn worded(spec: &MethodSpec, model: &Model<'_>) -> Result<String, CrosscheckError> {
+///
+/// # Errors
+/// A layer that the model does not have, parameters that no board takes.
+pub fn worded(spec: &MethodSpec, model: &Model<'_>) -> Result<String, CrosscheckError> {
     if spec.runs_on_every_board() {
         return Ok(spec.to_string());
     }

@@ -124,6 +124,11 @@ impl Setting {
         self.layer.or(input)
     }
 
+    /// Segments that the picture is cut into; 0 if it is not.
+    pub fn segments(&self) -> usize {
+        self.segmented.as_ref().map_or(0, Segmented::count)
+    }
+
     /// The method, its layer named.
     pub const fn spec(&self) -> &MethodSpec {
         &self.spec

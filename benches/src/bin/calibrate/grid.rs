@@ -85,7 +85,7 @@ fn activation(i: usize) -> Activation {
 }
 
 /// Pointwise convolutions, some of them with a stride or groups.
-fn points(index: usize, int8: Goal) -> Net {
+pub fn points(index: usize, int8: Goal) -> Net {
     let depth = [3, 1, 3, 4][index % 4];
     let mut grid = Grid::new(index, 500 + index as u32, sides(index), depth);
     for i in 0..6 {
@@ -238,7 +238,7 @@ fn long(index: usize, int8: Goal) -> Net {
 }
 
 /// Networks that are little beside their picture.
-fn scene(index: usize, int8: Goal) -> Net {
+pub fn scene(index: usize, int8: Goal) -> Net {
     let sides = [[96, 96], [64, 80], [48, 100], [32, 32], [70, 33], [88, 60]][index % 6];
     let depth = [3, 1, 3, 4][index % 4];
     let mut grid = Grid::new(index, 1100 + index as u32, sides, depth);
@@ -285,7 +285,7 @@ fn broad(index: usize, int8: Goal) -> Net {
 }
 
 /// Makes network number so and so.
-type Family = fn(usize, Goal) -> Net;
+pub type Family = fn(usize, Goal) -> Net;
 
 /// All of them, and whether the fit leaves them out.
 pub fn grid() -> Vec<(String, Net, bool)> {

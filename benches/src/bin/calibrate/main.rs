@@ -1,11 +1,13 @@
 //! Measures the firmware on every emulated board and fits what `foveola
 //! budget` predicts with: `cargo run --release -p foveola-benches --bin
-//! calibrate [BOARD..]`, from the repository's root, with QEMU and the targets
-//! installed. Writes `host/src/budget/measured.toml`.
+//! calibrate [methods] [BOARD..]`, from the repository's root, with QEMU and the
+//! targets installed. Writes `host/src/budget/measured.toml`. With `methods` all
+//! prices stay but those of what methods beyond the first seven do themselves.
 
 mod fit;
 mod grid;
 mod measure;
+mod methods;
 mod nets;
 
 use std::collections::BTreeMap;
@@ -16,7 +18,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fit::{Row, fit};
 use foveola::budget::{Accuracy, Errors, Measured, Measurements};
+use foveola::crosscheck::Answer;
 use measure::{Case, PROGRAMS, Program, sizes};
+use methods::Asked;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -33,22 +37,30 @@ const CHECKS: usize = 14;
 const MARGIN: usize = 512;
 
 fn main() -> Result<()> {
-    let asked: Vec<String> = std::env::args().skip(1).collect();
+    let (words, names): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).partition(|word| word == "methods");
     let firmware = Path::new("firmware").canonicalize()?;
-    let cases = cases()?;
     let mut all = Measurements {
         origin: origin()?,
         boards: kept(),
     };
-    for program in &PROGRAMS {
-        if asked.is_empty() || asked.iter().any(|name| name == program.board) {
-            let alike = program.like.and_then(|board| all.boards.get(board));
-            let measured = match alike {
-                Some(alike) => resized(&firmware, program, alike)?,
-                None => calibrate(&firmware, program, &cases)?,
-            };
-            all.boards.insert(program.board.to_owned(), measured);
-        }
+    // Everything, or only what is measured on top of it.
+    let cases = match words.is_empty() {
+        true => Some(cases()?),
+        false => None,
+    };
+    let asked = methods::asked()?;
+    let wanted = |program: &&Program| names.is_empty() || names.iter().any(|n| n == program.board);
+    for program in PROGRAMS.iter().filter(wanted) {
+        let alike = program.like.and_then(|board| all.boards.get(board));
+        let known = all.boards.get(program.board).cloned().unwrap_or_default();
+        let measured = match (alike, &cases) {
+            (Some(alike), _) => resized(&firmware, program, alike)?,
+            (None, Some(cases)) => calibrate(&firmware, program, cases, &asked)?,
+            (None, None) if !program.has_all_methods() => known,
+            (None, None) => with_methods(&firmware, program, &known, &asked)?,
+        };
+        all.boards.insert(program.board.to_owned(), measured);
     }
     let head = "# Written by foveola-benches' program calibrate: what the firmware takes on each board.\n\n";
     std::fs::write(TABLE, head.to_owned() + &toml::to_string(&all)?)?;
@@ -112,24 +124,45 @@ fn sizes_of(firmware: &Path, elf: &Path) -> Result<(usize, usize)> {
     Ok((flash - linked, statics))
 }
 
-fn calibrate(firmware: &Path, program: &Program, cases: &[Case]) -> Result<Measured> {
-    let elf = program.build(firmware)?;
-    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+/// Answers to cases in their order; `None` where one does not fit.
+fn run(
+    firmware: &Path,
+    program: &Program,
+    elf: &Path,
+    cases: &[&Case],
+) -> Result<Vec<Option<Answer>>> {
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
-                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let answer = case.run(firmware, program, &elf).map_err(|e| e.to_string());
-                    done.lock().expect("nobody panics").push((case, answer));
+                loop {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(case) = cases.get(i) else {
+                        break;
+                    };
+                    let answer = case.run(firmware, program, elf).map_err(|e| e.to_string());
+                    done.lock().expect("nobody panics").insert(i, answer);
                 }
             });
         }
     });
+    let done = done.into_inner().map_err(|_| "a thread panicked")?;
+    Ok(done.into_values().collect::<std::result::Result<_, _>>()?)
+}
+
+/// Everything about a board.
+fn calibrate(
+    firmware: &Path,
+    program: &Program,
+    cases: &[Case],
+    asked: &[Asked],
+) -> Result<Measured> {
+    let elf = program.build(firmware)?;
     let (mut rows, mut integers, mut held) = (Vec::new(), Vec::new(), Vec::new());
     let mut stack = BTreeMap::new();
-    let done = done.into_inner().map_err(|_| "a thread panicked")?;
-    for (case, answer) in done {
-        let Some(answer) = answer? else {
+    let all: Vec<&Case> = cases.iter().collect();
+    for (case, answer) in cases.iter().zip(run(firmware, program, &elf, &all)?) {
+        let Some(answer) = answer else {
             println!("{}: {} does not fit", program.board, case.name);
             continue;
         };
@@ -149,13 +182,40 @@ fn calibrate(firmware: &Path, program: &Program, cases: &[Case]) -> Result<Measu
         report(&format!("{}: {what}", program.board), rows, &instructions);
     }
     let (size, statics) = sizes_of(firmware, &elf)?;
-    Ok(Measured {
+    let measured = Measured {
         program: size,
         statics,
         stack,
         int8: accuracy(&held, &instructions),
         instructions,
-    })
+        methods: BTreeMap::new(),
+    };
+    match program.has_all_methods() {
+        true => with_methods(firmware, program, &measured, asked),
+        false => Ok(measured),
+    }
+}
+
+/// The same with what methods beyond the first seven do themselves.
+fn with_methods(
+    firmware: &Path,
+    program: &Program,
+    measured: &Measured,
+    asked: &[Asked],
+) -> Result<Measured> {
+    let elf = program.build(firmware)?;
+    let (size, statics) = sizes_of(firmware, &elf)?;
+    let known = (&measured.instructions, &measured.stack);
+    let found = methods::prices((firmware, program, &elf), asked, known)?;
+    let mut measured = Measured {
+        program: size,
+        statics,
+        methods: found.errors,
+        ..measured.clone()
+    };
+    measured.instructions.extend(found.instructions);
+    measured.stack.extend(found.stack);
+    Ok(measured)
 }
 
 /// Prices of everything: of networks in f32, then of those in int8 forward, then

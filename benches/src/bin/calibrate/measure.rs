@@ -6,7 +6,7 @@ use std::process::Command;
 
 use foveola::budget::{Budget, Counts, WAYS, Work, stand_in};
 use foveola::compile::{CompileOptions, Goal, compile};
-use foveola::crosscheck::Answer;
+use foveola::crosscheck::{Answer, worded};
 use foveola::method_spec::MethodSpec;
 use foveola::model::{OpenModel, OpenOptions};
 use foveola::photo::Photo;
@@ -86,6 +86,11 @@ impl Program {
         own && (self.soft || !name.contains("soft."))
     }
 
+    /// Whether it has methods beyond the first seven.
+    pub fn has_all_methods(&self) -> bool {
+        self.profile == "release"
+    }
+
     /// Builds it.
     pub fn build(&self, firmware: &Path) -> Result<PathBuf> {
         let mut cargo = Command::new("cargo");
@@ -137,6 +142,16 @@ fn quantised(net: &Net, mut model: OpenModel, goal: Goal) -> Result<Vec<u8>> {
     Ok(quantised.compiled.bytes)
 }
 
+/// The network as it ships.
+pub fn compiled(net: &Net) -> Result<OpenModel> {
+    let bytes = compile(net.graph.clone(), &net.card, &CompileOptions::default())?.bytes;
+    let model = open(&bytes)?;
+    match net.int8 {
+        Some(goal) => open(&quantised(net, model, goal)?),
+        None => Ok(model),
+    }
+}
+
 /// A network, compiled, and what is asked of it.
 pub struct Case {
     pub name: String,
@@ -147,8 +162,9 @@ pub struct Case {
     model: Vec<u8>,
     picture: Vec<u8>,
     format: &'static str,
-    specs: Vec<MethodSpec>,
-    budget: Budget,
+    /// Whether each node is measured as well.
+    pub laps: bool,
+    pub budget: Budget,
 }
 
 /// Methods that are measured on every network.
@@ -156,12 +172,7 @@ const GRADIENTS: [&str; 4] = ["gradient", "deconvolution", "guided-backprop", "g
 
 impl Case {
     pub fn new(name: String, net: &Net) -> Result<Self> {
-        let mut bytes = compile(net.graph.clone(), &net.card, &CompileOptions::default())?.bytes;
-        let mut model = open(&bytes)?;
-        if let Some(goal) = net.int8 {
-            bytes = quantised(net, model, goal)?;
-            model = open(&bytes)?;
-        }
+        let model = compiled(net)?;
         let mut photo = stand_in(&model);
         if net.tensor {
             photo = Photo::tensor(photo.shape(), in_model_space(photo.picture())?);
@@ -198,10 +209,6 @@ impl Case {
         let specs = specs.iter().map(|text| text.parse());
         let specs: Vec<MethodSpec> = specs.collect::<std::result::Result<_, _>>()?;
         let budget = Budget::of(model, &specs, photo, int8)?;
-        // Of those drawn at random, some have no layer for Grad-CAM.
-        let applies = specs.into_iter().zip(&budget.methods);
-        let applies = applies.filter_map(|(spec, method)| method.is_ok().then_some(spec));
-        let specs: Vec<MethodSpec> = applies.collect();
         Ok(Self {
             name,
             int8,
@@ -209,7 +216,7 @@ impl Case {
             picture,
             format,
             model: budget.file.model().bytes().to_vec(),
-            specs,
+            laps: true,
             budget,
         })
     }
@@ -220,12 +227,17 @@ impl Case {
         let path = |name: &str| folder.path().join(name);
         fs::write(path("m.fov"), &self.model)?;
         fs::write(path("p.bin"), &self.picture)?;
-        let methods = self.specs.iter().map(|spec| format!("method={spec}\n"));
-        let job = format!(
-            "model=m.fov\npicture=p.bin\nprofile=1\nformat={}\n",
+        let mut job = format!(
+            "model=m.fov\npicture=p.bin\nprofile={}\nformat={}\n",
+            u8::from(self.laps),
             self.format
         );
-        fs::write(path("job.txt"), job + &methods.collect::<String>())?;
+        // Of networks drawn at random, some have no layer for Grad-CAM.
+        for method in self.budget.methods.iter().flatten() {
+            let words = worded(&method.spec, self.budget.file.model())?;
+            job += &format!("method={words}\n");
+        }
+        fs::write(path("job.txt"), job)?;
         let output = Command::new("sh")
             .arg(firmware.join("run.sh"))
             .arg(program.board)

@@ -4,7 +4,8 @@ use std::fmt::Display;
 
 use super::{BudgetArgs, CliError, OpenModel, bytes, lay_out, methods, note, row};
 use crate::budget::{
-    Board, Budget, Errors, Lent, Memory, MethodBudget, Placed, advice, boards, stack, stand_in,
+    Board, Bound, Budget, Errors, Lent, Memory, MethodBudget, Placed, advice, boards, stack,
+    stand_in,
 };
 use crate::model::Engine;
 use crate::photo::Photo;
@@ -125,41 +126,64 @@ fn table(budget: &Budget, board: &Board) -> String {
 
 /// What stands behind `>=`.
 const UNPRICED: &str = "\
-behind >=: the passes of the network alone; noise, relevance, and what the method does with
-scores and gradients have no price yet
+behind >=: the passes of the network alone; what the method does itself has no price on this
+board, or not with these parameters
 ";
 
-/// Passes and instructions. What HOC takes is only known for a picture of one's own.
+/// What stands under `within`.
+const WITHIN: &str = "\
+within: the largest error of a method's instructions on networks that no price was fitted on
+";
+
+/// Passes and instructions. Where scores decide what is asked next, it is the most,
+/// unless the picture is one's own.
 fn work(budget: &Budget, board: &Board, is_own: bool) -> String {
     if budget.has_integers() && board.measured().int8.networks == 0 {
         return String::from("instructions of int8 nodes are not predicted on this board\n");
     }
-    let heads: [&dyn Display; 4] = [&"executes", &"passes", &"instructions", &"a pass"];
+    let heads: [&dyn Display; 5] = [
+        &"executes",
+        &"passes",
+        &"instructions",
+        &"a pass",
+        &"within",
+    ];
     let mut rows = vec![row(heads)];
     let prices = &board.measured().instructions;
     let classify = budget.work.counts.at(prices);
-    rows.push(row([&"classify", &1, &count(classify), &count(classify)]));
+    let classify = count(classify);
+    rows.push(row([&"classify", &1, &classify, &classify, &""]));
     for method in budget.methods.iter().flatten() {
         let (passes, all) = (method.work.passes, method.instructions(board));
         let each = all / passes.max(1) as f64;
         let name = method.spec.row.name;
         let most = method.cost.forward + method.cost.backward;
-        rows.push(if name == "hoc" && !is_own {
-            let (most, all) = (
-                format!("<= {most}"),
-                format!("<= {}", count(most as f64 * each)),
-            );
-            row([&name, &most, &all, &count(each)])
-        } else if method.work.least {
-            let all = format!(">= {}", count(all));
-            row([&name, &passes, &all, &format!(">= {}", count(each))])
-        } else {
-            row([&name, &passes, &count(all), &count(each)])
+        let within = method.errors(board).map_or(String::new(), |errors| {
+            format!("{:.0} %", (100.0 * errors.worst).ceil())
+        });
+        // What is asked next was found out on a picture that is not the user's.
+        let asks_less = method.spec.depends_on_scores() && !is_own;
+        rows.push(match method.bound(board) {
+            Bound::Least => {
+                let [all, each] = [all, each].map(|n| format!(">= {}", count(n)));
+                row([&name, &passes, &all, &each, &""])
+            }
+            bound if bound == Bound::Most || asks_less => {
+                let all = format!("<= {}", count(most as f64 * each));
+                row([&name, &format!("<= {most}"), &all, &count(each), &within])
+            }
+            _ => row([&name, &passes, &count(all), &count(each), &within]),
         });
     }
-    let mut text = lay_out(&rows, &[1, 2, 3]);
-    let mut methods = budget.methods.iter().flatten();
-    if methods.any(|method| method.work.least) {
+    let mut text = lay_out(&rows, &[1, 2, 3, 4]);
+    let methods: Vec<&MethodBudget> = budget.methods.iter().flatten().collect();
+    if methods.iter().any(|method| method.errors(board).is_some()) {
+        text += WITHIN;
+    }
+    if methods
+        .iter()
+        .any(|method| method.bound(board) == Bound::Least)
+    {
         text += UNPRICED;
     }
     if budget.has_integers() {
