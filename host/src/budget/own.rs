@@ -7,7 +7,7 @@ use foveola_core::Shape;
 use foveola_core::relevance::RelevanceRules;
 
 use super::counts::{Counts, Kernel};
-use crate::method_spec::{Asking, LayerMethod, MethodSpec, Parameters};
+use crate::method_spec::{Asking, Estimator, LayerMethod, MethodSpec, Parameters};
 
 /// What the work of a method is a multiple of.
 #[derive(Clone, Copy, Debug)]
@@ -31,12 +31,12 @@ pub fn name(spec: &MethodSpec, has_integers: bool) -> Option<String> {
     let mut name = spec.row.name.to_owned();
     let variants: &[(bool, &str)] = match &spec.parameters {
         Parameters::Rise {
-            centred,
+            estimator,
             even,
             tolerance,
             ..
         } => &[
-            (*centred, ".centred"),
+            (*estimator == Estimator::Centred, ".centred"),
             (*even, ".even"),
             (tolerance.is_some(), ".tolerance"),
         ],
