@@ -165,12 +165,18 @@ fn networks() -> Vec<Net> {
     all
 }
 
-/// The real networks, as far as they are there.
+/// The demo's network, and the real ones as far as they are there.
 fn real() -> Result<Vec<(String, OpenModel)>> {
-    let Some(zoo) = foveola_tests::zoo() else {
-        return Ok(Vec::new());
+    let demo = foveola_tests::root().join("host/demo");
+    let options = OpenOptions {
+        card_file: Some(demo.join("poles.card.toml")),
+        ..OpenOptions::default()
     };
-    let mut all = Vec::new();
+    let honest = OpenModel::open(&demo.join("honest.onnx"), &options)?;
+    let mut all = vec![(String::from("honest"), honest)];
+    let Some(zoo) = foveola_tests::zoo() else {
+        return Ok(all);
+    };
     for name in [
         "resnet8_cifar10_int8.tflite",
         "resnet8_cifar10_float.tflite",
