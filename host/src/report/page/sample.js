@@ -157,9 +157,11 @@ function drawCurves(k, insertion, deletion) {
   var shares = Array.from(new Set([].concat.apply([], series.map(function (one) { return one.points.map(function (p) { return p[0]; }); })))).sort(function (a, b) { return a - b; });
   var rows = [[t('sample.topk.share')].concat(series.map(function (one) { return one.name; }))].concat(shares.map(function (x) { return [x].concat(series.map(function (one) { return along(one.points, x); })); }));
   var title = t(sampleView.run.unit ? 'sample.curves.v' : 'sample.curves');
+  var all = [].concat.apply([], series.map(function (one) { return one.points.map(function (p) { return p[1]; }); }));
+  var span = sampleView.run.unit ? worthRange(all) : [0, 1];
   var held = k.curves.contains(document.activeElement);
   if (held) return;
-  put(k.curves, chart(title, lines(series, state.share, title + '. ' + k.keepWords.textContent + '; ' + k.removeWords.textContent), rows, legend(series.map(function (one) { return one.name; }))));
+  put(k.curves, chart(title, lines(series, state.share, title + '. ' + k.keepWords.textContent + '; ' + k.removeWords.textContent, span), rows, legend(series.map(function (one) { return one.name; }))));
 }
 
 /* The picture where `strong` is `kept`; elsewhere hatching. */
