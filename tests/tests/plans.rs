@@ -1,7 +1,10 @@
 //! Memory plans: whatever a plan does (rings of rows, values written over
 //! others, rows put straight into a `Concat`), every layer has the bits that it
 //! has where each tensor has a place of its own; and whatever the check of a
-//! plan lets through, too.
+//! plan lets through, too. Gradients have them where rings of rows pass them on.
+
+#[path = "plans/gradients.rs"]
+mod gradients;
 
 use foveola::aligned::AlignedBytes;
 use foveola::card::{Card, Channels, OutputActivation, Resize};
@@ -9,7 +12,7 @@ use foveola::compile::{CompileOptions, Goal, compile};
 use foveola::import;
 use foveola_core::net::arch::Isa;
 use foveola_core::net::format::{
-    ALIGNMENT, BufferRecord, FOREVER, Header, PlanRecord, SectionRecord, pass, section,
+    ALIGNMENT, BufferRecord, FOREVER, Header, PlanRecord, SectionRecord, TO_INPUT, pass, section,
 };
 use foveola_core::net::model::{Model, Pass};
 use foveola_core::net::session::Session;
@@ -105,29 +108,34 @@ fn place(bytes: &[u8], kind: u16) -> std::ops::Range<usize> {
     start..start + of.length.get() as usize
 }
 
-/// Buffers of the forward plan, and where they lie in the file.
-fn buffers(bytes: &[u8]) -> (Vec<BufferRecord>, usize) {
+/// Whether a plan is the forward one (`pass::FORWARD`) or the one of gradients
+/// down to the input (`pass::BACKWARD`).
+fn is_plan(plan: &PlanRecord, pass: u16) -> bool {
+    plan.pass.get() == pass && plan.to.get() == TO_INPUT
+}
+
+/// Buffers of a plan, and where they lie in the file.
+fn buffers(bytes: &[u8], pass: u16) -> (Vec<BufferRecord>, usize) {
     let plans = <[PlanRecord]>::ref_from_bytes(&bytes[place(bytes, section::PLANS)]);
     let plans = plans.expect("plans");
-    let forward = plans.iter().find(|p| p.pass.get() == pass::FORWARD);
-    let forward = forward.expect("a forward plan");
-    let first = forward.first_buffer.get() as usize * size_of::<BufferRecord>();
+    let plan = plans.iter().find(|p| is_plan(p, pass)).expect("a plan");
+    let first = plan.first_buffer.get() as usize * size_of::<BufferRecord>();
     let start = place(bytes, section::BUFFERS).start + first;
-    let length = forward.buffers.get() as usize * size_of::<BufferRecord>();
+    let length = plan.buffers.get() as usize * size_of::<BufferRecord>();
     let records = <[BufferRecord]>::ref_from_bytes(&bytes[start..start + length]);
     (records.expect("buffers").to_vec(), start)
 }
 
-fn set_buffers(bytes: &mut [u8], buffers: &[BufferRecord]) {
-    let (_, start) = self::buffers(bytes);
+fn set_buffers(bytes: &mut [u8], pass: u16, buffers: &[BufferRecord]) {
+    let (_, start) = self::buffers(bytes, pass);
     let all = buffers.as_bytes();
     bytes[start..start + all.len()].copy_from_slice(all);
 }
 
-fn set_arena(bytes: &mut [u8], arena: usize) {
+fn set_arena(bytes: &mut [u8], pass: u16, arena: usize) {
     let place = place(bytes, section::PLANS);
     let plans = <[PlanRecord]>::mut_from_bytes(&mut bytes[place]).expect("plans");
-    for plan in plans.iter_mut().filter(|p| p.pass.get() == pass::FORWARD) {
+    for plan in plans.iter_mut().filter(|p| is_plan(p, pass)) {
         plan.arena = U32::new(arena as u32);
     }
 }
@@ -136,7 +144,7 @@ fn set_arena(bytes: &mut [u8], arena: usize) {
 /// at a place of its own.
 fn roomy(bytes: &AlignedBytes) -> AlignedBytes {
     let mut roomy = AlignedBytes::copy_of(bytes);
-    let (mut all, _) = buffers(bytes);
+    let (mut all, _) = buffers(bytes, pass::FORWARD);
     let mut arena = 0;
     {
         let model = Model::from_bytes(bytes).expect("it is sound");
@@ -157,8 +165,8 @@ fn roomy(bytes: &AlignedBytes) -> AlignedBytes {
             arena += tensor.size().next_multiple_of(ALIGNMENT);
         }
     }
-    set_buffers(&mut roomy, &all);
-    set_arena(&mut roomy, arena);
+    set_buffers(&mut roomy, pass::FORWARD, &all);
+    set_arena(&mut roomy, pass::FORWARD, arena);
     roomy
 }
 
@@ -274,10 +282,10 @@ fn what_the_check_lets_through_gives_the_same_bits() {
             };
             let model = Model::from_bytes(&bytes).expect("it is sound");
             let expected = layers(&drawn, &model);
-            let (all, _) = buffers(&bytes);
+            let (all, _) = buffers(&bytes, pass::FORWARD);
             for (what, changed) in mutants(&all) {
                 let mut mutant = AlignedBytes::copy_of(&bytes);
-                set_buffers(&mut mutant, &changed);
+                set_buffers(&mut mutant, pass::FORWARD, &changed);
                 match Model::from_bytes_unhashed(&mutant) {
                     Err(_) => refused += 1,
                     Ok(model) => {
