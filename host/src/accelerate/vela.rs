@@ -8,7 +8,7 @@
 //! highest byte first) and 5 fills up to a multiple of 16 bytes.
 
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use foveola_core::net::quant::Quantisation;
@@ -61,24 +61,6 @@ pub struct Counts {
     pub cycles: Option<u64>,
 }
 
-/// A folder that goes when this value does.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Result<Self, AccelerateError> {
-        let path = std::env::temp_dir().join(format!("foveola-vela-{}", std::process::id()));
-        std::fs::create_dir_all(&path).map_err(io(&path))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // It lies among temporary files anyway.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 fn io(path: &Path) -> impl FnOnce(std::io::Error) -> AccelerateError {
     let path = path.to_owned();
     move |source| AccelerateError::Io { path, source }
@@ -91,11 +73,11 @@ pub fn run(
     program: &str,
     arguments: &[String],
 ) -> Result<Made, AccelerateError> {
-    let folder = Folder::new()?;
+    let folder = tempfile::tempdir().map_err(io(&std::env::temp_dir()))?;
     let output = Command::new(program)
         .arg(model)
         .args(["--accelerator-config", npu, "--output-dir"])
-        .arg(&folder.0)
+        .arg(folder.path())
         .args(arguments)
         .output();
     let output = output.map_err(|source| match source.kind() {
@@ -107,7 +89,7 @@ pub fn run(
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let complained = String::from_utf8_lossy(&output.stderr).into_owned();
     let stem = model.file_stem().unwrap_or_default().to_string_lossy();
-    let path = folder.0.join(format!("{stem}_vela.tflite"));
+    let path = folder.path().join(format!("{stem}_vela.tflite"));
     if !output.status.success() || !path.is_file() {
         let last = |text: &str| text.lines().rev().take(3).map(str::to_owned).collect();
         let mut lines: Vec<String> = last(if complained.is_empty() {
@@ -125,7 +107,7 @@ pub fn run(
     let counts = Counts {
         npu: counted(&said, "NPU operators = "),
         processor: counted(&said, "CPU operators = "),
-        cycles: cycles(&folder.0),
+        cycles: cycles(folder.path()),
     };
     Ok(Made {
         counts,

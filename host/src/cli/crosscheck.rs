@@ -6,9 +6,10 @@ mod many;
 mod record;
 mod show;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use tempfile::TempDir;
 
 use super::model_args::ModelArgs;
 use super::plan_args::PlanArgs;
@@ -289,28 +290,26 @@ pub(super) fn default_methods(side: usize) -> Result<Vec<MethodSpec>, CliError> 
 /// A folder that goes when the command ends, unless it was asked for by name.
 pub(super) struct JobFolder {
     pub(super) path: PathBuf,
-    temporary: bool,
+    _temporary: Option<TempDir>,
 }
 
 impl JobFolder {
     pub(super) fn open(keep: Option<&PathBuf>) -> Result<Self, CliError> {
-        let unnamed =
-            || std::env::temp_dir().join(format!("foveola-crosscheck-{}", std::process::id()));
-        let path = keep.cloned().unwrap_or_else(unnamed);
-        std::fs::create_dir_all(&path)
-            .map_err(|e| CliError::Usage(format!("cannot make {}: {e}", path.display())))?;
-        Ok(Self {
-            path,
-            temporary: keep.is_none(),
-        })
-    }
-}
-
-impl Drop for JobFolder {
-    fn drop(&mut self) {
-        if self.temporary {
-            // A folder that stays behind in the temporary place harms nobody.
-            let _ = std::fs::remove_dir_all(&self.path);
+        let failed = |path: &Path, e| {
+            CliError::Usage(format!("cannot make the folder {}: {e}", path.display()))
+        };
+        if let Some(path) = keep {
+            std::fs::create_dir_all(path).map_err(|e| failed(path, e))?;
+            return Ok(Self {
+                path: path.clone(),
+                _temporary: None,
+            });
         }
+        let made = tempfile::Builder::new().prefix("foveola-").tempdir();
+        let folder = made.map_err(|e| failed(&std::env::temp_dir(), e))?;
+        Ok(Self {
+            path: folder.path().to_owned(),
+            _temporary: Some(folder),
+        })
     }
 }

@@ -4,8 +4,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+
+use tempfile::TempDir;
 
 use super::LinkError;
 use crate::crosscheck::Device;
@@ -22,8 +23,8 @@ pub struct Qemu {
     child: Child,
     monitor: Option<TcpStream>,
     folder: PathBuf,
-    /// Whether the folder goes with the board.
-    is_temporary: bool,
+    /// Goes with the board.
+    _temporary: Option<TempDir>,
 }
 
 fn board_error(reason: impl ToString) -> LinkError {
@@ -37,12 +38,10 @@ impl Qemu {
     /// # Errors
     /// Firmware that does not build, or an emulator that is not there.
     pub fn start(device: &Device, firmware: &Path) -> Result<(Self, TcpStream), LinkError> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("foveola-link-{}-{number}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        let (mut qemu, line) = Self::start_in(device, firmware, &folder)?;
-        qemu.is_temporary = true;
+        let made = tempfile::Builder::new().prefix("foveola-link-").tempdir();
+        let folder = made.map_err(board_error)?;
+        let (mut qemu, line) = Self::start_in(device, firmware, folder.path())?;
+        qemu._temporary = Some(folder);
         Ok((qemu, line))
     }
 
@@ -86,7 +85,7 @@ impl Qemu {
             child,
             monitor: None,
             folder: folder.to_path_buf(),
-            is_temporary: false,
+            _temporary: None,
         };
         let line = qemu.accept(&serial)?;
         qemu.monitor = Some(qemu.accept(&monitor)?);
@@ -143,9 +142,5 @@ impl Drop for Qemu {
             let _ = self.child.kill();
         }
         let _ = self.child.wait();
-        if self.is_temporary {
-            // A folder that stays behind in the temporary place harms nobody.
-            let _ = std::fs::remove_dir_all(&self.folder);
-        }
     }
 }
