@@ -1,5 +1,5 @@
 # What is known of $board: sets machine, target, profile, qemu and icount.
-# run.sh and link.sh read it.
+# run.sh and build.sh read it.
 
 qemu=qemu-system-arm
 icount=8

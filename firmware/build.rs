@@ -27,6 +27,7 @@ fn main() {
 }
 
 fn link(root: &str) {
+    println!("cargo:rerun-if-changed=memory/model.x");
     for board in BOARDS {
         let argument = |text: &str| println!("cargo:rustc-link-arg-bin={board}={text}");
         argument(&format!("-L{root}/memory/{board}"));
@@ -37,6 +38,7 @@ fn link(root: &str) {
         }
         argument("-Tlink.x");
         argument("-Tdefmt.x");
+        argument(&format!("-T{root}/memory/model.x"));
         println!("cargo:rerun-if-changed=memory/{board}/memory.x");
     }
 }

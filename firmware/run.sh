@@ -15,9 +15,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 if [ $# -ge 3 ]; then
     elf=$(cd "$(dirname "$3")" && pwd)/$(basename "$3")
 else
-    # Parts compiled apart are merged otherwise: counts of instructions would differ.
-    (cd "$here" && CARGO_INCREMENTAL=0 cargo build --locked --quiet --profile $profile --target $target --bin "$board")
-    elf=$here/target/$target/$profile/$board
+    elf=$(sh "$here/build.sh" "$board")
 fi
 
 cd "$folder"

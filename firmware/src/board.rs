@@ -20,6 +20,7 @@ pub use emulated::*;
 use embedded_graphics::geometry::Size;
 use embedded_storage_async::nor_flash::NorFlash;
 use foveola_core::Shape;
+#[cfg(not(feature = "emulator"))]
 use foveola_core::net::format::Aligned;
 use uart::Uart;
 
@@ -115,6 +116,7 @@ unsafe fn DefaultHandler(_number: i16) {
 }
 
 /// The model that is linked into the program.
+#[cfg(not(feature = "emulator"))]
 pub fn linked_model() -> &'static [u8] {
     static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("FOVEOLA_MODEL_PATH")));
     &MODEL.0

@@ -12,8 +12,8 @@ convert "$picture" -resize 64x64! -depth 8 "rgb:$at/p.bin"
 printf 'picture=p.bin\nshow=20000\nmethod=occlusion:window=12,stride=6\n' >"$at/job.txt"
 (cd "$here" && cargo run --quiet --release -- compile host/demo/honest.onnx \
     --card host/demo/poles.card.toml -o "$at/m.fov")
-"$here/firmware/link.sh" lm3s6965evb "$at/m.fov" "$at/elf"
-FOVEOLA_MONITOR=unix:monitor,server=on,wait=off "$here/firmware/run.sh" lm3s6965evb "$at" "$at/elf" &
+elf=$(FOVEOLA_MODEL="$at/m.fov" "$here/firmware/build.sh" lm3s6965evb)
+FOVEOLA_MONITOR=unix:monitor,server=on,wait=off "$here/firmware/run.sh" lm3s6965evb "$at" "$elf" &
 until grep -q done=1 "$at/answer.txt" 2>/dev/null; do sleep 1; done
 sleep 1
 printf 'screendump panel.ppm\nquit\n' | socat - "unix-connect:$at/monitor" >/dev/null

@@ -14,6 +14,7 @@ mod answer;
 mod board;
 mod compare;
 mod drift;
+mod flash;
 mod folder;
 mod halves;
 mod host;
@@ -122,6 +123,16 @@ pub enum CrosscheckError {
         room: usize,
         /// Boards that hold the model.
         others: String,
+    },
+    /// The board's program takes no other model.
+    #[error(
+        "{path} was built otherwise than by firmware/build.sh, and takes no model into its flash: {reason}"
+    )]
+    Program {
+        /// The program.
+        path: PathBuf,
+        /// What is missing in it.
+        reason: String,
     },
     /// The board did not finish.
     #[error("the board ended with code {code}: {reason}")]

@@ -1,6 +1,7 @@
 //! The boards that QEMU emulates, and what only an emulator offers.
 
 mod file;
+mod linked;
 #[cfg(target_arch = "arm")]
 mod mps;
 #[cfg(target_arch = "riscv32")]
@@ -21,6 +22,8 @@ pub use stellaris::Lm3s6965Evb;
 #[cfg(target_arch = "arm")]
 pub use stm32::NetduinoPlus2;
 
+pub use linked::linked_model;
+pub(super) use linked::section;
 use semihosting::sys::arm_compat::{ExitReason, sys_exit_extended};
 
 /// Ends the emulation.

@@ -21,5 +21,7 @@ pub fn digest() -> [u8; 32] {
         // which are never written.
         hash.update(unsafe { core::slice::from_raw_parts(start, length) });
     }
+    #[cfg(feature = "emulator")]
+    hash.update(super::section());
     hash.finalize().into()
 }

@@ -1,10 +1,10 @@
 //! The board's program: built, given a model in flash where it has to, run.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use super::answer::Answer;
+use super::flash::{Misfit, with_model};
 use super::{CrosscheckError, Device};
 
 /// Seconds after which a board that says nothing is ended, unless
@@ -24,8 +24,8 @@ fn script(firmware: &Path, name: &str) -> Result<PathBuf, CrosscheckError> {
     }
 }
 
-/// Builds the board's program with this model in its flash, as `elf`. Runs at
-/// the same time, of other processes as well, take turns.
+/// Writes `elf`: the board's program, built where it is not there yet, with this
+/// model in its flash.
 ///
 /// # Errors
 /// A model for which the flash is too small; a program that does not build.
@@ -35,49 +35,35 @@ pub fn link(
     model: &[u8],
     elf: &Path,
 ) -> Result<(), CrosscheckError> {
-    let script = script(firmware, "link.sh")?;
-    let linked = firmware.join("target/linked");
-    std::fs::create_dir_all(&linked).map_err(file_error(&linked))?;
-    let turn = linked.join("turn");
-    let lock = File::create(&turn).map_err(file_error(&turn))?;
-    lock.lock().map_err(file_error(&turn))?;
-    // Under the same name as last time, an unchanged model is not linked again.
-    let path = linked.join(format!("{}.fov", crate::model::sha256(model)));
-    if !std::fs::read(&path).is_ok_and(|old| old == model) {
-        std::fs::write(&path, model).map_err(file_error(&path))?;
-    }
+    let script = script(firmware, "build.sh")?;
     let output = Command::new("sh")
         .arg(&script)
         .arg(device.board)
-        .args([&path, elf])
+        .env_remove("FOVEOLA_MODEL")
         .env_remove("RUSTFLAGS")
         .stdin(Stdio::null())
         .output()
         .map_err(file_error(&script))?;
-    if output.status.success() {
-        return Ok(());
+    if !output.status.success() {
+        return Err(ended(&output, None));
     }
-    let log = String::from_utf8_lossy(&output.stderr);
-    Err(match overflow(&log) {
-        Some(over) => CrosscheckError::Flash {
+    let built = String::from_utf8_lossy(&output.stdout);
+    let built = Path::new(built.trim_end());
+    let program = std::fs::read(built).map_err(file_error(built))?;
+    let program = with_model(&program, model).map_err(|misfit| match misfit {
+        Misfit::Room(room) => CrosscheckError::Flash {
             board: device.board,
             model: model.len(),
             flash: device.flash,
-            room: model.len().saturating_sub(over),
-            others: Device::that_hold(
-                model.len(),
-                (device.flash + over).saturating_sub(model.len()),
-            ),
+            room,
+            others: Device::that_hold(model.len(), device.flash.saturating_sub(room)),
         },
-        None => ended(&output, None),
-    })
-}
-
-/// Bytes too many, in the linker's words.
-fn overflow(log: &str) -> Option<usize> {
-    let numbers = log.split("overflowed by ").skip(1);
-    let number = |text: &str| text.split(' ').next().and_then(|n| n.parse().ok());
-    numbers.filter_map(number).max()
+        Misfit::Program(reason) => CrosscheckError::Program {
+            path: built.to_owned(),
+            reason,
+        },
+    })?;
+    std::fs::write(elf, program).map_err(file_error(elf))
 }
 
 /// Runs the board on the job in the folder: the usual program, built where it
@@ -117,16 +103,5 @@ fn ended(output: &Output, answer: Option<Answer>) -> CrosscheckError {
             (None, 124) => String::from("it took too long; FOVEOLA_SECONDS allows more"),
             (None, _) => last.into_iter().rev().collect::<Vec<_>>().join("; "),
         },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_linker_says_how_much_is_too_much() {
-        let log = "rust-lld: error: section '.rodata' will not fit in region 'FLASH': overflowed by 28 bytes\n\
-                   rust-lld: error: section '.data' will not fit in region 'FLASH': overflowed by 1040 bytes\n";
-        assert_eq!(super::overflow(log), Some(1040));
-        assert_eq!(super::overflow("error: no such command"), None);
     }
 }
