@@ -323,12 +323,8 @@ fn an386() {
 }
 
 /// Methods beyond the first seven, each within the error that the budget states of it.
-#[test]
-fn beyond_the_first_seven_on_an386() {
-    if !available() {
-        return;
-    }
-    let board = budget::board("mps2-an386").expect("a board");
+fn beyond_the_first_seven(name: &str) {
+    let board = budget::board(name).expect("a board");
     let cases = BEYOND.map(honest);
     for method in cases
         .iter()
@@ -336,7 +332,28 @@ fn beyond_the_first_seven_on_an386() {
     {
         assert!(method.errors(board).is_some(), "{}", method.spec);
     }
-    check("mps2-an386", &cases);
+    check(name, &cases);
+}
+
+#[test]
+fn beyond_the_first_seven_on_an386() {
+    if available() {
+        beyond_the_first_seven("mps2-an386");
+    }
+}
+
+#[test]
+fn beyond_the_first_seven_on_an505() {
+    if available() {
+        beyond_the_first_seven("mps2-an505");
+    }
+}
+
+#[test]
+fn beyond_the_first_seven_on_an547() {
+    if available() {
+        beyond_the_first_seven("mps3-an547");
+    }
 }
 
 /// Methods that have prices, as many as a job takes.
