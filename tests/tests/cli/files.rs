@@ -585,6 +585,11 @@ fn what_there_is_can_be_listed() {
         "does not fit: gradient. What would:",
     ];
     assert!(alike.iter().all(|words| boards.contains(words)), "{boards}");
+    let small = ["budget", &model(), "--board", "lm3s6965evb", "-m", "lrp"];
+    let small = room.succeed(&small);
+    let missing = "not in its program, for which 256.0 KiB of flash are too small: lrp.";
+    assert!(small.contains(missing), "{small}");
+    assert!(!small.contains("does not fit: lrp"), "{small}");
     let inspect = room.succeed(&["inspect", &model()]);
     assert!(
         inspect.contains("/head/act/Clip_output_0") && inspect.contains("96x96x3"),

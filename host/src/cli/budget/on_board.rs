@@ -67,14 +67,23 @@ fn one(budget: &Budget, board: &Board, is_own: bool) -> String {
         let names = names.join(", ");
         text += &format!("does not fit: {names}. What would: {ways}.\n");
     }
+    let missing = |method: &&MethodBudget| !method.is_in_program(board);
+    let missing = budget.methods.iter().flatten().filter(missing);
+    let names: Vec<&str> = missing.map(|method| method.spec.row.name).collect();
+    if !names.is_empty() {
+        text += &format!(
+            "not in its program, for which {} of flash are too small: {}. Other boards have them.\n",
+            bytes(board.flash),
+            names.join(", ")
+        );
+    }
     text
 }
 
 /// The methods that do not fit, by what would help them.
 fn misfits(budget: &Budget, board: &Board) -> Vec<(String, Vec<&'static str>)> {
     let mut all: Vec<(String, Vec<&'static str>)> = Vec::new();
-    let methods = budget.methods.iter().flatten();
-    for method in methods.filter(|method| method.place(board).is_none()) {
+    for method in in_program(budget, board).filter(|method| method.place(board).is_none()) {
         let ways = advice(budget, method, board).join("; ");
         let name = method.spec.row.name;
         match all.iter_mut().find(|(known, _)| *known == ways) {
@@ -83,6 +92,12 @@ fn misfits(budget: &Budget, board: &Board) -> Vec<(String, Vec<&'static str>)> {
         }
     }
     all
+}
+
+/// The methods that the board's program has.
+fn in_program<'b>(budget: &'b Budget, board: &'b Board) -> impl Iterator<Item = &'b MethodBudget> {
+    let methods = budget.methods.iter().flatten();
+    methods.filter(|method| method.is_in_program(board))
 }
 
 fn flash(budget: &Budget, board: &Board) -> String {
@@ -116,7 +131,7 @@ fn table(budget: &Budget, board: &Board) -> String {
     let (own, statics) = (stack(board, "classify"), board.measured().statics);
     let place = budget.classify.place(board, own, statics);
     rows.push(line("classify", &budget.classify, own, statics, place));
-    for method in budget.methods.iter().flatten() {
+    for method in in_program(budget, board) {
         let MethodBudget { spec, memory, .. } = method;
         let (stack, place) = (method.stack(board), method.place(board));
         rows.push(line(spec.row.name, memory, stack, statics, place));
@@ -153,7 +168,7 @@ fn work(budget: &Budget, board: &Board, is_own: bool) -> String {
     let classify = budget.work.counts.at(prices);
     let classify = count(classify);
     rows.push(row([&"classify", &1, &classify, &classify, &""]));
-    for method in budget.methods.iter().flatten() {
+    for method in in_program(budget, board) {
         let (passes, all) = (method.work.passes, method.instructions(board));
         let each = all / passes.max(1) as f64;
         let name = method.spec.row.name;
@@ -176,7 +191,7 @@ fn work(budget: &Budget, board: &Board, is_own: bool) -> String {
         });
     }
     let mut text = lay_out(&rows, &[1, 2, 3, 4]);
-    let methods: Vec<&MethodBudget> = budget.methods.iter().flatten().collect();
+    let methods: Vec<&MethodBudget> = in_program(budget, board).collect();
     if methods.iter().any(|method| method.errors(board).is_some()) {
         text += WITHIN;
     }
