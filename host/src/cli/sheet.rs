@@ -246,6 +246,7 @@ fn by_rows(columns: &[Vec<Cell>]) -> (Vec<Cell>, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{OpenModel, OpenOptions};
 
     #[test]
     fn all_methods_are_on_the_page() {
@@ -255,5 +256,49 @@ mod tests {
             let rows: Vec<&str> = METHODS.iter().map(|row| row.name).collect();
             assert_eq!(names, rows);
         }
+    }
+
+    /// A column with the map of one method, its values shown as these of its
+    /// picture's pixels: a value for the left half, one for the right.
+    fn with_values(column: &Column, halves: [f32; 2]) -> Column {
+        let mut map = column.maps[0].clone();
+        let [_, width] = map.size;
+        for (i, pixel) in map.pixels.iter_mut().enumerate() {
+            *pixel = halves[usize::from(i % width >= width / 2)];
+        }
+        Column {
+            first: column.first.clone(),
+            photo: column.photo.clone(),
+            maps: vec![map],
+        }
+    }
+
+    #[test]
+    fn a_method_has_the_same_colours_on_all_pictures() {
+        let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo");
+        let options = OpenOptions {
+            card_file: Some(demo.join("poles.card.toml")),
+            ..OpenOptions::default()
+        };
+        let model = OpenModel::open(&demo.join("honest.onnx"), &options).expect("a model");
+        let question = Question::of(["grad-cam"]).expect("a method");
+        let mut explainer = Explainer::new(model, 1);
+        let path = demo.join("scene.png");
+        let mut terminal = Terminal::new();
+        let column = column(&mut explainer, &path, &question, &mut terminal);
+        let column = column.expect("an answer");
+        let positive = with_values(&column, [1.0, 3.0]);
+        let both = with_values(&column, [-2.0, 2.0]);
+        let panels = |columns: &[Column]| -> Vec<RgbImage> {
+            let cells = cells(columns).into_iter();
+            cells.map(|column| column[1].panel.clone()).collect()
+        };
+        let alone = panels(&[with_values(&positive, [1.0, 3.0])]);
+        let beside = panels(&[positive, both]);
+        assert!(alone[0] != beside[0], "the colours of one sign beside both");
+        // Values of the same size and sign have the same colour on both pictures.
+        let at = |panel: &RgbImage| *panel.get_pixel(panel.width() - 1, panel.height() / 2);
+        assert_eq!(at(&beside[0]), at(&beside[1]));
+        assert_ne!(at(&alone[0]), at(&beside[1]));
     }
 }

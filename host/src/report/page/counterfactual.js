@@ -15,7 +15,7 @@ function found(item) { return typeof item.answer.region === 'object'; }
 function counterfactualPage(main) {
   stopPlaying();
   var run = currentRun(), all = searched(run), good = all.filter(found), bad = all.filter(function (item) { return !found(item); });
-  if (!all.length) { put(main, h('h1', null, t('page.counterfactual')), h('p', null, t('hoc.none'))); return; }
+  if (!all.length) { put(main, h('h1', null, t('page.counterfactual')), h('p', null, t(run.unit ? 'hoc.none.v' : 'hoc.none'))); return; }
   var item = good.filter(function (one) { return one.sample.id === state.sample && one.answer.label === state.label; })[0] || good[0];
   hocView = { run: run, all: all, item: item };
   put(main, h('h1', null, t('page.counterfactual')), h('p', { class: 'faint' }, item && !item.answer.region.reveal ? t('hoc.cover.what') : t('hoc.what')),

@@ -85,7 +85,8 @@ var WORDS = {
 
   'hoc.what': 'Hierarchical occlusion: the smallest region that keeps the label. What does not count is darkened and grey.',
   'hoc.cover.what': 'Hierarchical occlusion: the smallest region whose loss costs the label. It is darkened and grey.',
-  'hoc.none': 'This run did not search for counterfactuals.', 'hoc.found': '{n} with a region, {without} without',
+  'hoc.none': 'This run did not search for counterfactuals.',
+  'hoc.none.v': 'A region is searched for predicted classes; this run asks about a unit, which nothing predicts.', 'hoc.found': '{n} with a region, {without} without',
   'hoc.list': 'Pictures', 'hoc.layer': 'Layer {i}', 'hoc.original': 'Whole picture', 'hoc.step': 'Step',
   'hoc.play': 'Play', 'hoc.pause': 'Pause', 'hoc.enlarge': 'Enlarge', 'hoc.area': '{area} of the picture', 'hoc.p': 'probability {p}', 'hoc.p.v': 'value {p}',
   'hoc.without': 'Without a region', 'hoc.boxes': 'Boxes', 'hoc.box': 'x, y, width, height', 'hoc.threshold': 'threshold {p}',
