@@ -15,24 +15,6 @@ step() {
     echo "== $name: $(( (end - begin) / 60 )) min $(( (end - begin) % 60 )) s"
 }
 
-# Functions, each a step, beside each other: for long stretches each of them is one
-# compilation on one core. What they print follows when they have ended.
-beside() {
-    logs=$(mktemp -d)
-    running=""
-    for part in "$@"; do
-        (step "$part" "$part") >"$logs/$part" 2>&1 &
-        running="$running $part:$!"
-    done
-    failed=""
-    for one in $running; do
-        wait "${one#*:}" || failed="$failed ${one%%:*}"
-        cat "$logs/${one%%:*}"
-    done
-    rm -r "$logs"
-    [ -z "$failed" ] || { echo "failed:$failed"; exit 1; }
-}
-
 install() {
     command -v cargo >/dev/null || { echo "cargo is needed: https://rustup.rs"; exit 1; }
     packages=""
@@ -71,32 +53,23 @@ install() {
 }
 
 # Code for them is made where the tests build the boards' programs.
-bare_targets() {
+core_alone() {
     # shellcheck disable=SC2046 # a list of words
     cargo check --locked --release -p foveola-core $(for target in $TARGETS; do echo --target "$target"; done)
 }
 
-overflow_checks() {
-    cargo test --locked -p foveola-core
-}
-
-lint() {
-    cargo clippy --locked --release --workspace --all-targets -- -D warnings
-    RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --no-deps -p foveola-core -p foveola
-}
-
-# As firmware/build.sh builds them, but side by side: each is one long compilation.
+# As firmware/run.sh builds them, but side by side: each is one long compilation.
 board_programs() {
     (
         cd firmware
         export CARGO_INCREMENTAL=0
-        build() { cargo build --locked --quiet "$@"; }
-        build --release --target thumbv7em-none-eabihf \
+        boards() { cargo build --locked --quiet "$@"; }
+        boards --release --target thumbv7em-none-eabihf \
             --bin mps2-an386 --bin mps2-an500 --bin netduinoplus2
-        build --release --target thumbv8m.main-none-eabihf --bin mps2-an505 --bin mps3-an547
-        build --release --target riscv32imc-unknown-none-elf --bin riscv32-virt &
+        boards --release --target thumbv8m.main-none-eabihf --bin mps2-an505 --bin mps3-an547
+        boards --release --target riscv32imc-unknown-none-elf --bin riscv32-virt &
         riscv=$!
-        build --profile small --target thumbv6m-none-eabi --bin lm3s6965evb
+        boards --profile small --target thumbv6m-none-eabi --bin lm3s6965evb
         wait $riscv
     )
 }
@@ -122,18 +95,22 @@ fuzz() {
     cargo run --locked --release --manifest-path tests/fuzz/Cargo.toml -- log --inputs 200000 --seed 3
 }
 
-# Both in one folder of builds.
-boards() {
-    firmware
-    board_programs
+doc() {
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --no-deps -p foveola-core -p foveola
 }
 
 step install install
 step format cargo fmt --all -- --check
+step "core for bare targets" core_alone
+step "core with overflow checks" cargo test --locked -p foveola-core
 step demo cargo run --locked --release
-step "side by side" beside lint boards fuzz overflow_checks bare_targets
+step clippy cargo clippy --locked --release --workspace --all-targets -- -D warnings
+step firmware firmware
+step fuzz fuzz
+step "board programs" board_programs
 # Tests wait for emulated boards and for each other's builds.
 RUST_TEST_THREADS=$(( $(nproc) + 2 ))
 export RUST_TEST_THREADS
 # The benches have no tests; clippy has read them.
 step test cargo test --locked --release --workspace --exclude foveola-benches
+step doc doc

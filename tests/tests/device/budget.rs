@@ -25,15 +25,16 @@ const TOLERANCE: f64 = 0.02;
 /// the question begins. Without floating point in hardware, a sum takes as many
 /// instructions as its digits ask for. The small network's gradients run row by
 /// row in rings, which the networks of the fit do not: a row of nodes costs less
-/// than is predicted, and here it is a fifth of all.
+/// than is predicted, and here it is a fifth of all. A program built in another
+/// folder takes up to 0.1 % more or less, so half a percent is left for that.
 const REACHED: [(&str, &str, &str, f64); 7] = [
     ("small", "", "gradient", 0.205),
     ("small", "", "deconvolution", 0.205),
     ("small", "", "guided-backprop", 0.205),
     ("small", "", "hoc", 0.042),
-    ("honest", "lm3s6965evb", "", 0.024),
-    ("honest", "riscv32-virt", "", 0.037),
-    ("n1", "riscv32-virt", "", 0.04),
+    ("honest", "lm3s6965evb", "", 0.028),
+    ("honest", "riscv32-virt", "", 0.041),
+    ("n1", "riscv32-virt", "", 0.043),
 ];
 
 /// Largest relative errors for networks in int8: of a pass, of methods.
