@@ -9,7 +9,7 @@ unsafe extern "C" {
     static __erodata: u8;
 }
 
-/// SHA-256 of code, then constants, the linked model among them.
+/// SHA-256 of code, then constants, then the linked model where it lies apart from them.
 pub fn digest() -> [u8; 32] {
     let mut hash = Sha256::new();
     for (start, end) in [

@@ -67,6 +67,7 @@ pub fn run(args: &DemoArgs) -> Result<Ending, CliError> {
     ));
     let _ = std::io::stdout().flush();
     catch_interrupts();
+    let build = (!args.no_board).then(board::Build::begin).flatten();
     let scenes = Scenes::new(SEED, SCENES, threads);
     let Some(audits) = audit_all(&scenes, threads)? else {
         return Ok(Ending::Stopped);
@@ -83,7 +84,7 @@ pub fn run(args: &DemoArgs) -> Result<Ending, CliError> {
     as_stated(&audits)?;
     let ending = match args.no_board {
         true => Ending::Done,
-        false => board::run(&scenes.cue)?,
+        false => board::run(&scenes.cue, build)?,
     };
     print("\nNow your own:\n  foveola explain MODEL.onnx PHOTO.jpg\n");
     Ok(ending)

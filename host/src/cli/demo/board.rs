@@ -1,7 +1,9 @@
 //! The demo's last part: the same questions to an emulated microcontroller.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+
+use rayon::prelude::*;
 
 use crate::cli::crosscheck::{JobFolder, default_methods};
 use crate::cli::table::{bytes, lay_out, row};
@@ -20,9 +22,32 @@ const TARGET: &str = "thumbv7em-none-eabihf";
 /// Where the firmware's sources are, seen from Foveola's folder.
 const FIRMWARE: &str = "firmware";
 
+/// The board's program being built, which takes a minute, while the demo does
+/// something else. If the demo is stopped, it goes on to its end by itself.
+pub struct Build(Child);
+
+impl Build {
+    /// Begins, unless something is missing for it; why it fails says who asks the board.
+    pub fn begin() -> Option<Self> {
+        if !missing().is_empty() {
+            return None;
+        }
+        let mut command = Command::new("sh");
+        command.arg(Path::new(FIRMWARE).join("build.sh")).arg(BOARD);
+        command.env_remove("FOVEOLA_MODEL").env_remove("RUSTFLAGS");
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command.stderr(Stdio::null()).spawn().ok().map(Self)
+    }
+
+    /// Waits for its end.
+    pub fn end(mut self) {
+        let _ = self.0.wait();
+    }
+}
+
 /// Asks each network about one scene on the board and compares every layer and
 /// map with this machine; where something is missing for it, says what.
-pub fn run(set: &SceneSet) -> Result<Ending, CliError> {
+pub fn run(set: &SceneSet, build: Option<Build>) -> Result<Ending, CliError> {
     let missing = missing();
     if !missing.is_empty() {
         print("\nThe same networks run on an emulated microcontroller, bit for bit. For that:\n");
@@ -34,7 +59,11 @@ pub fn run(set: &SceneSet) -> Result<Ending, CliError> {
     note(&format!(
         "{BOARD} runs in QEMU; the first time its firmware is built"
     ));
+    if let Some(build) = build {
+        build.end();
+    }
     let reports = (0..NETWORKS.len())
+        .into_par_iter()
         .map(|i| ask(i, set))
         .collect::<Result<Vec<_>, _>>()?;
     print(&text(&reports, set));
