@@ -58,7 +58,7 @@ core_alone() {
     cargo check --locked --release -p foveola-core $(for target in $TARGETS; do echo --target "$target"; done)
 }
 
-# As firmware/run.sh builds them, but side by side: each is one long compilation.
+# As firmware/build.sh builds them, but side by side: each is one long compilation.
 board_programs() {
     (
         cd firmware
@@ -102,7 +102,7 @@ doc() {
 step install install
 step format cargo fmt --all -- --check
 step "core for bare targets" core_alone
-step "core with overflow checks" cargo test --locked -p foveola-core
+step "core with overflow checks" cargo test --locked -p foveola-core --lib
 step demo cargo run --locked --release
 step clippy cargo clippy --locked --release --workspace --all-targets -- -D warnings
 step firmware firmware
