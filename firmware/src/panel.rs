@@ -1,9 +1,13 @@
 //! What a small display shows: the map over the picture on the left, a few
 //! short lines on the right, or below where the display is narrow.
 
+use core::convert::Infallible;
+
 use embedded_graphics::mono_font::MonoTextStyle;
 use embedded_graphics::mono_font::ascii::FONT_6X10;
+use embedded_graphics::pixelcolor::BinaryColor;
 use embedded_graphics::prelude::*;
+use embedded_graphics::primitives::Rectangle;
 use embedded_graphics::text::{Baseline, Text};
 
 use crate::heat_map::{Heat, HeatMap};
@@ -41,15 +45,61 @@ impl<C: Heat> Drawable for Panel<'_, C> {
 pub fn lines<D: DrawTarget>(
     target: &mut D,
     lines: &[&str],
-    mut corner: Point,
+    corner: Point,
     ink: D::Color,
 ) -> Result<(), D::Error> {
-    let style = MonoTextStyle::new(&FONT_6X10, ink);
+    let area = target.bounding_box();
+    let mut drawn = Ok(());
+    let mut dot = |point| {
+        if drawn.is_ok() {
+            drawn = target.draw_iter([Pixel(point, ink)]);
+        }
+    };
+    write(
+        Page {
+            dot: &mut dot,
+            area,
+        },
+        lines,
+        corner,
+    );
+    drawn
+}
+
+/// Tells where letters have ink. One program writes them for displays of every kind
+/// and colour: letters are the largest part of a panel's code.
+struct Page<'d> {
+    dot: &'d mut dyn FnMut(Point),
+    area: Rectangle,
+}
+
+impl Dimensions for Page<'_> {
+    fn bounding_box(&self) -> Rectangle {
+        self.area
+    }
+}
+
+impl DrawTarget for Page<'_> {
+    type Color = BinaryColor;
+    type Error = Infallible;
+
+    fn draw_iter<I: IntoIterator<Item = Pixel<BinaryColor>>>(
+        &mut self,
+        pixels: I,
+    ) -> Result<(), Infallible> {
+        let inked = pixels.into_iter().filter(|pixel| pixel.1.is_on());
+        inked.for_each(|pixel| (self.dot)(pixel.0));
+        Ok(())
+    }
+}
+
+fn write(mut page: Page<'_>, lines: &[&str], mut corner: Point) {
+    let style = MonoTextStyle::new(&FONT_6X10, BinaryColor::On);
     for line in lines {
-        Text::with_baseline(line, corner, style, Baseline::Top).draw(target)?;
+        let text = Text::with_baseline(line, corner, style, Baseline::Top);
+        let Ok(_) = text.draw(&mut page);
         corner.y += LINE;
     }
-    Ok(())
 }
 
 #[cfg(test)]
