@@ -30,6 +30,8 @@
 //! Paths count from the policy file's folder. Scores, hashes and stored maps
 //! are those that the host computes with the compiled model.
 
+mod text;
+
 use std::path::{Path, PathBuf};
 
 use foveola_core::audit::policy::Policy;
@@ -39,9 +41,10 @@ use foveola_core::audit::policy::layout::{
 use foveola_core::audit::{judge, output_hash};
 use foveola_core::wire::message::{Call, Explain, call_bytes};
 use foveola_core::{At, Error, Picture, Score};
-use serde::Deserialize;
 use zerocopy::little_endian::{F32, U16, U32, U64};
 use zerocopy::{FromZeros, IntoBytes};
+
+use text::{CaseText, Measure, PolicyText, RuleText, ScoreText, TargetText, Unit};
 
 use super::bench::Bench;
 use crate::aligned::AlignedBytes;
@@ -95,113 +98,6 @@ pub enum PolicyError {
     /// A method that devices do not know.
     #[error(transparent)]
     Method(#[from] LinkError),
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct PolicyText {
-    #[serde(default)]
-    on_failure: OnFailure,
-    #[serde(default)]
-    limits: Limits,
-    #[serde(default)]
-    rule: Vec<RuleText>,
-    #[serde(default)]
-    self_test: Vec<CaseText>,
-}
-
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum OnFailure {
-    #[default]
-    Report,
-    Withhold,
-    Halt,
-}
-
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Limits {
-    instructions: Option<u64>,
-    milliseconds: Option<u32>,
-    ram: Option<u32>,
-}
-
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Unit {
-    Pixels,
-    #[default]
-    Fractions,
-}
-
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Measure {
-    #[default]
-    Spearman,
-    TopTenth,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum ScoreText {
-    Logit,
-    Probability,
-}
-
-/// A class, or several.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-enum TargetText {
-    Number(u16),
-    Name(String),
-    Several(Vec<TargetText>),
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct RuleText {
-    method: String,
-    target: Option<TargetText>,
-    score: Option<ScoreText>,
-    #[serde(default)]
-    seed: u64,
-    #[serde(default)]
-    unit: Unit,
-    #[serde(default)]
-    inside: Vec<[f32; 4]>,
-    #[serde(default)]
-    least_inside: f32,
-    #[serde(default)]
-    border: f32,
-    #[serde(default = "whole")]
-    most_border: f32,
-    #[serde(default)]
-    like: Vec<PathBuf>,
-    #[serde(default = "grid")]
-    grid: [u8; 2],
-    #[serde(default)]
-    measure: Measure,
-    #[serde(default)]
-    least_agreement: f32,
-}
-
-const fn whole() -> f32 {
-    1.0
-}
-
-const fn grid() -> [u8; 2] {
-    [8, 8]
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct CaseText {
-    picture: PathBuf,
-    rule: Option<u16>,
-    target: Option<TargetText>,
-    score: Option<ScoreText>,
 }
 
 /// The tables and the data, while they are filled.

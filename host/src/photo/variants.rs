@@ -5,15 +5,21 @@
 //! numbers. [`variants`] lists them all, those with the fewest changes first,
 //! so the first one that reproduces an input names what was done to it.
 
+mod pixels;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use foveola_core::Shape;
 use image::RgbImage;
 
-use super::{Intake, frame, swap_red_and_blue};
+use pixels::{recoloured, reordered, resized};
+
+use super::{Intake, swap_red_and_blue};
 use crate::card::{Card, Channels, Resize};
-use crate::graph::{InputType, Layout};
+use crate::graph::InputType;
 use crate::report::overlay::luma;
 
 /// How the five and six bits of a colour become eight.
@@ -415,219 +421,5 @@ pub fn stored(real: f32, kind: InputType) -> f32 {
         InputType::I8 => real.round().clamp(-128.0, 127.0),
         InputType::U8 => real.round().clamp(0.0, 255.0),
         InputType::F32 | InputType::F16 => real,
-    }
-}
-
-fn recoloured(rgb: &[u8], colour: Colour) -> Vec<u8> {
-    let each = |of: fn([u8; 3], bool, Widening) -> [u8; 3], swapped, widening| {
-        let pixels = rgb.as_chunks::<3>().0.iter();
-        pixels.flat_map(|&p| of(p, swapped, widening)).collect()
-    };
-    match colour {
-        Colour::Card | Colour::RedBlueSwapped => rgb.to_vec(),
-        Colour::Luma => each(|p, _, _| [luma(image::Rgb(p)); 3], false, Widening::Zeros),
-        Colour::Rgb565 { swapped, widening } => each(through_565, swapped, widening),
-    }
-}
-
-/// A pixel stored as RGB565 and read again.
-fn through_565([r, g, b]: [u8; 3], swapped: bool, widening: Widening) -> [u8; 3] {
-    let stored = u16::from(r >> 3) << 11 | u16::from(g >> 2) << 5 | u16::from(b >> 3);
-    let read = if swapped { stored.swap_bytes() } else { stored };
-    let widen = |value: u16, bits: u32| -> u8 {
-        let high = value << (8 - bits);
-        let most = (1 << bits) - 1;
-        (match widening {
-            Widening::Zeros => high,
-            Widening::Repeated => high | value >> (2 * bits - 8),
-            Widening::Scaled => (value * 255 + most / 2) / most,
-        }) as u8
-    };
-    [
-        widen(read >> 11, 5),
-        widen(read >> 5 & 63, 6),
-        widen(read & 31, 5),
-    ]
-}
-
-fn reordered(pixels: &[u8], shape: Shape, layout: Layout, order: Order) -> Vec<u8> {
-    let Shape { h, w, c } = shape;
-    let area = h * w;
-    let from = |i: usize| {
-        let (y, x, ch) = (i / (w * c), i / c % w, i % c);
-        match order {
-            Order::Model => i,
-            Order::Mirrored => (y * w + w - 1 - x) * c + ch,
-            Order::UpsideDown => ((h - 1 - y) * w + x) * c + ch,
-            // The transposed picture read row by row, whatever the sides.
-            Order::Transposed => {
-                let place = y * w + x;
-                (place % h * w + place / h) * c + ch
-            }
-            // Planes read as pixels, or pixels read as planes.
-            Order::OtherLayout if layout == Layout::Nhwc => i % area * c + i / area,
-            Order::OtherLayout => ch * area + y * w + x,
-        }
-    };
-    (0..pixels.len()).map(|i| pixels[from(i)]).collect()
-}
-
-/// Pixels of shape `from` at the size of `to`.
-fn resized(pixels: Vec<u8>, from: Shape, to: Shape, rule: Rule, card: &Card) -> Vec<u8> {
-    let size = [to.h, to.w];
-    let by_filter = |pixels, resize| frame::fit(pixels, from, size, resize).unwrap_or_default();
-    let at = |y: usize, x: usize, c: usize| f64::from(pixels[(y * from.w + x) * from.c + c]);
-    match rule {
-        Rule::Card => by_filter(pixels, card.resize),
-        Rule::Other(resize) => by_filter(pixels, resize),
-        Rule::NearestCorner => nearest(from, to, 0.0, &at),
-        Rule::NearestCentre => nearest(from, to, 0.5, &at),
-        Rule::BilinearHalfPixel | Rule::BilinearCorner | Rule::BilinearAligned => {
-            fill(to, |y, x, c| {
-                let (y0, y1, fy) = between(rule, y, from.h, to.h);
-                let (x0, x1, fx) = between(rule, x, from.w, to.w);
-                let above = at(y0, x0, c) * (1.0 - fx) + at(y0, x1, c) * fx;
-                let below = at(y1, x0, c) * (1.0 - fx) + at(y1, x1, c) * fx;
-                above * (1.0 - fy) + below * fy
-            })
-        }
-        Rule::Area => fill(to, |y, x, c| {
-            let columns = covered(x, from.w, to.w);
-            let row = |(row, share): (usize, f64)| -> f64 {
-                let columns = columns.iter();
-                share * columns.map(|(x, part)| part * at(row, *x, c)).sum::<f64>()
-            };
-            covered(y, from.h, to.h).into_iter().map(row).sum()
-        }),
-        Rule::UpperLeft => fill(to, |y, x, c| match y < from.h && x < from.w {
-            true => at(y, x, c),
-            false => 0.0,
-        }),
-    }
-}
-
-/// The pixel under a place of the step, `half` of it from its corner.
-fn nearest(from: Shape, to: Shape, half: f64, at: &dyn Fn(usize, usize, usize) -> f64) -> Vec<u8> {
-    let place = |i: usize, from: usize, to: usize| {
-        let place = ((i as f64 + half) * from as f64 / to as f64) as usize;
-        place.min(from - 1)
-    };
-    fill(to, |y, x, c| {
-        at(place(y, from.h, to.h), place(x, from.w, to.w), c)
-    })
-}
-
-fn fill(shape: Shape, value: impl Fn(usize, usize, usize) -> f64) -> Vec<u8> {
-    let value = |i: usize| value(i / shape.row(), i / shape.c % shape.w, i % shape.c);
-    let bytes = (0..shape.len()).map(|i| (value(i) + 0.5).floor().clamp(0.0, 255.0) as u8);
-    bytes.collect()
-}
-
-/// The two neighbours of a place, and how far it is from the first.
-fn between(rule: Rule, i: usize, from: usize, to: usize) -> (usize, usize, f64) {
-    let step = from as f64 / to as f64;
-    let place = match rule {
-        Rule::BilinearHalfPixel => (i as f64 + 0.5) * step - 0.5,
-        Rule::BilinearAligned if to > 1 => i as f64 * (from - 1) as f64 / (to - 1) as f64,
-        _ => i as f64 * step,
-    };
-    let place = place.clamp(0.0, (from - 1) as f64);
-    let first = place as usize;
-    (first, (first + 1).min(from - 1), place - first as f64)
-}
-
-/// The pixels that step `i` covers, with their shares.
-fn covered(i: usize, from: usize, to: usize) -> Vec<(usize, f64)> {
-    let step = from as f64 / to as f64;
-    let (begin, end) = (i as f64 * step, (i + 1) as f64 * step);
-    let last = (end.ceil() as usize).min(from);
-    let share = |at: usize| {
-        let inside = end.min(at as f64 + 1.0) - begin.max(at as f64);
-        (at, inside.max(0.0) / step)
-    };
-    (begin as usize..last).map(share).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::card::OutputActivation;
-    use crate::photo::Photo;
-
-    fn card(channels: Channels) -> Card {
-        Card {
-            size: [6, 5],
-            resize: Resize::Crop,
-            channels,
-            mean: vec![10.0, 20.0, 30.0],
-            scale: vec![0.5, 0.25, 0.125],
-            activation: OutputActivation::None,
-            labels: Vec::new(),
-        }
-    }
-
-    fn photo() -> RgbImage {
-        RgbImage::from_fn(13, 9, |x, y| {
-            image::Rgb([(x * 19) as u8, (y * 28) as u8, (x * y * 2) as u8])
-        })
-    }
-
-    /// The plain variant is what the rest of the program makes of a photo.
-    #[test]
-    fn the_cards_variant_is_the_photo_itself() {
-        for channels in [Channels::Rgb, Channels::Bgr, Channels::Gray] {
-            let card = card(channels);
-            let intake = Intake {
-                shape: Shape::new(6, 5, channels.count()),
-                layout: Layout::Nchw,
-                input_type: InputType::F32,
-                card: &card,
-            };
-            let image = photo();
-            let made = Photo::from_image(&image.clone().into(), &intake).unwrap();
-            let foveola_core::Picture::Pixels { data, .. } = made.picture() else {
-                panic!("a photo has pixels");
-            };
-            let mut preparation = Preparation::new(&image, intake).unwrap();
-            let pixels = preparation.pixels(Colour::Card, Rule::Card, Order::Model);
-            assert_eq!(pixels.as_slice(), data, "{channels:?}");
-            let input = preparation.input(&Variant::CARD);
-            let n = card.normalisation();
-            let wanted = |i: usize| {
-                let c = i % channels.count();
-                (f32::from(data[i]) - n.mean[c]) * n.scale[c]
-            };
-            assert!((0..data.len()).all(|i| input[i] == wanted(i)));
-        }
-    }
-
-    #[test]
-    fn the_fewest_changes_come_first_and_all_have_words() {
-        let card = card(Channels::Rgb);
-        let all = variants(&card);
-        assert_eq!(all[0], Variant::CARD);
-        assert!(all.is_sorted_by_key(Variant::count));
-        assert!(all.iter().all(|v| v.changes(&card).len() == v.count()));
-        assert_eq!(all.len(), 9 * 10 * 5 * 12);
-    }
-
-    /// Pure red is 0xF800; its bytes swapped, 0x00F8, are green 7 and blue 24.
-    #[test]
-    fn swapped_bytes_of_rgb565() {
-        let red = [255, 0, 0];
-        assert_eq!(through_565(red, true, Widening::Zeros), [0, 28, 192]);
-        assert_eq!(through_565(red, false, Widening::Zeros), [248, 0, 0]);
-        assert_eq!(through_565(red, false, Widening::Repeated), [255, 0, 0]);
-        assert_eq!(through_565(red, false, Widening::Scaled), [255, 0, 0]);
-    }
-
-    #[test]
-    fn an_area_is_covered_once() {
-        for (from, to) in [(13, 5), (5, 13), (96, 96), (7, 1)] {
-            for i in 0..to {
-                let sum: f64 = covered(i, from, to).iter().map(|(_, share)| share).sum();
-                assert!((sum - 1.0).abs() < 1e-9, "{from} {to} {i}");
-            }
-        }
     }
 }
