@@ -1,8 +1,9 @@
 //! Measures the firmware on every emulated board and fits what `foveola
 //! budget` predicts with: `cargo run --release -p foveola-benches --bin
-//! calibrate [methods] [BOARD..]`, from the repository's root, with QEMU and the
-//! targets installed. Writes `host/src/budget/measured.toml`. With `methods` all
-//! prices stay but those of what methods beyond the first seven do themselves.
+//! calibrate [methods | sizes] [BOARD..]`, from the repository's root, with QEMU and
+//! the targets installed. Writes `host/src/budget/measured.toml`. With `methods` all
+//! prices stay but those of what methods beyond the first seven do themselves; with
+//! `sizes` all stay, and only the programs' sizes are measured.
 
 mod fit;
 mod grid;
@@ -37,8 +38,10 @@ const CHECKS: usize = 14;
 const MARGIN: usize = 512;
 
 fn main() -> Result<()> {
-    let (words, names): (Vec<String>, Vec<String>) =
-        std::env::args().skip(1).partition(|word| word == "methods");
+    let (words, names): (Vec<String>, Vec<String>) = std::env::args()
+        .skip(1)
+        .partition(|word| word == "methods" || word == "sizes");
+    let only_sizes = words.iter().any(|word| word == "sizes");
     let firmware = Path::new("firmware").canonicalize()?;
     let mut all = Measurements {
         origin: origin()?,
@@ -55,6 +58,7 @@ fn main() -> Result<()> {
         let alike = program.like.and_then(|board| all.boards.get(board));
         let known = all.boards.get(program.board).cloned().unwrap_or_default();
         let measured = match (alike, &cases) {
+            _ if only_sizes => resized(&firmware, program, &known)?,
             (Some(alike), _) => resized(&firmware, program, alike)?,
             (None, Some(cases)) => calibrate(&firmware, program, cases, &asked)?,
             (None, None) if !program.has_all_methods() => known,
