@@ -145,11 +145,14 @@ fn run(
                         break;
                     };
                     let answer = case.run(firmware, program, elf).map_err(|e| e.to_string());
-                    done.lock().expect("nobody panics").insert(i, answer);
+                    let mut done = done.lock().expect("nobody panics");
+                    done.insert(i, answer);
+                    eprint!("\r{}: {} of {}", program.board, done.len(), cases.len());
                 }
             });
         }
     });
+    eprintln!();
     let done = done.into_inner().map_err(|_| "a thread panicked")?;
     Ok(done.into_values().collect::<std::result::Result<_, _>>()?)
 }
